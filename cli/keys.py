@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from rich.text import Text
 from cli.access import asking
 from cli.rates import add_rate, in_words, rate_json, rate_of
 from cli.terminal import minute, plain
-from mesh.keys import Scope
+from mesh.keys import Kind, Scope, new_text
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
@@ -83,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tenant", default="", metavar="NAME", help="whose data it opens (default: the default tenant)"
     )
     add_rate(create, "no limit of its own")
+    text = doing.add_parser("text", help="print the text of a key that no mesh has yet, for JOURNEYMESH_KEYS_FOLDER")
+    text.add_argument("--kind", required=True, choices=("secret", "admin"), help="as of `keys create`")
     listed = doing.add_parser("list", help="list all keys, the newest first")
     rotate = doing.add_parser("rotate", help="create a key's successor and print its text, once")
     rotate.add_argument("key_id", metavar="KEY_ID", help="the key to replace")
@@ -101,6 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Runs the subcommand; returns the exit code."""
+    if arguments.doing == "text":
+        kind = Kind.ADMIN if arguments.kind == "admin" else Kind.SECRET
+        Console(highlight=False, markup=False).print(new_text(kind, secrets.token_bytes), soft_wrap=True)
+        return 0
 
     async def ask(dialled: grpc.aio.Channel, console: Console, _: Console) -> int:
         await run(AccessServiceStub(dialled), arguments, console)

@@ -177,7 +177,7 @@ SERVICES: Final = (
                 "intervention",
                 "Decides on help and delivers it.",
                 7105,
-                ("scoring", "video", "store", "bedrock", "ses", "sns", "webhooks"),
+                ("scoring", "video", "access", "store", "bedrock", "ses", "sns", "webhooks"),
                 Resources(100, 128, 384),
             ),
         ),

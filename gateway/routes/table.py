@@ -36,6 +36,7 @@ from gateway.routes import (
     web,
 )
 from mesh.errors import NotFound
+from records.tenants import NAME
 
 _get: Final = functools.partial(Route, "GET")
 _post: Final = functools.partial(Route, "POST")
@@ -556,7 +557,11 @@ ROUTES: Final = (
         reasons=("PATH_NOT_FOUND", "DEPENDENCY_UNAVAILABLE"),
         query=(
             text("to", "The path to be led to afterwards."),
-            text("tenant", "The tenant to work in, for people with roles in several; `default` is one."),
+            text(
+                "tenant",
+                "The tenant to work in, for people with roles in several; `default` is one.",
+                pattern=f"^{NAME}$",
+            ),
         ),
     ),
     _get(
@@ -592,7 +597,7 @@ ROUTES: Final = (
         status=204,
         reasons=("CSRF_TOKEN_INVALID", "DEPENDENCY_UNAVAILABLE"),
         needs_body=False,
-        query=(text("everywhere", "`true`: all sessions of the person end."),),
+        query=(text("everywhere", "`true`: all sessions of the person end.", pattern="^(true|false)$"),),
     ),
     _get("/healthz", "The process lives.", operation.healthz, operation.State, is_always_served=True),
     _get(

@@ -36,7 +36,9 @@ async def main() -> None:
     async with started("access") as (client, traced, site):
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
-        servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
+        access = Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes)
+        servicer = AccessServicer(access)
+        await bootstrap.take_keys(settings.keys_folder, bootstrap.importing(access, client))
         limits = LimitsServicer(Limits(RedisLimits(client), system_clock))
         people = PeopleServicer(People(RedisSessions(client), audit, system_clock, secrets.token_bytes))
         async with bootstrap.keeping_up(settings, audit):

@@ -7,10 +7,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from mesh.clock import system_clock
+from mesh.errors import FailedPrecondition, InvalidArgument
 from mesh.process.lifecycle import in_background
+from mesh.settings import SettingError, or_exit, secret
+from mesh.store import redis
 from services.access.audit import upkeep
 from services.access.audit.adapters import heads
 from services.access.audit.usecases import Audit, Signing
+from services.access.keys.adapters.imported import RedisImportedKeys
+from services.access.keys.importing import Importing
+from services.access.keys.usecases import Access
 from services.access.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -29,6 +35,44 @@ async def keeping_up(settings: Settings, audit: Audit) -> AsyncIterator[None]:
         yield
     if signing:
         await upkeep.attempt(signing.sign)
+
+
+def importing(access: Access, client: redis.Client) -> Importing:
+    """What takes keys that somebody else made."""
+    return Importing(access, RedisImportedKeys(client))
+
+
+async def take_keys(folder: str, taking: Importing) -> None:
+    """Takes the keys in the files of a folder, each named like its file; returns once the store has them. Empty: none.
+
+    Ends the process if a file holds no key.
+    """
+
+    async def take() -> None:
+        wanted = _texts(Path(folder))
+        try:
+            count = await taking.take(wanted)
+        except (InvalidArgument, FailedPrecondition) as error:
+            message = f"A key of JOURNEYMESH_KEYS_FOLDER is not taken: {error.detail}"
+            raise SettingError(message) from error
+        _log.info("%d of %d keys in %s are new", count, len(wanted), folder)
+
+    if folder:
+        await or_exit(take)
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """The content of each file of a folder, by name, without what begins with a dot: Kubernetes mounts such folders.
+
+    Raises:
+        SettingError: something cannot be read.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        message = f"The folder {folder} of JOURNEYMESH_KEYS_FOLDER cannot be read: {error.strerror}."
+        raise SettingError(message) from error
+    return {path.name: secret(str(path)) or "" for path in files}
 
 
 def _signing(settings: Settings, audit: Audit) -> Signing | None:

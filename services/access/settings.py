@@ -14,6 +14,12 @@ class Settings:
     """Settings of the access service."""
 
     listen: str = setting("JOURNEYMESH_ACCESS_LISTEN", topology.address("access"), "Where the access service listens.")
+    keys_folder: str = setting(
+        "JOURNEYMESH_KEYS_FOLDER",
+        "",
+        "A folder of files that hold the texts of secret and admin keys, which are taken at the start, each once; a "
+        "key is called like its file. Empty: none.",
+    )
     audit_lifetime_seconds: int = setting(
         "JOURNEYMESH_AUDIT_LIFETIME_SECONDS",
         400 * _DAY_SECONDS,

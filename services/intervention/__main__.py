@@ -26,10 +26,15 @@ async def main() -> None:
         if models.language_model == "off":
             logging.getLogger(__name__).info("no language model is set up: all help has the text of its template")
         over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
-        async with over_redis as (core, workers, gauges):
+        recording = bootstrap.recording(client, own.access_target, traced, site.tls)
+        async with over_redis as (core, workers, gauges), recording as recordings:
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
-                policies.watch(files.read), core.copywriter.run(), workers.run(), gauges.run()
+                policies.watch(files.read),
+                core.copywriter.run(),
+                workers.run(),
+                gauges.run(),
+                *(each.run() for each in recordings),
             ):
                 await server.serve(
                     own.listen,

@@ -40,10 +40,12 @@ from services.intervention.language.ports import Insights, Model
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.recording import Recording
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
@@ -161,6 +163,19 @@ def kept(client: redis.Client) -> Policies:
     """Policies that are kept in Redis; none is known before `begin`."""
     of_mesh, of_tenants = RedisPolicies(client, OF_MESH), RedisPolicies(client, OF_TENANTS)
     return Policies(of_mesh, of_tenants, parse, system_clock, Timeline([]))
+
+
+@contextlib.asynccontextmanager
+async def recording(
+    client: redis.Client, target: str, traced: Telemetry, tls: Tls | None
+) -> AsyncIterator[list[Recording]]:
+    """What tells the audit log at an address which policies are put in force: those of the mesh, those of tenants."""
+    async with channel.dial(target, traced, tls) as dialled:
+        audit = PeerAuditLog(dialled)
+        yield [
+            Recording(RedisPolicies(client, key), RedisMark(client, f"{key}-recorded"), audit, system_clock)
+            for key in (OF_MESH, OF_TENANTS)
+        ]
 
 
 def in_memory(

@@ -25,6 +25,11 @@ class Settings:
         "A folder of policies for single tenants, `<tenant>.yaml`, which is read again every second too; empty: those "
         "in force stay.",
     )
+    access_target: str = setting(
+        "JOURNEYMESH_ACCESS_TARGET",
+        topology.address("access"),
+        "Where the access service is, whose audit log has the changes of the policy.",
+    )
     listen: str = setting(
         "JOURNEYMESH_INTERVENTION_LISTEN", topology.address("intervention"), "Where the intervention service listens."
     )

@@ -267,6 +267,19 @@ def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -
 
 
 @pytest.mark.tools
+def test_the_first_keys_come_from_a_secret_that_access_alone_can_read() -> None:
+    manifests = services(parsed(render.manifests(["--set", "keys.existingSecret=first"])))
+    readers = {
+        name
+        for name, pod in manifests.items()
+        for volume in pod["spec"]["volumes"]
+        if volume.get("secret", {}).get("secretName") == "first"
+    }
+    assert readers == {"access"}
+    assert environment(manifests["access"])["JOURNEYMESH_KEYS_FOLDER"] == "/run/secrets/keys"
+
+
+@pytest.mark.tools
 def test_with_tls_the_valkey_in_the_cluster_speaks_it_alone() -> None:
     manifests = parsed(render.manifests(["--set", "tls.enabled=true"]))
     (configuration,) = of_kind(manifests, "ConfigMap")["journeymesh-valkey"]["data"].values()

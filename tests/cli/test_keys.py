@@ -16,6 +16,7 @@ from rich.console import Console
 from cli import keys
 from mesh import keys as texts
 from mesh.errors import InvalidArgument, NotFound
+from mesh.keys import presented
 from mesh.observability import telemetry
 from mesh.process.server import serving as serving_on
 from mesh.process.site import Site
@@ -215,3 +216,13 @@ async def test_a_service_that_is_away_is_named_in_one_sentence(
     monkeypatch.setenv("JOURNEYMESH_ACCESS_TARGET", target)
     assert await keys.main(parsed("list")) == 1
     assert capsys.readouterr().err == f"journeymesh: the access service does not answer at {target}.\n"
+
+
+async def test_a_text_that_no_mesh_has_is_printed_without_asking_one(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    keys.add_arguments(parser)
+    for kind, beginning in (("admin", "jm_adm_"), ("secret", "jm_sk_")):
+        assert await keys.main(parser.parse_args(["text", "--kind", kind])) == 0
+        text = capsys.readouterr().out.strip()
+        assert text.startswith(beginning)
+        assert presented(text)

@@ -134,6 +134,10 @@ def test_who_read_whose_data_is_found_in_the_audit_log_and_by_nobody_changed(mes
     assert "ada" not in reading["subject"]
     _, changes = get(mesh, "/api/audit?actor=command&limit=100", operator["text"])
     assert {"action": "keys.create", "subject": operator["keyId"]}.items() <= changes["entries"][0].items()
+    _, seen = get(mesh, "/api/audit?actor=intervention", operator["text"])
+    _, policies = get(mesh, "/api/policies", operator["text"])
+    (policy,) = seen["entries"]
+    assert (policy["action"], policy["subject"]) == ("policy.changed", policies["policies"][0]["version"])
     address = mesh.process("access").environ()["JOURNEYMESH_ACCESS_LISTEN"]
     verified = subprocess.run(
         [sys.executable, "-m", "cli", "audit", "verify"],

@@ -25,6 +25,7 @@ WALL = {
     "services/intervention/language/usecases/analysis.py": "when a user was analyzed, as the answer says",
     "services/intervention/language/usecases/models.py": "whose day's budget pays; when a question began and ended",
     "services/intervention/batch/deciding.py": "the day that counts, until when help waits for words",
+    "services/intervention/policy/recording.py": "when the first policy, which has no start, was recorded",
     "services/intervention/policy/usecases.py": "from when on a policy holds, for all processes",
     "services/intervention/reading.py": "which policy holds, and whether help has run out",
     "services/intervention/delivery/usecases.py": "what is due, until when it is claimed, when it was sent",

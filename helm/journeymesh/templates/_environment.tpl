@@ -70,6 +70,9 @@ JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
 {{- end }}
+{{- if and (eq .name "access") $v.keys.existingSecret }}
+JOURNEYMESH_KEYS_FOLDER: /run/secrets/keys
+{{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
 JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
@@ -119,7 +122,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- $secrets = append $secrets .root.Values.store.ca.secret -}}
 {{- end -}}
 {{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
-{{- if eq .name "access" }}{{ $secrets = append $secrets .root.Values.audit.key.secret }}{{ end -}}
+{{- if eq .name "access" }}{{ $secrets = concat $secrets (list .root.Values.audit.key.secret .root.Values.keys.existingSecret) }}{{ end -}}
 {{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
@@ -188,6 +191,14 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
       secretName: {{ $v.signIn.secret }}
       defaultMode: 0440
       items: [{key: client, path: client}, {key: session, path: session}]
+{{- end }}
+{{- if and (eq .name "access") $v.keys.existingSecret }}
+- path: /run/secrets/keys
+  volume:
+    name: keys
+    secret:
+      secretName: {{ $v.keys.existingSecret }}
+      defaultMode: 0440
 {{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 - path: /audit

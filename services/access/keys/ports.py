@@ -74,3 +74,21 @@ class KeyStore(Protocol):
         Raises:
             Unavailable: it does not.
         """
+
+
+class ImportedKeys(Protocol):
+    """Which keys were ever imported, also those that are forgotten since."""
+
+    async def ids(self) -> Collection[str]:
+        """Their ids.
+
+        Raises:
+            Unavailable: the store cannot be reached; the call may be repeated.
+        """
+
+    async def add(self, key_id: str) -> None:
+        """Adds one, for good; adding it again changes nothing.
+
+        Raises:
+            Unavailable: the store cannot be reached; it may or may not be added.
+        """

@@ -76,15 +76,19 @@ class Access:
             Unavailable: the store cannot be reached; the key may or may not be created.
         """
         text, credentials = self._credentials(texts.Kind(request.kind))
+        return IssuedKey(await self.keep(request, credentials, "keys.create"), text)
+
+    async def keep(self, request: Request, credentials: Credentials, action: str) -> Key:
+        """Keeps a key with these credentials unless it is there; raises as `create`. The audit log gets the action."""
 
         def added(kept: Snapshot, now_us: int) -> Snapshot:
             tenant.require(kept.tenants, request.tenant)
             keys = lifecycle.create(kept.keys, request, credentials, self.vocabulary, now_us)
             return dataclasses.replace(kept, keys=keys)
 
-        kept = await self._change(added, self.audit.of_command("keys.create", credentials.key_id), credentials.key_id)
+        kept = await self._change(added, self.audit.of_command(action, credentials.key_id), credentials.key_id)
         _log.info("key %s was created", credentials.key_id)
-        return IssuedKey(kept.keys[credentials.key_id], text)
+        return kept.keys[credentials.key_id]
 
     async def rotate(self, key_id: str, grace_seconds: int) -> tuple[IssuedKey, UsedKey]:
         """Creates a key's successor; returns it, and the old key with its end.

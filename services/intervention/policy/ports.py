@@ -37,3 +37,37 @@ class PolicyStore(Protocol):
         Raises:
             Unavailable: the store cannot be reached; it may or may not be appended.
         """
+
+
+class AuditLog(Protocol):
+    """Keeps who did what."""
+
+    async def record(self, number: int, version: str, start_us: int) -> None:
+        """Records that a policy was put in force; a call that is repeated within an hour MUST record nothing twice.
+
+        Args:
+            number: distinguishes the change from all others: the same version may come into force again.
+            version: the policy's.
+            start_us: when it began to decide, or will, in Unix microseconds.
+
+        Raises:
+            Unavailable: it cannot be reached; it may or may not be recorded.
+        """
+
+
+class Mark(Protocol):
+    """How many policies of a store are recorded in the audit log."""
+
+    async def read(self) -> int:
+        """The number; 0 at first.
+
+        Raises:
+            Unavailable: it cannot be read; the call may be repeated.
+        """
+
+    async def write(self, count: int) -> None:
+        """Keeps the number.
+
+        Raises:
+            Unavailable: it may or may not be kept; the call may be repeated.
+        """
