@@ -35,6 +35,7 @@ interface Watched {
   value: boolean
   selection: boolean
   error: boolean
+  isTold: boolean
   timer: ReturnType<typeof setTimeout> | undefined
 }
 
@@ -53,7 +54,9 @@ export function watchClicks(core: Core): void {
     const now = performance.now()
     for (const click of pending) if (now - click.at <= ms) mark(click)
   }
+  // Told soon, so that it does not come after what follows; not at once, as a change of the value or the selection may come with it.
   const hasEffect = (click: Watched): void => {
+    if (!click.effect) setTimeout(tell, SELECTION_MS, click)
     click.effect = true
   }
 
@@ -101,7 +104,7 @@ export function watchClicks(core: Core): void {
     if (target === window) returned = performance.now()
   })
   for (const name of ['error', 'unhandledrejection'] as const) {
-    addEventListener(name, () => within(ERROR_MS, (click) => (click.error = true)), true)
+    addEventListener(name, () => within(ERROR_MS, failed), true)
   }
   core.onNavigation(() => within(EFFECT_MS, hasEffect))
   // What leads away has an effect.
@@ -143,6 +146,7 @@ export function watchClicks(core: Core): void {
       value: false,
       selection: false,
       error: false,
+      isTold: false,
       timer: undefined,
     }
     isHandling = true
@@ -150,15 +154,27 @@ export function watchClicks(core: Core): void {
     const run = pending.filter((each) => now - each.at <= CHAIN_MS * 2 && isNear(each, click))
     const delay = run.length >= CHAIN_CLICKS - 1 ? IMPATIENT_MS : EFFECT_MS
     pending.push(click)
+    if (click.effect) setTimeout(tell, SELECTION_MS, click)
     for (const each of delay < EFFECT_MS ? [...run, click] : [click]) {
       clearTimeout(each.timer)
       each.timer = setTimeout(judge, delay, each)
     }
   }
 
+  function failed(click: Watched): void {
+    click.error = true
+    tell(click)
+  }
+
   function judge(click: Watched): void {
     clearTimeout(click.timer)
     pending = pending.filter((each) => each !== click)
+    tell(click)
+  }
+
+  function tell(click: Watched): void {
+    if (click.isTold) return
+    click.isTold = true
     const isFruitless = !click.effect && !click.value && !click.selection
     if (click.isActionable) return record(click)
     if (!isFruitless) return
