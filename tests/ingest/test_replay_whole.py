@@ -1,7 +1,8 @@
 """Events that were accepted and set aside, sent again just as they were; what is reported of the others."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
@@ -9,6 +10,8 @@ from journeymesh.features.v1 import features_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 
 from mesh.errors import InvalidArgument
+from services.ingest.accept.domain.masking.kinds import ALL, Masking
+from services.ingest.accept.replaying import Replays
 from services.ingest.events.domain.event import refused_event_id
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.harness import ACCEPTED, Harness, running
@@ -142,3 +145,22 @@ async def test_a_replay_is_tidied_once_and_tells_what_was_cleaned() -> None:
         answer = await harness.stub.ReplayFailedEvent(request)
         assert answer.verdict == ACCEPTED
         assert [one.member for one in answer.warnings] == ["context.timeZone", "sessionId"]
+
+
+async def test_what_a_version_without_masking_kept_whole_is_masked_when_it_is_replayed() -> None:
+    failing = Failing(lambda one: one.event_id == "x")
+    async with running(recording(failing), masking=Masking(frozenset(), frozenset())) as harness:
+        for number in range(10):
+            await harness.accept(event(f"{number}"))
+        await harness.accept(event("x", properties=b'{"note":"ada@example.org","count":1}'))
+        await harness.dispatch()
+        failing.is_broken = False
+        harness.time.now_us += 3 * 24 * 3600 * SECOND_US
+        (poison,) = (await harness.failed.list(10, ""))[0]
+        assert b"ada@example.org" in poison.record
+        replays = Replays(dataclasses.replace(harness.ingest, masking=ALL))
+        replayed = await replays.replay_whole(poison, cast("Any", event_pb2.Event.FromString(poison.record)))
+        assert replayed.verdict == ACCEPTED
+        await harness.dispatch()
+        sent = [each for each in harness.events() if each.event_id == "x"][-1]
+        assert sent.properties == b'{"note":"[email]","count":1}'

@@ -13,6 +13,7 @@ from mesh.errors import Unavailable
 from records.table import of_events
 from services.ingest.accept.domain.acceptance import Verdict, judge, refuse_erased
 from services.ingest.accept.domain.identity import Identification
+from services.ingest.accept.domain.masking.tables import mask_table
 from services.ingest.accept.domain.tidying import Note
 from services.ingest.accept.domain.validation import Rejection
 from services.ingest.accept.usecases import RETRY_SECONDS, Ingest
@@ -68,9 +69,10 @@ class Replays:
         return Replayed(verdict, notes=accepted.notes.get(0, ()))
 
     async def replay_whole(self, failed: FailedEvent, event: Event) -> Replayed:
-        """Replays an accepted event just as it was, but for when it was received.
+        """Replays an accepted event just as it was, but for when it was received and what is masked by now.
 
-        It was judged, corrected and linked before; and the mesh's own events could not be sent by a client.
+        It was judged, corrected and linked before; and the mesh's own events could not be sent by a client. A version
+        without masking may have accepted it.
         """
         ingest = self.ingest
         ingest.require_room()
@@ -80,7 +82,9 @@ class Replays:
         verdict = Verdict.ACCEPTED if seen is None else Verdict.DUPLICATE
         if verdict == Verdict.ACCEPTED:
             event.received_time_us = now_us
-            if await ingest.append([of_events([cast("Any", event)])], Identification({})):
+            table = of_events([cast("Any", event)])
+            mask_table(table, ingest.masking)
+            if await ingest.append([table], Identification({})):
                 verdict = Verdict.DUPLICATE
         await self._strike_off(failed, verdict, comes_again=True)
         return Replayed(verdict)
