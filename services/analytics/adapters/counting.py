@@ -90,9 +90,11 @@ def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     buckets = intervals(query, asked.window, asked.interval)
     _map_times(query, buckets)
     counted, source = _counted(query, asked)
-    of = "SELECT unit, name, bucket FROM counted JOIN buckets ON buckets.quarter = moment // {quarter}"
-    query.make("counted", source)
-    query.make("labelled", of.format(quarter=_QUARTER_US))
+    query.make(
+        "labelled",
+        f"SELECT unit, name, bucket FROM ({source}) JOIN buckets ON quarter = moment // {_QUARTER_US} "
+        f"{'GROUP BY ALL' if counted != 'count(*)' else ''}",
+    )
     found = query.rows(f"SELECT name, bucket, {counted} FROM labelled GROUP BY GROUPING SETS ((name, bucket), (name))")
     totals = {name: float(value) for name, bucket, value in found if bucket is None}
     own = sorted(totals, key=lambda name: (-totals[name], name))[: asked.series_count]
