@@ -12,6 +12,8 @@ import httpx
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
+from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
+from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
@@ -45,6 +47,9 @@ from services.access.keys.usecases import Access
 from services.access.limits.adapters.memory import MemoryLimits
 from services.access.limits.servicer import LimitsServicer
 from services.access.limits.usecases import Limits as SharedLimits
+from services.access.people.adapters.memory import MemorySessions
+from services.access.people.servicer import PeopleServicer
+from services.access.people.usecases import People
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
@@ -77,6 +82,7 @@ from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
+from tests.gateway.fakes import Analytics
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
@@ -116,7 +122,17 @@ class Mesh(NamedTuple):
 @contextlib.asynccontextmanager
 async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, **settings: Any) -> AsyncIterator[Mesh]:
     exporter = InMemorySpanExporter()
-    names = ("gateway", "access", "ingest-api", "ingest-dispatcher", "video", "features", "scoring", "intervention")
+    names = (
+        "gateway",
+        "access",
+        "analytics",
+        "ingest-api",
+        "ingest-dispatcher",
+        "video",
+        "features",
+        "scoring",
+        "intervention",
+    )
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
@@ -144,6 +160,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
         "access": _access,
+        "analytics": lambda to: add_AnalyticsServiceServicer_to_server(Analytics(), to),
         "video": lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
@@ -202,7 +219,6 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
             for name, target in targets.items()
         }
-        channels["analytics"] = channels["access"]  # nobody asks
         core = bootstrap(Settings(**settings), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
@@ -239,3 +255,5 @@ def _access(to: grpc.aio.Server) -> None:
     add_AccessServiceServicer_to_server(AccessServicer(access), to)
     add_AuditServiceServicer_to_server(AuditServicer(audit), to)
     add_LimitsServiceServicer_to_server(LimitsServicer(SharedLimits(MemoryLimits(), system_clock)), to)
+    people = People(MemorySessions(), audit, system_clock, os.urandom)
+    add_PeopleServiceServicer_to_server(PeopleServicer(people), to)
