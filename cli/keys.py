@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import grpc
 from journeymesh.access.v1 import access_pb2 as wire
@@ -17,12 +17,16 @@ from rich.text import Text
 from cli.access import asking
 from cli.rates import add_rate, in_words, rate_json, rate_of
 from cli.terminal import minute, plain
-from mesh.keys import Kind, Scope, new_text
+from mesh import keys as texts
+from mesh.keys import Scope
+from mesh.retry import retry
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
 
 _KINDS: Final = {"public": wire.KEY_KIND_PUBLIC, "secret": wire.KEY_KIND_SECRET, "admin": wire.KEY_KIND_ADMIN}
+_TEXT_KINDS: Final = {"public": texts.Kind.PUBLIC, "secret": texts.Kind.SECRET, "admin": texts.Kind.ADMIN}
+_RETRY_SECONDS: Final = 5.0
 _KIND_WORDS: Final = {number: word for word, number in _KINDS.items()}
 _STATE_WORDS: Final = {
     wire.KEY_STATE_ACTIVE: "active",
@@ -105,8 +109,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def main(arguments: argparse.Namespace) -> int:
     """Runs the subcommand; returns the exit code."""
     if arguments.doing == "text":
-        kind = Kind.ADMIN if arguments.kind == "admin" else Kind.SECRET
-        Console(highlight=False, markup=False).print(new_text(kind, secrets.token_bytes), soft_wrap=True)
+        text = texts.new_text(_TEXT_KINDS[arguments.kind], secrets.token_bytes)
+        Console(highlight=False, markup=False).print(text, soft_wrap=True)
         return 0
 
     async def ask(dialled: grpc.aio.Channel, console: Console, _: Console) -> int:
@@ -132,14 +136,17 @@ async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace,
         event_types=arguments.event_types,
         rate=rate_of(arguments),
     )
+    text = texts.new_text(_TEXT_KINDS[arguments.kind], secrets.token_bytes)
     request = wire.CreateKeyRequest(
         kind=_KINDS[arguments.kind],
         name=arguments.name,
         rights=rights,
         lifetime_seconds=arguments.expires,
         tenant=arguments.tenant,
+        made=_made(text),
     )
-    created = await stub.CreateKey(request)
+    created = await retry(lambda: stub.CreateKey(request), _RETRY_SECONDS)
+    created.text = created.text or text
     if arguments.is_json:
         _print_json(console, _issued_json(created))
     else:
@@ -157,7 +164,13 @@ async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, c
 
 
 async def _rotate(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
-    rotated = await stub.RotateKey(wire.RotateKeyRequest(key_id=arguments.key_id, grace_seconds=arguments.grace))
+    listed = (await stub.ListKeys(wire.ListKeysRequest())).keys
+    kinds = [_TEXT_KINDS[_kind(key)] for key in listed if key.key_id == arguments.key_id and key.kind in _KIND_WORDS]
+    # An unknown key is refused whatever the kind of its successor.
+    text = texts.new_text(kinds[0] if kinds else texts.Kind.SECRET, secrets.token_bytes)
+    request = wire.RotateKeyRequest(key_id=arguments.key_id, grace_seconds=arguments.grace, made=_made(text))
+    rotated = await retry(lambda: stub.RotateKey(request), _RETRY_SECONDS)
+    rotated.text = rotated.text or text
     if arguments.is_json:
         _print_json(console, {**_issued_json(rotated), "replaced": _key_json(rotated.replaced)})
         return
@@ -179,6 +192,12 @@ async def _revoke(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace,
 
 
 _COMMANDS: Final = {"create": _create, "list": _list, "rotate": _rotate, "revoke": _revoke}
+
+
+def _made(text: str) -> wire.MadeKey:
+    """A key of this text: made here, so that only its hash travels, and a call may be repeated."""
+    made = cast("texts.PresentedKey", texts.presented(text))
+    return wire.MadeKey(key_id=made.key_id, text_hash=made.text_hash)
 
 
 def _print_issued(console: Console, issued: wire.CreateKeyResponse | wire.RotateKeyResponse) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -13,10 +14,12 @@ from rich.table import Table
 from cli.access import asking
 from cli.rates import add_rate, in_words, rate_json, rate_of
 from cli.terminal import minute
+from mesh.retry import retry
 
 if TYPE_CHECKING:
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
 
+_RETRY_SECONDS: Final = 5.0
 _USUAL: Final = "what gateways are set to (JOURNEYMESH_TENANT_RATE)"
 
 
@@ -57,7 +60,8 @@ async def run(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, con
 
 
 async def _create(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, console: Console) -> None:
-    tenant = (await stub.CreateTenant(wire.CreateTenantRequest(name=arguments.name, rate=rate_of(arguments)))).tenant
+    request = wire.CreateTenantRequest(name=arguments.name, rate=rate_of(arguments), request_id=str(uuid.uuid4()))
+    tenant = (await retry(lambda: stub.CreateTenant(request), _RETRY_SECONDS)).tenant
     if arguments.is_json:
         console.print(json.dumps(_tenant_json(tenant)), soft_wrap=True)
     else:

@@ -22,6 +22,8 @@ _TEXT: Final = re.compile(
     rf"jm_(pk|sk|adm)_([0-9A-Za-z]{{{_ID_LENGTH}}})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
 )
 
+_ID: Final = re.compile(rf"[0-9A-Za-z]{{{_ID_LENGTH}}}")
+
 RandomBytes = Callable[[int], bytes]
 """Returns so many random bytes."""
 
@@ -95,6 +97,11 @@ def new_text(kind: Kind, random_bytes: RandomBytes) -> str:
 def new_secret(random_bytes: RandomBytes) -> str:
     """A secret of 256 random bits, as 43 letters and digits."""
     return _digits(int.from_bytes(random_bytes(_SECRET_BYTES)), _SECRET_LENGTH)
+
+
+def is_id(text: str) -> bool:
+    """Whether this may be the id of a key."""
+    return _ID.fullmatch(text) is not None
 
 
 def presented(text: str) -> PresentedKey | None:

@@ -1,12 +1,17 @@
 """What callers of a tenant reach: ids that they give become their tenant's, and what is another's is not found."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from gateway.access.permissions import OF_TENANTS
 from gateway.http.caller import Caller
 from mesh.errors import NotFound, PermissionDenied
 from records import tenants
+
+_MOST_READS: Final = 10
+
+Read = Callable[[int, str], Awaitable[tuple[Sequence[Any], str]]]
+"""Reads at most so many entries of all tenants after a cursor; returns them and where to go on, empty at the end."""
 
 _IDS: Final = frozenset({"eventId", "userId", "videoId"})
 """The parameters that are ids which clients made; others are made by the mesh."""
@@ -39,3 +44,21 @@ def require_own(caller: Caller, some_id: str, what: str) -> None:
         reason = f"{what.upper().replace(' ', '_')}_NOT_FOUND"
         detail = f"No {what} with this id."
         raise NotFound(reason, detail)
+
+
+async def own_page(read: Read, is_own: Callable[[Any], bool], limit: int, cursor: str) -> tuple[list[Any], str]:
+    """Up to `limit` of the caller's own entries of a list that is all tenants', and where to go on, empty at the end.
+
+    Where others' are left out it reads on, ten times at most. So a page may be short, or empty, although more follow.
+
+    Raises:
+        MeshError: as `read`.
+    """
+    found: list[Any] = []
+    for _ in range(_MOST_READS):
+        page, cursor = await read(limit - len(found), cursor)
+        own = [each for each in page if is_own(each)]
+        found += own
+        if not cursor or len(found) == limit or len(own) == len(page):
+            break
+    return found, cursor

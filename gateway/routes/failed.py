@@ -1,6 +1,7 @@
 """Routes of failed events: reading, replaying and discarding them."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 
 from gateway.accepting.acceptance import Tracked, Warned, reason_name
 from gateway.accepting.rows import Rows
-from gateway.access.tenancy import require_own
+from gateway.access.tenancy import own_page, require_own
 from gateway.core import Core
 from gateway.formats import native, reading
 from gateway.formats.ids import event_ids
@@ -73,20 +74,20 @@ _decode_order: Final = msgspec.json.Decoder(ReplayOrder).decode
 
 
 async def list_failed(core: Core, request: Request) -> Answer:
-    """Lists failed events, newest first, each with the beginning of what was sent.
+    """Lists failed events, newest first, each with the beginning of what was sent."""
+    limit = number(request.query.get("limit"), "limit", 20, 100)
+    reason = _reason(request.query.get("reason"), "INVALID_PARAMETER")
 
-    A page is one of all tenants' without what is others', so there may be fewer, or none, although more follow.
-    """
-    response = await core.peers.ingest.ListFailedEvents(
-        ingest_pb2.ListFailedEventsRequest(
-            page_size=number(request.query.get("limit"), "limit", 20, 100),
-            page_token=list_cursor(request.query.get("cursor", ""), "cursor"),
-            reason=_reason(request.query.get("reason"), "INVALID_PARAMETER"),
-            payload_bytes=_LISTED_PAYLOAD_BYTES,
+    async def read(count: int, cursor: str) -> tuple[Sequence[Any], str]:
+        asked = ingest_pb2.ListFailedEventsRequest(
+            page_size=count, page_token=cursor, reason=reason, payload_bytes=_LISTED_PAYLOAD_BYTES
         )
-    )
-    failed = [render(event) for event in response.failed_events if request.caller.owns(_owner(event))]
-    return json({"failedEvents": failed, "nextCursor": response.next_page_token or None})
+        response = await core.peers.ingest.ListFailedEvents(asked)
+        return response.failed_events, response.next_page_token
+
+    cursor = list_cursor(request.query.get("cursor", ""), "cursor")
+    failed, following = await own_page(read, lambda event: request.caller.owns(_owner(event)), limit, cursor)
+    return json({"failedEvents": list(map(render, failed)), "nextCursor": following or None})
 
 
 async def failed_event(core: Core, request: Request) -> Answer:

@@ -1,6 +1,8 @@
 """The service behind a real server, with real interceptors and a real stub."""
 
+import asyncio
 import hashlib
+import secrets
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from journeymesh.common.v1 import event_pb2
 from gateway.formats import schema
 from mesh import keys as texts
 from mesh.clock import LATEST_US
-from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.store import redis
 from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.domain.key import Key
@@ -366,3 +368,71 @@ async def test_a_rate_out_of_range_is_refused(stub: "AccessServiceAsyncStub", ra
     assert caught.value.reason == "VALUE_OUT_OF_RANGE"
     with pytest.raises(InvalidArgument):
         await stub.CreateTenant(wire.CreateTenantRequest(name="acme", rate=rate))
+
+
+def made(kind: texts.Kind = texts.Kind.SECRET) -> tuple[str, wire.MadeKey]:
+    """A key that its holder made: its text, and what the service gets of it."""
+    text = texts.new_text(kind, secrets.token_bytes)
+    presented = texts.presented(text)
+    assert presented is not None
+    return text, wire.MadeKey(key_id=presented.key_id, text_hash=presented.text_hash)
+
+
+async def test_a_key_that_its_holder_made_is_created_once(stub: "AccessServiceAsyncStub") -> None:
+    text, own = made(texts.Kind.PUBLIC)
+    request = wire.CreateKeyRequest(kind=wire.KEY_KIND_PUBLIC, name="shop", made=own)
+    first, *others = await asyncio.gather(*(stub.CreateKey(request) for _ in range(10)))
+    assert all(other == first for other in others)
+    assert (first.key.key_id, first.text, len(first.identity_secret)) == (own.key_id, "", 43)
+    (entry,) = (await keyring(stub)).entries
+    assert entry.text_hash == hashlib.sha256(text.encode()).digest()
+    assert entry.identity_secret == first.identity_secret
+
+
+async def test_a_successor_that_its_holder_made_is_created_once(stub: "AccessServiceAsyncStub") -> None:
+    old = (await stub.CreateKey(secret())).key
+    _, own = made()
+    request = wire.RotateKeyRequest(key_id=old.key_id, grace_seconds=0, made=own)
+    first, *others = await asyncio.gather(*(stub.RotateKey(request) for _ in range(5)))
+    assert all(other == first for other in others)
+    assert (first.key.key_id, first.text, first.replaced.successor_id) == (own.key_id, "", own.key_id)
+    assert first.replaced.state == wire.KEY_STATE_ROTATED
+    with pytest.raises(FailedPrecondition, match="KEY_ENDED"):
+        await stub.RotateKey(wire.RotateKeyRequest(key_id=old.key_id, made=made()[1]))
+    assert len((await stub.ListKeys(wire.ListKeysRequest())).keys) == 2
+
+
+async def test_nobody_gets_another_key_by_its_id(stub: "AccessServiceAsyncStub") -> None:
+    one, other = (await stub.CreateKey(public())).key, (await stub.CreateKey(secret())).key
+    _, fresh = made()
+    await stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_SECRET, name="own", made=fresh))
+    stolen = wire.MadeKey(key_id=one.key_id, text_hash=bytes(32))
+    for act in (
+        stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_PUBLIC, name="shop", made=stolen)),
+        stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_PUBLIC, name="own", made=fresh)),
+        stub.RotateKey(wire.RotateKeyRequest(key_id=other.key_id, made=stolen)),
+        stub.RotateKey(wire.RotateKeyRequest(key_id=other.key_id, made=fresh)),
+    ):
+        with pytest.raises(AlreadyExists) as caught:
+            await act
+        assert caught.value.reason == "KEY_EXISTS"
+    assert not (await stub.ListKeys(wire.ListKeysRequest())).keys[-1].successor_id
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        wire.MadeKey(),
+        wire.MadeKey(key_id="k" * 21, text_hash=bytes(32)),
+        wire.MadeKey(key_id="k" * 21 + "-", text_hash=bytes(32)),
+        wire.MadeKey(key_id="k" * 22, text_hash=bytes(31)),
+    ],
+)
+async def test_what_cannot_be_a_key_is_refused(stub: "AccessServiceAsyncStub", own: wire.MadeKey) -> None:
+    for act in (
+        stub.CreateKey(wire.CreateKeyRequest(kind=wire.KEY_KIND_SECRET, name="own", made=own)),
+        stub.RotateKey(wire.RotateKeyRequest(key_id="k" * 22, made=own)),
+    ):
+        with pytest.raises(InvalidArgument) as caught:
+            await act
+        assert caught.value.reason == "VALUE_OUT_OF_RANGE"

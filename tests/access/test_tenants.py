@@ -148,7 +148,7 @@ async def test_a_key_whose_tenant_cannot_be_read_opens_nothing(server: redis.Cli
     await store.change([of_acme, key("k2")], [], NO_REVISION, "r1", [Tenant("acme", 1)])
     await server.hset("jm:{access}:tenants", "acme", b"\xc1")
     assert (await store.read()).keys.keys() == {"k2"}
-    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "newer member"]))
+    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "", "newer member"]))
     assert (await store.read()).keys.keys() == {"k1", "k2"}
 
 
@@ -187,3 +187,18 @@ async def test_only_tenants_that_there_are_get_a_rate(stub: "AccessServiceAsyncS
     await stub.DeleteTenant(wire.DeleteTenantRequest(name="acme"))
     with pytest.raises(NotFound):
         await stub.LimitTenant(wire.LimitTenantRequest(name="acme"))
+
+
+async def test_a_repeated_request_creates_a_tenant_once(stub: "AccessServiceAsyncStub", world: World) -> None:
+    request = wire.CreateTenantRequest(name="acme", rate=wire.Rate(per_second=5), request_id="r-1")
+    first = await stub.CreateTenant(request)
+    world.now_us += SECOND_US
+    assert await stub.CreateTenant(request) == first
+    for other in ("r-2", ""):
+        with pytest.raises(AlreadyExists):
+            await stub.CreateTenant(wire.CreateTenantRequest(name="acme", request_id=other))
+    await created(stub, "globex")
+    with pytest.raises(AlreadyExists):  # without an id nobody knows whether it is the same request
+        await created(stub, "globex")
+    with pytest.raises(InvalidArgument):
+        await stub.CreateTenant(wire.CreateTenantRequest(name="other", request_id="r" * 65))

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessServiceServicer_to_server
 from rich.console import Console
 
 from cli import keys
 from mesh import keys as texts
-from mesh.errors import InvalidArgument, NotFound
+from mesh.errors import InvalidArgument, NotFound, Unavailable
 from mesh.keys import presented
 from mesh.observability import telemetry
 from mesh.process.server import serving as serving_on
 from mesh.process.site import Site
 from mesh.rpc.tls import Tls
 from services.access.keys.servicer import AccessServicer
+from services.access.keys.usecases import Access
 from tests import certificates
 from tests.access.builders import DAY_US, World
 from tests.conftest import free_port
@@ -98,6 +100,43 @@ async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     listed = await answered(stub, "list")
     del created["text"], created["identitySecret"]
     assert listed == {"keys": [created]}
+
+
+class Forgetful(AccessServicer):
+    """Does what it is asked, and at the first call of each kind fails to say so."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
+        self._told: set[str] = set()
+
+    async def CreateKey(self, request: wire.CreateKeyRequest, context: Any) -> wire.CreateKeyResponse:
+        answer = await super().CreateKey(request, context)
+        self._forget("create")
+        assert answer.text == ""
+        return answer
+
+    async def RotateKey(self, request: wire.RotateKeyRequest, context: Any) -> wire.RotateKeyResponse:
+        answer = await super().RotateKey(request, context)
+        self._forget("rotate")
+        return answer
+
+    def _forget(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The store cannot be reached.")
+
+
+async def test_an_answer_that_is_lost_creates_no_second_key(world: World) -> None:
+    async with serving(lambda to: add_AccessServiceServicer_to_server(Forgetful(world.access), to)) as channel:
+        stub: AccessServiceAsyncStub = AccessServiceStub(channel)
+        created = await answered(stub, *PUBLIC)
+        rotated = await answered(stub, "rotate", created["keyId"])
+        listed = (await answered(stub, "list"))["keys"]
+        assert {each["keyId"] for each in listed} == {created["keyId"], rotated["keyId"]}
+        for each in (created, rotated):
+            presented = texts.presented(each["text"])
+            assert presented is not None
+            assert (presented.kind, presented.key_id) == (texts.Kind.PUBLIC, each["keyId"])
 
 
 async def test_a_key_keeps_its_rate_when_it_is_rotated(stub: "AccessServiceAsyncStub") -> None:

@@ -99,6 +99,8 @@ def test_two_gateways_keep_one_limit(tmp_path: Path) -> None:
         for client in clients:
             client.join()
         seconds = time.monotonic() - began
+        counted = mesh.metrics("gateway")['journeymesh_rate_limited_requests_total{limit="key"}']
+    assert counted == len(sents[0].refused)
     assert all(sent.accepted and sent.refused for sent in sents)
     accepted = sum(sum(sent.accepted) for sent in sents)
     # What each gateway lets pass before it has heard of the other, and a last batch of each, come on top.

@@ -197,6 +197,7 @@ def test_events_are_counted_once_at_every_stage(reported: Reported) -> None:
         ("duplicate",): 1,
         ("rejected",): 2,
     }
+    assert reported.values(registry.RATE_LIMITED_REQUESTS) == {("key",): 0, ("tenant",): 0}  # nobody has a key
     assert reported.values(registry.REJECTED_EVENTS) == {("INVALID_TYPE",): 1, ("INVALID_IDENTIFIER",): 1}
     # In the page and in the properties of two events, of which one came twice.
     assert reported.values(registry.MASKED_VALUES) == {("token",): 6}

@@ -109,6 +109,7 @@ def test_every_reason_a_client_can_see_is_explained() -> None:
         "KEY_NOT_FOUND",
         "CALLER_NOT_PERMITTED",
         "KEY_ENDED",
+        "KEY_EXISTS",
         "TOO_MANY_KEYS",
         "TENANT_NOT_FOUND",
         "TENANT_EXISTS",

@@ -430,7 +430,7 @@ async def write_keys(to: At) -> None:
     of_tenant = dataclasses.replace(key("k4", kind="sk"), tenant="acme")
     unlimited = key("k3", kind="adm")
     unlimited = dataclasses.replace(unlimited, rights=dataclasses.replace(unlimited.rights, rate=None))
-    tenants = [Tenant("acme", NOW_US, rate=Rate(7, 8)), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
+    tenants = [Tenant("acme", NOW_US, rate=Rate(7, 8), request_id="r-1"), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
     await store.change([expired, key("k2"), unlimited, of_tenant], [], NO_REVISION, "revision", tenants)
     await store.record_uses({"k1": NOW_US // MINUTE_US * MINUTE_US})
     await RedisLimits(to.client).spend([Spent("key:k1", 1, 3_000)], NOW_US)

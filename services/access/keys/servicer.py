@@ -29,7 +29,9 @@ class AccessServicer(AccessServiceServicer):
 
     async def RotateKey(self, request: wire.RotateKeyRequest, _context: ServerContext) -> wire.RotateKeyResponse:
         """Creates a key with the same rights as an active one, which ends after a grace period."""
-        issued, replaced = await self._access.rotate(request.key_id, request.grace_seconds)
+        issued, replaced = await self._access.rotate(
+            request.key_id, request.grace_seconds, translation.made_of(request)
+        )
         return wire.RotateKeyResponse(
             key=translation.new_key_message(issued.key),
             text=issued.text,
@@ -61,7 +63,7 @@ class AccessServicer(AccessServiceServicer):
         """Creates a tenant."""
         return wire.CreateTenantResponse(
             tenant=translation.tenant_message(
-                await self._access.create_tenant(request.name, translation.rate_of(request))
+                await self._access.create_tenant(request.name, translation.rate_of(request), request.request_id)
             )
         )
 

@@ -10,7 +10,7 @@ from mesh import keys as texts
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
-from services.access.keys.domain.key import NEVER, Ending, Key, Rights
+from services.access.keys.domain.key import NEVER, Ending, Key, Made, Rights
 from services.access.keys.domain.lifecycle import Request
 from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.tenant import NOT_YET, Tenant
@@ -18,6 +18,7 @@ from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import Snapshot
 from services.access.keys.usecases import MOST_USES, UsedKey
 
+_HASH_BYTES: Final = 32
 _TYPE_PREFIX: Final = "EVENT_TYPE_"
 VOCABULARY: Final = Vocabulary(
     usual_scopes={str(kind): frozenset(map(str, scopes)) for kind, scopes in texts.USUAL_SCOPES.items()},
@@ -46,7 +47,7 @@ def request_of(message: wire.CreateKeyRequest) -> Request:
     """What a new key is asked to be.
 
     Raises:
-        InvalidArgument: its kind is missing or unknown.
+        InvalidArgument: its kind is missing or unknown, or what the caller made cannot be a key.
     """
     if message.kind == wire.KEY_KIND_UNSPECIFIED:
         raise InvalidArgument("MISSING_FIELD", "A key is public, secret or for administration.")
@@ -54,7 +55,21 @@ def request_of(message: wire.CreateKeyRequest) -> Request:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key is public, secret or for administration.")
     asked = message.rights
     rights = Rights(tuple(asked.scopes), tuple(asked.origins), tuple(asked.event_types), rate_of(asked))
-    return Request(_KINDS[message.kind], message.name, rights, message.lifetime_seconds, message.tenant)
+    kind = _KINDS[message.kind]
+    return Request(kind, message.name, rights, message.lifetime_seconds, message.tenant, made_of(message))
+
+
+def made_of(message: wire.CreateKeyRequest | wire.RotateKeyRequest) -> Made | None:
+    """The key that the caller made; None if the service is to make it.
+
+    Raises:
+        InvalidArgument: it cannot be a key.
+    """
+    if not message.HasField("made"):
+        return None
+    if not texts.is_id(message.made.key_id) or len(message.made.text_hash) != _HASH_BYTES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A key has an id of 22 letters and digits, and a hash of 32 bytes.")
+    return Made(message.made.key_id, message.made.text_hash)
 
 
 def rate_of(message: wire.KeyRights | wire.CreateTenantRequest | wire.LimitTenantRequest) -> Rate | None:

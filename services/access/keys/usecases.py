@@ -11,7 +11,7 @@ from mesh.clock import Clock
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
 from services.access.audit.usecases import Audit, NewAct
 from services.access.keys.domain import lifecycle, tenant
-from services.access.keys.domain.key import Credentials, Key
+from services.access.keys.domain.key import Credentials, Key, Made
 from services.access.keys.domain.lifecycle import Request
 from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.refusal import Cause, Refusal
@@ -28,6 +28,7 @@ _ERRORS: Final[Mapping[Cause, type[MeshError]]] = {
     Cause.MISSING: InvalidArgument,
     Cause.OUT_OF_RANGE: InvalidArgument,
     Cause.UNKNOWN_KEY: NotFound,
+    Cause.KEY_EXISTS: AlreadyExists,
     Cause.ENDED: FailedPrecondition,
     Cause.TOO_MANY: FailedPrecondition,
     Cause.UNKNOWN_TENANT: NotFound,
@@ -50,7 +51,7 @@ class UsedKey:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """A new key with its text, which is kept nowhere."""
+    """A new key with its text, which is kept nowhere; empty if its holder made it."""
 
     key: Key
     text: str = dataclasses.field(repr=False)
@@ -67,15 +68,16 @@ class Access:
     random_bytes: texts.RandomBytes
 
     async def create(self, request: Request) -> IssuedKey:
-        """Creates a key.
+        """Creates a key; one that its holder made is created once, however often it is asked for.
 
         Raises:
             InvalidArgument: the request is invalid.
             NotFound: there is no such tenant.
+            AlreadyExists: there is another key with the id of the one that its holder made.
             FailedPrecondition: there are too many keys.
             Unavailable: the store cannot be reached; the key may or may not be created.
         """
-        text, credentials = self._credentials(texts.Kind(request.kind))
+        text, credentials = self._credentials(texts.Kind(request.kind), request.made)
         return IssuedKey(await self.keep(request, credentials, "keys.create"), text)
 
     async def keep(self, request: Request, credentials: Credentials, action: str) -> Key:
@@ -87,31 +89,41 @@ class Access:
             return dataclasses.replace(kept, keys=keys)
 
         kept = await self._change(added, self.audit.of_command(action, credentials.key_id), credentials.key_id)
-        _log.info("key %s was created", credentials.key_id)
-        return kept.keys[credentials.key_id]
+        key = kept.keys[credentials.key_id]
+        with _translating():
+            lifecycle.require_made(key, request.kind, request.tenant, credentials.text_hash)
+        _log.info("key %s was created", key.key_id)
+        return key
 
-    async def rotate(self, key_id: str, grace_seconds: int) -> tuple[IssuedKey, UsedKey]:
+    async def rotate(self, key_id: str, grace_seconds: int, made: Made | None = None) -> tuple[IssuedKey, UsedKey]:
         """Creates a key's successor; returns it, and the old key with its end.
+
+        One that its holder made is created once, however often it is asked for.
 
         Raises:
             InvalidArgument: the grace period is out of range.
             NotFound: there is no such key.
+            AlreadyExists: there is another key with the id of the one that its holder made.
             FailedPrecondition: it has ended or was rotated, or there are too many keys.
             Unavailable: the store cannot be reached; the successor may or may not be created.
         """
         # Before the change: nothing that may fail stands between a new key and the answer with its text.
         snapshot, used = await self.store.read(), await self.store.last_used()
         with _translating():
-            kind = texts.Kind(lifecycle.find(snapshot.keys, key_id, self.clock()).kind)
-        text, credentials = self._credentials(kind)
+            old = lifecycle.find(snapshot.keys, key_id, self.clock())
+        text, credentials = self._credentials(texts.Kind(old.kind), made)
 
         def rotated(kept: Snapshot, now_us: int) -> Snapshot:
             keys = lifecycle.rotate(kept.keys, key_id, grace_seconds, credentials, now_us)
             return dataclasses.replace(kept, keys=keys)
 
         kept = await self._change(rotated, self.audit.of_command("keys.rotate", key_id), credentials.key_id)
-        _log.info("key %s was rotated; its successor is %s", key_id, credentials.key_id)
-        return IssuedKey(kept.keys[credentials.key_id], text), self._as_used(kept.keys[key_id], used)
+        successor = kept.keys[credentials.key_id]
+        with _translating():
+            lifecycle.require_made(successor, old.kind, old.tenant, credentials.text_hash)
+            lifecycle.require_successor(kept.keys[key_id], successor)
+        _log.info("key %s was rotated; its successor is %s", key_id, successor.key_id)
+        return IssuedKey(successor, text), self._as_used(kept.keys[key_id], used)
 
     async def revoke(self, key_id: str) -> UsedKey:
         """Ends a key at once; one that has ended stays as it is.
@@ -129,8 +141,10 @@ class Access:
         _log.info("key %s is revoked", key_id)
         return self._as_used(kept.keys[key_id], used)
 
-    async def create_tenant(self, name: str, rate: Rate | None = None) -> Tenant:
+    async def create_tenant(self, name: str, rate: Rate | None = None, request_id: str = "") -> Tenant:
         """Creates a tenant; without a rate it has the one that gateways are set to.
+
+        A request with an id creates it once, however often it is made.
 
         Raises:
             InvalidArgument: it cannot have this name or this rate.
@@ -140,7 +154,7 @@ class Access:
         """
 
         def added(kept: Snapshot, now_us: int) -> Snapshot:
-            return dataclasses.replace(kept, tenants=tenant.create(kept.tenants, name, rate, now_us))
+            return dataclasses.replace(kept, tenants=tenant.create(kept.tenants, name, rate, request_id, now_us))
 
         kept = await self._change(added, self.audit.of_command("tenants.create", name))
         _log.info("tenant %s was created", name)
@@ -227,10 +241,13 @@ class Access:
     def _as_used(self, key: Key, used: Mapping[str, int]) -> UsedKey:
         return UsedKey(key, key.has_ended(self.clock()), used.get(key.key_id, 0))
 
-    def _credentials(self, kind: texts.Kind) -> tuple[str, Credentials]:
+    def _credentials(self, kind: texts.Kind, made: Made | None) -> tuple[str, Credentials]:
+        """The text of a new key, empty if its holder made it, and its credentials."""
+        secret = texts.new_secret(self.random_bytes) if kind is texts.Kind.PUBLIC else ""
+        if made is not None:
+            return "", Credentials(made.key_id, made.text_hash, secret)
         text = texts.new_text(kind, self.random_bytes)
         presented = cast("texts.PresentedKey", texts.presented(text))
-        secret = texts.new_secret(self.random_bytes) if kind is texts.Kind.PUBLIC else ""
         return text, Credentials(presented.key_id, presented.text_hash, secret)
 
     async def _change(self, change: Callable[[Snapshot, int], Snapshot], act: NewAct, new_id: str = "") -> Snapshot:

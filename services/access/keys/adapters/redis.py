@@ -81,6 +81,7 @@ class _PackedTenant(msgspec.Struct, array_like=True):
     created_us: int
     deleted_us: int
     rate: tuple[int, int] | None = None
+    request_id: str = ""
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -189,7 +190,7 @@ def _decode(key_id: str, blob: bytes) -> Key:
 
 
 def _encode_tenant(tenant: Tenant) -> bytes:
-    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us, tenant.rate))
+    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us, tenant.rate, tenant.request_id))
 
 
 def _decode_tenant(name: str, blob: bytes) -> Tenant:
@@ -197,7 +198,7 @@ def _decode_tenant(name: str, blob: bytes) -> Tenant:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("A tenant was stored by a newer version of the service.")
     packed = _DECODE_TENANT(blob)
-    return Tenant(name, packed.created_us, packed.deleted_us, _rate(packed.rate))
+    return Tenant(name, packed.created_us, packed.deleted_us, _rate(packed.rate), packed.request_id)
 
 
 def _rate(packed: tuple[int, int] | None) -> Rate | None:

@@ -37,6 +37,15 @@ class Rights:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Made:
+    """A key that its holder made."""
+
+    key_id: str
+    text_hash: bytes = dataclasses.field(repr=False)
+    """SHA-256 of the text."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Credentials:
     """What makes a key unlike any other. Its text is not here: only who asked for the key ever gets it."""
 

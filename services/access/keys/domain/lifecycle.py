@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.access.keys.domain import validation
-from services.access.keys.domain.key import NEVER, SECOND_US, Credentials, Ending, Key, Rights
+from services.access.keys.domain.key import NEVER, SECOND_US, Credentials, Ending, Key, Made, Rights
 from services.access.keys.domain.refusal import Cause, Refusal
 
 MOST_ACTIVE: Final = 1_000
@@ -27,6 +27,28 @@ class Request:
     """0: without end."""
     tenant: str = ""
     """The tenant whose data the key opens; empty: the default one."""
+    made: Made | None = None
+    """The key, if its holder made it."""
+
+
+def require_made(key: Key, kind: str, tenant: str, text_hash: bytes) -> None:
+    """Returns if a key that exists is the one that somebody made and asks for again.
+
+    Raises:
+        Refusal: it is another one.
+    """
+    if (key.kind, key.tenant, key.credentials.text_hash) != (kind, tenant, text_hash):
+        raise Refusal(Cause.KEY_EXISTS, "There is another key with this id.")
+
+
+def require_successor(key: Key, successor: Key) -> None:
+    """Returns if one key replaces the other.
+
+    Raises:
+        Refusal: it was not made for that.
+    """
+    if key.successor_id != successor.key_id:
+        raise Refusal(Cause.KEY_EXISTS, "There is another key with this id.")
 
 
 def remembered(keys: Keys, now_us: int) -> dict[str, Key]:

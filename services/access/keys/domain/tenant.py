@@ -19,6 +19,7 @@ MOST: Final = 1_000
 NOT_YET: Final = 0
 """When a tenant was deleted that was not."""
 _RESERVED: Final = "default"
+_LONGEST_REQUEST_ID: Final = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,14 +31,16 @@ class Tenant:
     deleted_us: int = NOT_YET
     rate: Rate | None = None
     """How much it may send and ask for with all its keys; None: what gateways are set to."""
+    request_id: str = ""
+    """The request that created it, if it may be repeated."""
 
 
 Tenants = Mapping[str, Tenant]
 """By name."""
 
 
-def create(tenants: Tenants, name: str, rate: Rate | None, now_us: int) -> dict[str, Tenant]:
-    """The tenants with a new one.
+def create(tenants: Tenants, name: str, rate: Rate | None, request_id: str, now_us: int) -> dict[str, Tenant]:
+    """The tenants with a new one; the same ones if this request has created it.
 
     Raises:
         Refusal: the name cannot be one or is taken, also by a tenant that was deleted, the rate is out of range, or
@@ -46,11 +49,15 @@ def create(tenants: Tenants, name: str, rate: Rate | None, now_us: int) -> dict[
     if not names.is_name(name) or name == _RESERVED:
         may_be = f"has 1 to {names.LONGEST_NAME} small letters, digits and hyphens, and is not `default`"
         raise Refusal(Cause.OUT_OF_RANGE, f"A tenant's name {may_be}.")
+    if len(request_id) > _LONGEST_REQUEST_ID:
+        raise Refusal(Cause.OUT_OF_RANGE, f"A request id has at most {_LONGEST_REQUEST_ID} characters.")
+    if name in tenants and request_id and tenants[name].request_id == request_id:
+        return dict(tenants)
     if name in tenants:
         raise Refusal(Cause.TENANT_EXISTS, "There is a tenant of this name, or there was one.")
     if sum(each.deleted_us == NOT_YET for each in tenants.values()) >= MOST:
         raise Refusal(Cause.TOO_MANY_TENANTS, f"There are {MOST:,} tenants: delete those not needed.")
-    return {**tenants, name: Tenant(name, now_us, rate=checked(rate))}
+    return {**tenants, name: Tenant(name, now_us, rate=checked(rate), request_id=request_id)}
 
 
 def limit(tenants: Tenants, name: str, rate: Rate | None) -> dict[str, Tenant]:
