@@ -13,7 +13,7 @@ from gateway.access.people.sign_in import SignIn
 from gateway.core import Core
 from gateway.http.asgi import Answer, Headers, Request, json
 from mesh import keys
-from mesh.errors import InvalidArgument, NotFound, Unauthenticated
+from mesh.errors import InvalidArgument, NotFound, PermissionDenied, Unauthenticated
 from records import tenants
 
 _SECOND_US: Final = 1_000_000
@@ -108,12 +108,16 @@ async def _begun(core: Core, sign_in: SignIn, person: Person, request: Request) 
     """The cookie of a new session, which the access service knows.
 
     Raises:
-        Unavailable: it cannot be reached.
+        PermissionDenied: `NO_ROLE`, there is no such tenant.
+        Unavailable: the access service cannot be reached.
     """
     new = people_pb2.BeginSessionRequest(
         person=person.subject, tenant=person.tenant, roles=person.roles, lifetime_seconds=SESSION_SECONDS
     )
-    sid = (await core.peers.people.BeginSession(new)).session_id
+    try:
+        sid = (await core.peers.people.BeginSession(new)).session_id
+    except NotFound as error:
+        raise PermissionDenied("NO_ROLE", "The tenant in which you have a role does not exist.") from error
     ends = request.received_us // _SECOND_US + SESSION_SECONDS
     csrf = keys.new_secret(os.urandom)
     made = Session(person.subject, person.name, person.roles, csrf, ends, sid, person.tenant)

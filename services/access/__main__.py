@@ -37,10 +37,10 @@ async def main() -> None:
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         access = Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes)
-        servicer = AccessServicer(access)
         await bootstrap.take_keys(settings.keys_folder, bootstrap.importing(access, client))
         limits = LimitsServicer(Limits(RedisLimits(client), system_clock))
-        people = PeopleServicer(People(RedisSessions(client), audit, system_clock, secrets.token_bytes))
+        people = People(RedisSessions(client), audit, system_clock, secrets.token_bytes, access.require_tenant)
+        servicer = AccessServicer(access, people.end_of_tenant)
         async with bootstrap.keeping_up(settings, audit):
             await server.serve(
                 settings.listen,
@@ -48,7 +48,7 @@ async def main() -> None:
                     lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
                     lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
                     lambda grpc_server: add_LimitsServiceServicer_to_server(limits, grpc_server),
-                    lambda grpc_server: add_PeopleServiceServicer_to_server(people, grpc_server),
+                    lambda grpc_server: add_PeopleServiceServicer_to_server(PeopleServicer(people), grpc_server),
                 ],
                 [
                     each.full_name

@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from journeymesh.access.v1 import access_pb2
 from journeymesh.access.v1 import people_pb2 as wire
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessServiceServicer_to_server
 from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub, add_PeopleServiceServicer_to_server
 
-from mesh.errors import InvalidArgument, Unauthenticated, VersionMismatch
+from mesh.errors import InvalidArgument, NotFound, Unauthenticated, VersionMismatch
 from mesh.store import redis
 from services.access.audit.usecases import Filters
+from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import SECOND_US, Session
@@ -77,8 +80,14 @@ def world() -> World:
 
 
 @pytest.fixture
-async def stub(world: World) -> AsyncIterator["PeopleServiceAsyncStub"]:
-    people = People(MemorySessions(), world.audit, lambda: world.now_us, world.access.random_bytes)
+async def people(world: World) -> People:
+    access = world.access
+    await access.create_tenant("acme")
+    return People(MemorySessions(), world.audit, lambda: world.now_us, access.random_bytes, access.require_tenant)
+
+
+@pytest.fixture
+async def stub(people: People) -> AsyncIterator["PeopleServiceAsyncStub"]:
     async with serving(lambda to: add_PeopleServiceServicer_to_server(PeopleServicer(people), to)) as channel:
         yield PeopleServiceStub(channel)
 
@@ -121,7 +130,20 @@ async def test_a_token_signs_in_once_and_is_recorded_without_its_text(
     for wrong in (token, "", "x"):
         with pytest.raises(Unauthenticated, match="SIGN_IN_FAILED"):
             await stub.RedeemSignInToken(wire.RedeemSignInTokenRequest(token=wrong))
-    assert await acts(world) == [("command", "people.create-token", "")]
+    assert (await acts(world))[1:] == [("command", "people.create-token", "")]
+
+
+async def test_people_go_with_their_tenant(people: People, stub: "PeopleServiceAsyncStub", world: World) -> None:
+    ended, left = [(await stub.BeginSession(asked("a", tenant))).session_id for tenant in ("acme", "")]
+    keys = AccessServicer(world.access, people.end_of_tenant)
+    async with serving(lambda to: add_AccessServiceServicer_to_server(keys, to)) as channel:
+        for _ in range(2):
+            await AccessServiceStub(channel).DeleteTenant(access_pb2.DeleteTenantRequest(name="acme"))
+    assert [*(await stub.GetEndedSessions(wire.GetEndedSessionsRequest())).session_ids] == [ended]
+    assert [each.session_id for each in (await stub.ListSessions(wire.ListSessionsRequest())).sessions] == [left]
+    for tenant in ("acme", "never-was"):
+        with pytest.raises(NotFound, match="TENANT_NOT_FOUND"):
+            await stub.BeginSession(asked("a", tenant))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def stub() -> AsyncIterator["PeopleServiceAsyncStub"]:
     world = World()
-    servicer = PeopleServicer(People(MemorySessions(), world.audit, lambda: world.now_us, world.access.random_bytes))
+    access = world.access
+    await access.create_tenant("acme")
+    servicer = PeopleServicer(
+        People(MemorySessions(), world.audit, lambda: world.now_us, access.random_bytes, access.require_tenant)
+    )
     async with serving(lambda to: add_PeopleServiceServicer_to_server(servicer, to)) as channel:
         yield PeopleServiceStub(channel)
 

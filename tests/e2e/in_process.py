@@ -252,8 +252,8 @@ def _access(to: grpc.aio.Server) -> None:
     """Adds the access service, with its audit log."""
     audit = Audit(MemoryChain(), system_clock, os.urandom)
     access = Access(MemoryKeys(), audit, VOCABULARY, system_clock, os.urandom)
-    add_AccessServiceServicer_to_server(AccessServicer(access), to)
+    people = People(MemorySessions(), audit, system_clock, os.urandom, access.require_tenant)
+    add_AccessServiceServicer_to_server(AccessServicer(access, people.end_of_tenant), to)
     add_AuditServiceServicer_to_server(AuditServicer(audit), to)
     add_LimitsServiceServicer_to_server(LimitsServicer(SharedLimits(MemoryLimits(), system_clock)), to)
-    people = People(MemorySessions(), audit, system_clock, os.urandom)
     add_PeopleServiceServicer_to_server(PeopleServicer(people), to)

@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import os
 import re
 import time
 import urllib.error
@@ -26,6 +27,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gateway.access.people import sessions
+from mesh import keys as texts
 from tests.conftest import free_port
 from tests.e2e.following import until
 from tests.e2e.test_keys import await_answer, keys
@@ -40,7 +42,7 @@ SEEN: Final = "seen-everywhere"
 CLIENT_SECRET: Final = "marked-client-secret"  # noqa: S105
 SESSION_SECRET: Final = "marked-session-secret-0123456789abcdef"  # noqa: S105
 WEBHOOK_SECRET: Final = "marked-webhook-secret"  # noqa: S105
-OPEN_FILES: Final = ("audit-heads.jsonl",)
+IMPORTED: Final = texts.new_text(texts.Kind.ADMIN, os.urandom)
 MAY_HOLD: Final = {
     # Gateways check with it who a page's user is, so it cannot be a hash.
     "identity secret": ("store jm:{access}:keys", "file .aof", "file .rdb"),
@@ -91,6 +93,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     files = {"client": CLIENT_SECRET, "session": SESSION_SECRET, "webhook": WEBHOOK_SECRET}
     for name, content in files.items():
         (given / name).write_text(content)
+    (given / "keys").mkdir()
+    (given / "keys" / "operator").write_text(IMPORTED)
     address = f"127.0.0.1:{free_port()}"
     with collecting() as (endpoint, spans), provider({"otto": ("ops",), "eve": ()}) as issuer:
         settings = {
@@ -102,6 +106,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "JOURNEYMESH_OIDC_CLIENT_SECRET_FILE": str(given / "client"),
             "JOURNEYMESH_OIDC_ROLES": "admin=ops",
             "JOURNEYMESH_SESSION_SECRET_FILE": str(given / "session"),
+            "JOURNEYMESH_KEYS_FOLDER": str(given / "keys"),
             "JOURNEYMESH_CHAT": "webhook",
             "JOURNEYMESH_CHAT_URL": "http://127.0.0.1:9/nobody",
             "JOURNEYMESH_WEBHOOK_SECRET_FILE": str(given / "webhook"),
@@ -153,6 +158,7 @@ class Traffic:
         await_answer(self.mesh, made["revoked"]["text"], (401, "KEY_REVOKED"), 5)
         # The checksum is not secret, but the same secret with a typing mistake is.
         self.secrets |= {f"{name} key": one["text"].rpartition("_")[2][:40] for name, one in made.items()}
+        self.secrets["imported key"] = IMPORTED.rpartition("_")[2][:40]
         self.secrets["identity secret"] = made["public"]["identitySecret"]
         page = {"authorization": f"Bearer {made['public']['text']}"}
         server = {"authorization": f"Bearer {made['secret']['text']}"}
@@ -167,6 +173,7 @@ class Traffic:
             self.send("GET", path, 200, headers=server)
         for path in ("/api/failed-events", "/api/audit", "/api/pipeline", "/api/policies", "/api/lift"):
             self.send("GET", path, 200, headers=admin)
+        self.send("GET", "/api/lift", 200, headers={"authorization": f"Bearer {IMPORTED}"})
         erasure = self.send("POST", "/api/privacy/erasures", 202, headers=admin, json={"userId": "bob"})
         assert erasure.json()["id"]
         self.wrong(made["admin"]["text"], token)

@@ -561,10 +561,11 @@ class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
             raise NotFound("ERASURE_NOT_FOUND", "No erasure with this id.")
 
 
-def _people() -> PeopleServicer:
+def _people(world: World) -> PeopleServicer:
     """The real one, over memory."""
-    world = World()
-    return PeopleServicer(People(MemorySessions(), world.audit, lambda: world.now_us, world.access.random_bytes))
+    access = world.access
+    people = People(MemorySessions(), world.audit, lambda: world.now_us, access.random_bytes, access.require_tenant)
+    return PeopleServicer(people)
 
 
 class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
@@ -619,7 +620,8 @@ class Services:
     """All behind the gateway, on one server."""
 
     audit: Audit = dataclasses.field(default_factory=Audit)
-    people: PeopleServicer = dataclasses.field(default_factory=_people)
+    world: World = dataclasses.field(default_factory=World)
+    """The access service, of which only people are served."""
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
     erasures: Erasures = dataclasses.field(default_factory=Erasures)
     features: Features = dataclasses.field(default_factory=Features)
@@ -631,7 +633,7 @@ class Services:
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
         audit_pb2_grpc.add_AuditServiceServicer_to_server(self.audit, server)
-        people_pb2_grpc.add_PeopleServiceServicer_to_server(self.people, server)
+        people_pb2_grpc.add_PeopleServiceServicer_to_server(_people(self.world), server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(self.erasures, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)

@@ -32,6 +32,7 @@ def issuer() -> Iterator[str]:
 async def gateway(issuer: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     settings = settings_of(tmp_path, issuer, oidc_roles=ROLES)
     async with running(None, None, system_clock, **settings) as one:
+        await one.services.world.access.create_tenant("acme")
         await hear(one)
         yield one
 
@@ -121,6 +122,12 @@ async def test_a_person_of_a_tenant_reaches_what_keys_of_the_tenant_reach(gatewa
     assert gateway.services.audit.acts[-1].subject == qualified("acme", "ada")
     assert (await gateway.client.get("/api/policies")).json()["reason"] == "NOT_PERMITTED"
     assert (await gateway.client.get("/api/failed-events")).json()["reason"] == "NOT_PERMITTED"
+
+
+async def test_nobody_works_in_a_tenant_that_is_deleted(gateway: Gateway) -> None:
+    await gateway.services.world.access.delete_tenant("acme")
+    refused = await signed_in(gateway, "ann")
+    assert (refused.status_code, refused.json()["reason"]) == (403, "NO_ROLE")
 
 
 @pytest.mark.parametrize(

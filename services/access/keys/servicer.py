@@ -1,5 +1,7 @@
 """The gRPC face of the access service: translate, call, translate."""
 
+from collections.abc import Awaitable, Callable
+
 from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceServicer
 
@@ -11,8 +13,10 @@ from services.access.keys.usecases import Access
 class AccessServicer(AccessServiceServicer):
     """Serves `AccessService`."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, end_sessions_of: Callable[[str], Awaitable[None]] | None = None) -> None:
+        """Without `end_sessions_of`, which ends the sessions in a tenant, nobody signs in."""
         self._access = access
+        self._end_sessions_of = end_sessions_of
 
     async def CreateKey(self, request: wire.CreateKeyRequest, _context: ServerContext) -> wire.CreateKeyResponse:
         """Creates a key and returns its text, which is never shown again."""
@@ -79,6 +83,8 @@ class AccessServicer(AccessServiceServicer):
     async def DeleteTenant(
         self, request: wire.DeleteTenantRequest, _context: ServerContext
     ) -> wire.DeleteTenantResponse:
-        """Ends a tenant's keys, for good."""
+        """Ends a tenant's keys, for good, and its people's sessions."""
         deleted, ended = await self._access.delete_tenant(request.name)
+        if self._end_sessions_of:
+            await self._end_sessions_of(request.name)
         return wire.DeleteTenantResponse(tenant=translation.tenant_message(deleted), ended_key_count=ended)

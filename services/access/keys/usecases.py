@@ -196,6 +196,17 @@ class Access:
         _log.info("tenant %s is deleted", name)
         return kept.tenants[name], ended
 
+    async def require_tenant(self, name: str) -> None:
+        """Returns if there is a tenant of this name, or if it is the default one.
+
+        Raises:
+            NotFound: there is none, or it was deleted.
+            Unavailable: the store cannot be reached.
+        """
+        kept = await self.store.read()
+        with _translating():
+            tenant.require(kept.tenants, name)
+
     async def tenants(self) -> Sequence[Tenant]:
         """All tenants by name, those that were deleted too; without the default one.
 

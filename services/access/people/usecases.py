@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 from mesh import keys as texts
@@ -52,15 +52,19 @@ class People:
     audit: Audit
     clock: Clock
     random_bytes: texts.RandomBytes
+    require_tenant: Callable[[str], Awaitable[None]]
+    """Returns if there is a tenant of this name; raises `NotFound` otherwise."""
 
     async def begin(self, new: NewSession) -> str:
         """Keeps a new session; returns its id.
 
         Raises:
             InvalidArgument: it cannot be one.
+            NotFound: there is no such tenant.
             Unavailable: the store cannot be reached; the session may or may not be kept.
         """
         new.require_valid()
+        await self.require_tenant(new.tenant)
         session_id, now_us = self.random_bytes(_ID_BYTES).hex(), self.clock()
         ends_us = now_us + new.lifetime_seconds * SECOND_US
         await self._record(tenants.qualified(new.tenant, new.person), "people.sign-in", ",".join(new.roles))
@@ -89,6 +93,15 @@ class People:
         await self.store.end(sessions, self.clock())
         _log.info("%d sessions of a person were ended", len(sessions))
         return len(sessions)
+
+    async def end_of_tenant(self, tenant: str) -> None:
+        """Ends all sessions in a tenant; for whoever deletes it, which is recorded as that.
+
+        Raises:
+            Unavailable: the store cannot be reached; the sessions may or may not have ended.
+        """
+        now_us = self.clock()
+        await self.store.end([each for each in await self.store.live(now_us) if each.tenant == tenant], now_us)
 
     async def ended(self) -> Collection[str]:
         """The ids of the sessions that were ended before their time.
