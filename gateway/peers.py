@@ -13,6 +13,7 @@ from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
+from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceStub
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
+    from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
@@ -54,6 +56,7 @@ class Peers:
     video: "VideoServiceAsyncStub"
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
+    export: "ExportServiceAsyncStub"
     accept: Accept
     health: Mapping[str, Any]
 
@@ -90,6 +93,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),
+        export=ExportServiceStub(channels["ingest"]),
         accept=accept,
         health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items()},
     )
