@@ -16,6 +16,7 @@ from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
+from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceStub
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
+    from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
@@ -65,6 +67,7 @@ class Peers:
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
     analytics: "AnalyticsServiceAsyncStub"
+    export: "ExportServiceAsyncStub"
     accept: Accept
     health: Mapping[str, Any]
 
@@ -104,6 +107,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),
         analytics=AnalyticsServiceStub(channels["analytics"]),
+        export=ExportServiceStub(channels["ingest"]),
         accept=accept,
         health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items() if name not in _BESIDE},
     )

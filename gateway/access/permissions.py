@@ -67,6 +67,9 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("POST", "/api/privacy/erasures"): Scope.PRIVACY,
         ("GET", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
         ("DELETE", "/api/privacy/erasures/{id}"): Scope.PRIVACY,
+        ("POST", "/api/privacy/exports"): Scope.PRIVACY,
+        ("GET", "/api/privacy/exports/{id}"): Scope.PRIVACY,
+        ("GET", "/api/privacy/exports/{id}/data"): Scope.PRIVACY,
         ("GET", "/api/audit"): Scope.OPERATE,
         ("GET", "/api/people/sessions"): Scope.OPERATE,
         ("DELETE", "/api/people/{person}/sessions"): Scope.OPERATE,
@@ -135,6 +138,9 @@ OF_TENANTS: Final = frozenset(
         ("POST", "/api/privacy/erasures"),
         ("GET", "/api/privacy/erasures/{id}"),
         ("DELETE", "/api/privacy/erasures/{id}"),
+        ("POST", "/api/privacy/exports"),
+        ("GET", "/api/privacy/exports/{id}"),
+        ("GET", "/api/privacy/exports/{id}/data"),
     }
 )
 """The routes that are for keys of every tenant; the others are about the mesh as a whole, and for the default one's."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from journeymesh.access.v1 import people_pb2
 from journeymesh.features.v1 import features_pb2
-from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
+from journeymesh.ingest.v1 import erasure_pb2, export_pb2, ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
@@ -17,7 +17,7 @@ from gateway.contract.route import NOTHING, SWITCHING, Parameter, Route, Serve, 
 from gateway.core import Core
 from gateway.formats import cloudevents
 from gateway.formats.segment.message import TYPES
-from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
+from gateway.http.asgi import JSON, PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
 from gateway.routes import (
@@ -513,6 +513,31 @@ ROUTES: Final = (
         NOTHING,
         204,
         ("ERASURE_NOT_FOUND", "ERASURE_UNFINISHED", *_CALLS_REASONS),
+    ),
+    _post(
+        "/api/privacy/exports",
+        "Exports a person: what is kept of them is collected in the background, and can be read for 24 hours.",
+        privacy.export,
+        export_pb2.Export.DESCRIPTOR,
+        202,
+        (*_BODY_REASONS, "INVALID_IDENTIFIER", "USER_ERASED", *_CALLS_REASONS),
+        body=privacy.ExportOrder,
+        example=privacy.EXAMPLE,
+    ),
+    _get(
+        "/api/privacy/exports/{id}",
+        "How far an export is; once it is ready, its data can be read.",
+        privacy.read_export,
+        export_pb2.Export.DESCRIPTOR,
+        reasons=("EXPORT_NOT_FOUND", *_CALLS_REASONS),
+    ),
+    _get(
+        "/api/privacy/exports/{id}/data",
+        "The data of an export: a JSON document, or a ZIP file with a CSV file per store.",
+        privacy.export_data,
+        JSON,
+        reasons=("EXPORT_NOT_FOUND", "EXPORT_UNFINISHED", *_CALLS_REASONS),
+        query=(Parameter("format", {"enum": [*privacy.FORMATS], "default": "json"}, "The form of the data."),),
     ),
     _get(
         "/api/audit",

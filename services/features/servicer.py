@@ -123,3 +123,13 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         return features_pb2.EraseUserResponse(
             stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
         )
+
+    async def ExportUser(
+        self, request: features_pb2.ExportUserRequest, _context: ServerContext
+    ) -> features_pb2.ExportUserResponse:
+        """Reads all that is kept of a person."""
+        erasing.require_person(request.user_ids)
+        records = await self._features.export(request.user_ids, kept.exported)
+        return features_pb2.ExportUserResponse(
+            records=[erasure_pb2.PersonalRecord(store=each.store, json=each.json) for each in records]
+        )

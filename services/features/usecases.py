@@ -1,12 +1,13 @@
 """The use cases: apply a batch of events, and read what is known about a user."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from mesh.errors import NotFound
-from mesh.state import erasing, keyed
+from mesh.state import erasing, exporting, keyed
 from mesh.state.applied import Batch
 from mesh.state.port import StateStore
 from services.features.domain import journey, recents, sessions
@@ -127,6 +128,35 @@ class Features:
         """
         for keys in _keys(user_ids).values():
             await erasing.erase(self._store, keys)
+
+    async def export(self, user_ids: Sequence[str], whole: Callable[[bytes], Any]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Args:
+            user_ids: the ids.
+            whole: what the export says of an event, by the bytes that are kept of it.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+            Unavailable: the store cannot be reached.
+        """
+
+        def events(kept: Sequence[recents.Kept]) -> list[Any]:
+            return [whole(each.whole) for each in kept]
+
+        def user(of: User) -> dict[str, Any]:
+            return {**exporting.named(of.state), "last_events": events(of.tail)}
+
+        def segment(of: recents.Segment | None) -> list[Any]:
+            return events(of.events) if of is not None else []
+
+        names = [name for user_id in user_ids for name in _segments(user_id)]
+        return exporting.bounded(
+            [
+                *await exporting.states(self._store, "features.users", USERS, user_ids, user),
+                *await exporting.states(self._store, "features.events", SEGMENTS, names, segment),
+            ]
+        )
 
 
 def _keys(user_ids: Sequence[str]) -> dict[str, list[str]]:

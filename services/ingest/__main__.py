@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 import uvloop
-from journeymesh.ingest.v1 import erasure_pb2, ingest_pb2
+from journeymesh.ingest.v1 import erasure_pb2, export_pb2, ingest_pb2
 
 from mesh import settings
 from mesh.leases.sharing import Sharing
@@ -19,7 +19,7 @@ from services.ingest.settings import Settings
 
 ROLES: Final = ("api", "dispatcher", "archiver")
 SERVICES: Final = [
-    each.full_name for of in (ingest_pb2, erasure_pb2) for each in of.DESCRIPTOR.services_by_name.values()
+    each.full_name for of in (ingest_pb2, erasure_pb2, export_pb2) for each in of.DESCRIPTOR.services_by_name.values()
 ]
 _ARCHIVER_NICENESS: Final = 10
 
@@ -33,14 +33,14 @@ async def main(role: str) -> None:
     stands = open_site(settings.read_or_exit(ServerSettings), settings.read_or_exit(TlsSettings))
     async with stands as site, bootstrap.resources(own, traced, site, role) as on:
         if role == "api":
-            erasing = bootstrap.erasing(on)
-            async with lifecycle.in_background(*bootstrap.working(on, erasing)):
-                await server.serve(own.listen, bootstrap.faces(on, erasing), SERVICES, on.checks, traced, site)
+            people = bootstrap.people(on)
+            async with lifecycle.in_background(*bootstrap.working(on, people)):
+                await server.serve(own.listen, bootstrap.faces(on, people), SERVICES, on.checks, traced, site)
         elif role == "dispatcher":
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
         else:
             os.nice(_ARCHIVER_NICENESS)  # the archive never delays a decision
-            await _share(bootstrap.archiving(on), own.archiver_listen, on, bootstrap.archive_erasing(on))
+            await _share(bootstrap.archiving(on), own.archiver_listen, on, *bootstrap.archive_works(on))
     traced.close()
 
 

@@ -9,9 +9,10 @@ import random
 import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
+from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
@@ -46,13 +47,16 @@ from services.ingest.erasure.adapters import peers
 from services.ingest.erasure.adapters.own import OwnRecords
 from services.ingest.erasure.adapters.redis import RedisErasures
 from services.ingest.erasure.servicer import ErasureServicer
-from services.ingest.erasure.usecases import ArchiveErasing, Erasing
+from services.ingest.erasure.usecases import ArchiveErasing, Behind, Erasing
 from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
 from services.ingest.events.usecases import Suppressing
+from services.ingest.export.adapters.redis import RedisExports
+from services.ingest.export.servicer import ExportServicer
+from services.ingest.export.usecases import ArchiveExporting, Exported, Exporting
 from services.ingest.settings import Settings
 
 # A Kinesis shard serves five reads per second to all consumers together.
@@ -136,41 +140,65 @@ def following(on: Resources) -> Coroutine[Any, Any, None]:
     return on.suppressing.follow(RedisSuppressions(on.client))
 
 
-def faces(on: Resources, erases: Erasing) -> list[Register]:
+class People(NamedTuple):
+    """What the api does about people, which it begins and works on."""
+
+    erasing: Erasing
+    exporting: Exporting
+
+
+def faces(on: Resources, people: People) -> list[Register]:
     """The gRPC services of the api."""
-    ingest, erasures = servicer(on), ErasureServicer(erases)
+    ingest, erasures, exports = servicer(on), ErasureServicer(people.erasing), ExportServicer(people.exporting)
     return [
         lambda to: add_IngestServiceServicer_to_server(ingest, to),
         lambda to: add_ErasureServiceServicer_to_server(erasures, to),
+        lambda to: add_ExportServiceServicer_to_server(exports, to),
     ]
 
 
-def erasing(on: Resources) -> Erasing:
-    """Erasures, which the api begins and works on."""
+def people(on: Resources) -> People:
+    """Erasures and exports, of which an erasure erases those of the person."""
     own, client = on.own, on.client
     records = OwnRecords(RedisIdentities(client), RedisSkews(client), RedisFailedEvents(client))
     targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
-    return Erasing(
-        kept=RedisErasures(client),
-        suppressions=RedisSuppressions(client),
+    kept, exports, suppressions = RedisErasures(client), RedisExports(client), RedisSuppressions(client)
+    services = peers.services(*targets, on.traced, on.site.tls)
+    audit = peers.PeerAuditLog(own.access_target, on.traced, on.site.tls)
+    erasing = Erasing(
+        kept=kept,
+        suppressions=suppressions,
         links=records,
-        services=[*peers.services(*targets, on.traced, on.site.tls), records],
+        services=[*services, records, Exported(exports, suppressions)],
         pipeline=_pipeline(on),
-        audit=peers.PeerAuditLog(own.access_target, on.traced, on.site.tls),
+        audit=audit,
         clock=clock.system_clock,
         random_bytes=secrets.token_bytes,
         has_archive=bool(own.archive_url),
     )
+    exporting = Exporting(
+        kept=exports,
+        turns=kept,
+        suppressions=suppressions,
+        links=records,
+        sources=[*services, records],
+        audit=audit,
+        clock=clock.system_clock,
+        random_bytes=secrets.token_bytes,
+        has_archive=bool(own.archive_url),
+    )
+    return People(erasing, exporting)
 
 
-def working(on: Resources, erases: Erasing) -> tuple[Coroutine[Any, Any, None], ...]:
-    """What the api does while it serves, each until it is cancelled: it samples gauges, and erases people."""
+def working(on: Resources, people: People) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What the api does while it serves, each until it is cancelled: it samples gauges, erases and exports people."""
     metrics = on.traced.metrics
     return (
         gauges.report_consumers(_pipeline(on), metrics),
         gauges.report_store(on.client, metrics),
         following(on),
-        erases.run(_owner(on.own, on.own.listen)),
+        people.erasing.run(_owner(on.own, on.own.listen)),
+        people.exporting.run(_owner(on.own, on.own.listen)),
     )
 
 
@@ -221,13 +249,16 @@ def archiving(on: Resources) -> Sharing:
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
 
 
-def archive_erasing(on: Resources) -> Coroutine[Any, Any, None]:
-    """Erases people from the archive, until it is cancelled."""
+def archive_works(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
+    """Erases people from the archive, and exports them, each until it is cancelled."""
     from services.ingest.archive.adapters.files import ParquetArchive  # as above
 
-    own = on.own
-    erases = ArchiveErasing(RedisErasures(on.client), ParquetArchive(own.archive_url), _pipeline(on))
-    return erases.run(_owner(own, own.archiver_listen))
+    own, kept, behind = on.own, RedisErasures(on.client), Behind(_pipeline(on))
+    archive = ParquetArchive(own.archive_url)
+    erases = ArchiveErasing(kept, archive, behind)
+    exports = ArchiveExporting(RedisExports(on.client), kept, archive, behind, clock.system_clock)
+    owner = _owner(own, own.archiver_listen)
+    return erases.run(owner), exports.run(owner)
 
 
 def _rules(own: Settings) -> Rules:

@@ -29,6 +29,7 @@ from services.intervention.delivery.adapters.spans import SpanDeliveryObserver
 from services.intervention.delivery.ports import Outbox
 from services.intervention.delivery.usecases import DeliveryWorkers
 from services.intervention.erasing import Erasing
+from services.intervention.exporting import Exporting
 from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
@@ -71,6 +72,7 @@ class Core(NamedTuple):
     models: Models
     copywriter: Copywriter
     erasing: Erasing
+    exporting: Exporting
 
 
 @contextlib.asynccontextmanager
@@ -234,6 +236,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         models,
         copywriter,
         Erasing(state, ledger, outbox),
+        Exporting(state, ledger, outbox, policies),
     )
 
 

@@ -20,7 +20,7 @@ _BLOCKS_AT_ONCE: Final = 16
 _ATTEMPTS: Final = 5
 
 
-class _Page(NamedTuple):
+class Page(NamedTuple):
     """A block of the ledger with rows of the person."""
 
     reference: Reference
@@ -39,8 +39,8 @@ class Erasing:
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store; of the ledger, decisions."""
-        made, decisions = dict.fromkeys(await self._offered(user_ids)), 0
-        async for page in self._pages(user_ids):
+        made, decisions = dict.fromkeys(await offered(self._state, user_ids)), 0
+        async for page in pages_of(self._ledger, user_ids):
             decisions += len(page.rows)
             made.update(dict.fromkeys(pages.interventions_of(page.block, page.rows)))
         messages = await self._outbox.deliveries([*made])
@@ -57,23 +57,18 @@ class Erasing:
         Raises:
             Unavailable: some may be erased.
         """
-        await self._erase_made(await self._offered(user_ids))
-        async for page in self._pages(user_ids):
+        await self._erase_made(await offered(self._state, user_ids))
+        async for page in pages_of(self._ledger, user_ids):
             await self._erase_made(pages.interventions_of(page.block, page.rows))
             await self._rewrite(page, user_ids, pseudonym)
         await self._ledger.forget([*map(user_name, user_ids)])
         await erasing.erase(self._state, _keys_of_users(user_ids))
 
-    async def _offered(self, user_ids: Sequence[str]) -> list[str]:
-        """The interventions that the state of the person names."""
-        await keyed.look(self._state, seen := keyed.Seen(USERS, user_ids))
-        return [offer.id for user in seen.states.values() for offer in user.offers]
-
     async def _erase_made(self, made: Sequence[str]) -> None:
         await self._outbox.remove(made)
         await erasing.erase(self._state, _keys_of_made(made))
 
-    async def _rewrite(self, page: _Page, user_ids: Sequence[str], pseudonym: str) -> None:
+    async def _rewrite(self, page: Page, user_ids: Sequence[str], pseudonym: str) -> None:
         """Puts the pseudonym in the place of the person, also if another erasure rewrites the block meanwhile."""
         for _ in range(_ATTEMPTS):
             after = pages.encode(pages.pseudonymised(page.block, page.rows, pseudonym))
@@ -85,24 +80,31 @@ class Erasing:
                 return
             page = found
 
-    async def _pages(self, user_ids: Sequence[str]) -> AsyncIterator[_Page]:
-        """The blocks with rows of the person. Reads the whole ledger: names find a user's last decisions only."""
-        async for references in self._ledger.references():
-            for start in range(0, len(references), _BLOCKS_AT_ONCE):
-                some = references[start : start + _BLOCKS_AT_ONCE]
-                for reference, stored in zip(some, await self._ledger.blocks(some), strict=True):
-                    page = _page(reference, stored, user_ids)
-                    if page is not None:
-                        yield page
+
+async def offered(state: StateStore, user_ids: Sequence[str]) -> list[str]:
+    """The interventions that the state of a person names."""
+    await keyed.look(state, seen := keyed.Seen(USERS, user_ids))
+    return [offer.id for user in seen.states.values() for offer in user.offers]
 
 
-def _page(reference: Reference, stored: bytes | None, user_ids: Sequence[str]) -> _Page | None:
+async def pages_of(ledger: Ledger, user_ids: Sequence[str]) -> AsyncIterator[Page]:
+    """The blocks with rows of a person. Reads the whole ledger: names find a user's last decisions only."""
+    async for references in ledger.references():
+        for start in range(0, len(references), _BLOCKS_AT_ONCE):
+            some = references[start : start + _BLOCKS_AT_ONCE]
+            for reference, stored in zip(some, await ledger.blocks(some), strict=True):
+                page = _page(reference, stored, user_ids)
+                if page is not None:
+                    yield page
+
+
+def _page(reference: Reference, stored: bytes | None, user_ids: Sequence[str]) -> Page | None:
     # Ids stand in a block as they are, so most blocks need not be decoded.
     if stored is None or not any(user_id.encode() in stored for user_id in user_ids):
         return None
     block = pages.decode(stored)
     rows = [row for row, user_id in enumerate(block.user_ids) if user_id in user_ids]
-    return _Page(reference, stored, block, rows) if rows else None
+    return Page(reference, stored, block, rows) if rows else None
 
 
 def _keys_of_users(user_ids: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from services.intervention.batch.deciding import Deciding
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.ports import Reference
 from services.intervention.erasing import Erasing
+from services.intervention.exporting import Exporting
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
@@ -40,6 +41,7 @@ class InterventionServicer(InterventionServiceServicer):
         models: Models,
         copywriter: Copywriter,
         erasing: Erasing,
+        exporting: Exporting,
         metrics: Metrics,
     ) -> None:
         self._deciding = deciding
@@ -48,6 +50,7 @@ class InterventionServicer(InterventionServiceServicer):
         self._models = models
         self._copywriter = copywriter
         self._erasing = erasing
+        self._exporting = exporting
         self._metrics = metrics
         self._places = asyncio.Semaphore(READS_AT_ONCE)
 
@@ -147,3 +150,9 @@ class InterventionServicer(InterventionServiceServicer):
             await self._erasing.erase(request.user_ids, request.pseudonym)
         kept = await self._erasing.kept(request.user_ids)
         return reports.erased_message(kept)
+
+    async def ExportUser(self, request: wire.ExportUserRequest, _context: "Context") -> wire.ExportUserResponse:
+        """Reads all that is kept of a person."""
+        erasing.require_person(request.user_ids)
+        records = await self._exporting.export(request.user_ids, decisions.exported)
+        return reports.exported_message(records)

@@ -65,6 +65,14 @@ class ScoringServicer(ScoringServiceServicer):
             stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
         )
 
+    async def ExportUser(self, request: wire.ExportUserRequest, _context: ServerContext) -> wire.ExportUserResponse:
+        """Reads all that is kept of a person."""
+        erasing.require_person(request.user_ids)
+        records = await self._scoring.export(request.user_ids)
+        return wire.ExportUserResponse(
+            records=[erasure_pb2.PersonalRecord(store=each.store, json=each.json) for each in records]
+        )
+
     def _count(self, user_ids: Sequence[str], risks: Sequence[Risk]) -> None:
         self._metrics.count_each(registry.ASSESSMENTS, [risk.level.name.lower() for risk in risks])
         for risk in dict(zip(user_ids, risks, strict=True)).values():

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from mesh.errors import NotFound, Unavailable
-from mesh.state import applied, erasing, keyed
+from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
@@ -93,6 +93,15 @@ class Scoring:
             Unavailable: some may be erased.
         """
         await erasing.erase(self._store, [*map(JOURNALS.key, user_ids)])
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+            Unavailable: the store cannot be reached.
+        """
+        return exporting.bounded(await exporting.states(self._store, "scoring.journals", JOURNALS, user_ids))
 
     def model(self) -> Card:
         """The live model."""

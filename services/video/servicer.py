@@ -46,3 +46,11 @@ class VideoServicer(VideoServiceServicer):
         return wire.EraseUserResponse(
             stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
         )
+
+    async def ExportUser(self, request: wire.ExportUserRequest, _context: ServerContext) -> wire.ExportUserResponse:
+        """Reads all that is kept of a person."""
+        erasing.require_person(request.user_ids)
+        records = await self._playback.export(request.user_ids)
+        return wire.ExportUserResponse(
+            records=[erasure_pb2.PersonalRecord(store=each.store, json=each.json) for each in records]
+        )

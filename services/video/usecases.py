@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from mesh.errors import NotFound
-from mesh.state import erasing, keyed
+from mesh.state import erasing, exporting, keyed
 from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
 from services.video.domain import retention, viewer
@@ -58,6 +58,15 @@ class Playback:
             Unavailable: some may be erased.
         """
         await erasing.erase(self.state, [*map(VIEWERS.key, user_ids)])
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+            Unavailable: the store cannot be reached.
+        """
+        return exporting.bounded(await exporting.states(self.state, "video.viewers", VIEWERS, user_ids))
 
     async def video(self, video_id: str) -> Curve:
         """A video, summed over the shards of its viewers."""

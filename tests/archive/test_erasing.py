@@ -13,7 +13,7 @@ from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import ArchiveFile, Content, Plan
 from services.ingest.erasure.adapters.memory import MemoryErasures
 from services.ingest.erasure.domain.erasure import Erasure, Step
-from services.ingest.erasure.usecases import ArchiveErasing
+from services.ingest.erasure.usecases import ArchiveErasing, Behind
 from tests.archive.rows import EventRow, records
 from tests.archive.test_files import HOUR, decision
 from tests.builders import NOW_US, event
@@ -77,8 +77,8 @@ async def test_every_rewritten_file_is_told_wherever_the_process_ends(
     held = await archive.holding({"ada"})
     mortal: Any = Mortal(archive, files, is_before=is_before)
     with pytest.raises(Killed):
-        await ArchiveErasing(kept, mortal, Standings()).advance(ERASURE)
-    erases = ArchiveErasing(kept, archive, Standings())
+        await ArchiveErasing(kept, mortal, Behind(Standings())).advance(ERASURE)
+    erases = ArchiveErasing(kept, archive, Behind(Standings()))
     for _ in range(3):
         await erases.advance(ERASURE)
     archived = await kept.archived("e_1")
@@ -93,7 +93,7 @@ async def test_every_rewritten_file_is_told_wherever_the_process_ends(
 
 async def test_nothing_is_rewritten_before_the_archiver_has_written_what_it_gathered(tmp_path: Path) -> None:
     archive, kept, standings = await filled(tmp_path), MemoryErasures(), Standings(dispatcher=9, archiver=3)
-    erases = ArchiveErasing(kept, archive, standings)
+    erases = ArchiveErasing(kept, archive, Behind(standings))
     await erases.advance(ERASURE)
     assert (await kept.archived("e_1")).files == {}
     standings.dispatcher, standings.archiver = 20, 9  # what was accepted since is not the person's
@@ -104,5 +104,5 @@ async def test_nothing_is_rewritten_before_the_archiver_has_written_what_it_gath
 @pytest.mark.parametrize("step", [each for each in Step if each is not Step.ARCHIVE])
 async def test_the_archive_is_left_alone_at_every_other_step(tmp_path: Path, step: Step) -> None:
     archive, kept = await filled(tmp_path), MemoryErasures()
-    await ArchiveErasing(kept, archive, Standings()).advance(Erasure("e_1", "p", NOW_US, ("ada",), step))
+    await ArchiveErasing(kept, archive, Behind(Standings())).advance(Erasure("e_1", "p", NOW_US, ("ada",), step))
     assert len(await archive.holding({"ada"})) == 4

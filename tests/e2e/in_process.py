@@ -16,6 +16,7 @@ from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_s
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
+from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
@@ -73,6 +74,9 @@ from services.ingest.events.adapters.memory import (
     MemorySuppressions,
 )
 from services.ingest.events.usecases import Suppressing
+from services.ingest.export.adapters.memory import MemoryExports
+from services.ingest.export.servicer import ExportServicer
+from services.ingest.export.usecases import Exported, Exporting
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
@@ -183,13 +187,27 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         visited = targets["video"], targets["features"], targets["scoring"], targets["intervention"]
         behind = Peers.dial(*visited, traced["ingest-dispatcher"])
         records = OwnRecords(identities, skews, failed)
-        erasing = Erasing(
-            kept=MemoryErasures(),
+        kept, exports = MemoryErasures(), MemoryExports()
+        services = peers.services(*visited, traced["ingest-api"])
+        audit = peers.PeerAuditLog(targets["access"], traced["ingest-api"])
+        exporting = Exporting(
+            kept=exports,
+            turns=kept,
             suppressions=suppressions,
             links=records,
-            services=[*peers.services(*visited, traced["ingest-api"]), records],
+            sources=[*services, records],
+            audit=audit,
+            clock=system_clock,
+            random_bytes=os.urandom,
+            has_archive=False,
+        )
+        erasing = Erasing(
+            kept=kept,
+            suppressions=suppressions,
+            links=records,
+            services=[*services, records, Exported(exports, suppressions)],
             pipeline=pipeline,
-            audit=peers.PeerAuditLog(targets["access"], traced["ingest-api"]),
+            audit=audit,
             clock=system_clock,
             random_bytes=os.urandom,
             has_archive=False,
@@ -199,6 +217,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
                 IngestServicer(ingest, pipeline, traced["ingest-api"].metrics), to
             ),
             lambda to: add_ErasureServiceServicer_to_server(ErasureServicer(erasing), to),
+            lambda to: add_ExportServiceServicer_to_server(ExportServicer(exporting), to),
         ]
         port = await stack.enter_async_context(serving("127.0.0.1:0", api, [], {}, traced["ingest-api"]))
         targets["ingest-api"] = f"127.0.0.1:{port}"
@@ -222,7 +241,8 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         core = bootstrap(Settings(**settings), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))
-        await stack.enter_async_context(in_background(erasing.run("test"), suppressing.follow(suppressions)))
+        works = erasing.run("test"), exporting.run("test"), suppressing.follow(suppressions)
+        await stack.enter_async_context(in_background(*works))
         dispatching = asyncio.create_task(Sharing(stream, leases, "test", dispatcher.follow, lease_seconds=10).run())
         try:
             yield Mesh(client, exporter, traced, core)

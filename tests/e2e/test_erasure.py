@@ -50,6 +50,57 @@ async def _accepted(mesh: Mesh, sent: dict[str, object]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def _exported(mesh: Mesh, user: str) -> dict[str, Any]:
+    begun = await mesh.client.post("/api/privacy/exports", json={"userId": user})
+    assert begun.status_code == 202, begun.text
+    path = f"/api/privacy/exports/{begun.json()['id']}"
+    async with asyncio.timeout(20):
+        while True:
+            if (await mesh.client.get(path)).json()["state"] == "ready":
+                break
+            await asyncio.sleep(0.05)
+    exported: dict[str, Any] = (await mesh.client.get(f"{path}/data")).json()
+    return {**exported, "path": path}
+
+
+async def test_an_export_says_all_that_is_kept_of_a_person_and_nothing_of_others() -> None:
+    async with running_mesh() as mesh:
+        await _struggle(mesh, "ada")
+        await _struggle(mesh, "bob")
+        exported = await _exported(mesh, "ada")
+        stores = exported["stores"]
+        assert stores.keys() >= {
+            "ids",
+            "features.users",
+            "features.events",
+            "scoring.journals",
+            "video.viewers",
+            "intervention.users",
+            "intervention.made",
+            "intervention.ledger",
+            "ingest.links",
+        }
+        assert stores["ids"] == [{"id": "ada"}, {"id": "ada-browser"}]
+        assert "bob" not in json.dumps(exported)
+        kept = {
+            event["eventId"]
+            for users in (stores["features.users"], stores["features.events"])
+            for each in users
+            for event in (each["state"]["last_events"] if isinstance(each["state"], dict) else each["state"])
+        }
+        assert kept >= {f"ada-{number}" for number in range(8)}
+        decisions = (await mesh.client.get("/api/decisions?userId=ada")).json()["decisions"]
+        assert {each["id"] for each in stores["intervention.ledger"]} >= {each["id"] for each in decisions}
+        assert all(each["reasons"] and each["explanation"] for each in stores["intervention.ledger"])
+
+        begun = await mesh.client.post("/api/privacy/erasures", json={"userId": "ada"})
+        receipt = json.loads((await _erased(mesh, begun.json()["id"]))["receipt"])
+        assert {"store": "ingest.exports", "before": 1, "after": 0} in receipt["stores"]
+        assert (await mesh.client.get(exported["path"])).status_code == 404
+        refused = await mesh.client.post("/api/privacy/exports", json={"userId": "ada"})
+        assert (refused.status_code, refused.json()["reason"]) == (409, "USER_ERASED")
+
+
 async def test_an_erased_person_is_nobody_and_nobody_else_is_touched() -> None:
     async with running_mesh() as mesh:
         await _struggle(mesh, "ada")

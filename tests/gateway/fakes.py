@@ -13,7 +13,14 @@ from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
-from journeymesh.ingest.v1 import erasure_pb2, erasure_pb2_grpc, ingest_pb2, ingest_pb2_grpc
+from journeymesh.ingest.v1 import (
+    erasure_pb2,
+    erasure_pb2_grpc,
+    export_pb2,
+    export_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+)
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
@@ -497,6 +504,11 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
     ) -> intervention_pb2.EraseUserResponse:
         raise AssertionError
 
+    async def ExportUser(
+        self, request: intervention_pb2.ExportUserRequest, context: object
+    ) -> intervention_pb2.ExportUserResponse:
+        raise AssertionError
+
     async def GetModelUsage(
         self, request: intervention_pb2.GetModelUsageRequest, context: object
     ) -> intervention_pb2.GetModelUsageResponse:
@@ -615,6 +627,37 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         yield ask.ExportAnswerResponse(content=b"\n1")
 
 
+class Exports(export_pb2_grpc.ExportServiceServicer):
+    """Knows one export, whose data is its format and id."""
+
+    def __init__(self) -> None:
+        self.export = export_pb2.Export(id="x_1", state=export_pb2.EXPORT_STATE_COLLECTING)
+        self.user_ids: list[str] = []
+
+    async def CreateExport(
+        self, request: export_pb2.CreateExportRequest, context: object
+    ) -> export_pb2.CreateExportResponse:
+        self.user_ids.append(request.user_id)
+        return export_pb2.CreateExportResponse(export=self.export)
+
+    async def GetExport(self, request: export_pb2.GetExportRequest, context: object) -> export_pb2.GetExportResponse:
+        self._require(request.id)
+        return export_pb2.GetExportResponse(export=self.export)
+
+    async def ReadExport(
+        self, request: export_pb2.ReadExportRequest, context: object
+    ) -> AsyncIterator[export_pb2.ReadExportResponse]:
+        self._require(request.id)
+        if self.export.state != export_pb2.EXPORT_STATE_READY:
+            raise FailedPrecondition("EXPORT_UNFINISHED", "Not yet.")
+        for piece in (str(request.format), " ", request.id):
+            yield export_pb2.ReadExportResponse(piece=piece.encode())
+
+    def _require(self, export_id: str) -> None:
+        if export_id != self.export.id:
+            raise NotFound("EXPORT_NOT_FOUND", "No export with this id.")
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
@@ -624,6 +667,7 @@ class Services:
     """The access service, of which only people are served."""
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
     erasures: Erasures = dataclasses.field(default_factory=Erasures)
+    exports: Exports = dataclasses.field(default_factory=Exports)
     features: Features = dataclasses.field(default_factory=Features)
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     video: Video = dataclasses.field(default_factory=Video)
@@ -636,6 +680,7 @@ class Services:
         people_pb2_grpc.add_PeopleServiceServicer_to_server(_people(self.world), server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(self.erasures, server)
+        export_pb2_grpc.add_ExportServiceServicer_to_server(self.exports, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)

@@ -1,6 +1,7 @@
-"""The routes of erasures."""
+"""The routes of erasures and exports."""
 
 import pytest
+from journeymesh.ingest.v1 import export_pb2
 
 from tests.gateway.running import Gateway
 
@@ -47,4 +48,32 @@ async def test_what_cannot_be_done_is_said(
     gateway: Gateway, method: str, erasure_id: str, status: int, reason: str
 ) -> None:
     answer = await gateway.client.request(method, f"/api/privacy/erasures/{erasure_id}")
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+
+
+async def test_an_export_is_begun_followed_and_read(gateway: Gateway) -> None:
+    begun = await gateway.client.post("/api/privacy/exports", json={"userId": "ada"})
+    assert (begun.status_code, begun.json()["state"]) == (202, "collecting")
+    assert gateway.services.exports.user_ids == ["ada"]
+    assert (await gateway.client.get("/api/privacy/exports/x_1")).json() == begun.json()
+    early = await gateway.client.get("/api/privacy/exports/x_1/data")
+    assert (early.status_code, early.json()["reason"]) == (409, "EXPORT_UNFINISHED")
+    gateway.services.exports.export.state = export_pb2.EXPORT_STATE_READY
+    for number, (form, content_type) in enumerate((("json", "application/json"), ("csv", "application/zip")), 1):
+        read = await gateway.client.get(f"/api/privacy/exports/x_1/data?format={form}")
+        assert (read.status_code, read.headers["content-type"]) == (200, content_type)
+        assert read.text == f"{number} x_1"
+        assert read.headers["content-disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("x_2", 404, "EXPORT_NOT_FOUND"),
+        ("x_2/data", 404, "EXPORT_NOT_FOUND"),
+        ("x_1/data?format=xml", 400, "INVALID_PARAMETER"),
+    ],
+)
+async def test_an_export_that_cannot_be_read_is_refused(gateway: Gateway, path: str, status: int, reason: str) -> None:
+    answer = await gateway.client.get(f"/api/privacy/exports/{path}")
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)

@@ -427,6 +427,30 @@ async def test_failed_events_are_replayed_mended_and_discarded_by_their_tenant_o
 
 
 @pytest.mark.parametrize("number", [0, 1])
+async def test_a_tenant_exports_its_own_person_and_no_other_of_the_same_id(number: int) -> None:
+    async with world() as everybody:
+        owner = everybody[number]
+        begun = await owner.ask("POST", "/api/privacy/exports", json={"userId": "ada"})
+        assert begun.status_code == 202, begun.text
+        path = f"/api/privacy/exports/{begun.json()['id']}"
+        async with asyncio.timeout(30):
+            while True:
+                if (await owner.get(path))["state"] == "ready":
+                    break
+                await asyncio.sleep(0.05)
+        for tenant in everybody:
+            if tenant is not owner:
+                assert (await tenant.ask("GET", path)).status_code == 404
+                assert (await tenant.ask("GET", f"{path}/data")).status_code == 404
+        exported = (await owner.ask("GET", f"{path}/data")).text
+        assert "intervention.ledger" in exported
+        assert owner.mark in exported
+        assert not any(tenant.mark in exported for tenant in everybody if tenant is not owner)
+        assert tenants.SEPARATOR not in exported
+        assert "u001f" not in exported
+
+
+@pytest.mark.parametrize("number", [0, 1])
 async def test_a_tenant_erases_its_own_person_and_no_other_of_the_same_id(number: int) -> None:
     async with world() as everybody:
         eraser = everybody[number]

@@ -57,6 +57,9 @@ from services.ingest.events.domain.event import Event, EventPosition, FailedEven
 from services.ingest.events.domain.suppression import pseudonym
 from services.ingest.events.ports import Claim
 from services.ingest.events.translation.records import decoded
+from services.ingest.export.adapters.redis import RedisExports
+from services.ingest.export.domain import export as exporting
+from services.ingest.export.domain.export import Export
 from services.intervention.bootstrap import Stores, _core
 from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.adapters.redis import RedisLedger
@@ -521,6 +524,28 @@ async def read_erasures(of: At) -> dict[str, Any]:
     }
 
 
+# Exports.
+
+
+async def write_exports(to: At) -> None:
+    exports = RedisExports(to.client)
+    begun = Export("x_1", NOW_US, ("ada",), ("p",))
+    ready = Export("x_2", NOW_US, (), ("p",), exporting.Step.READY, 9, 1, NOW_US)
+    for each in (begun, ready):
+        await exports.create(each)
+    packed = exporting.pack([("features.users", b'{"key":"ada"}')])
+    await exports.save(ready, exporting.Part.SERVICES, packed)
+
+
+async def read_exports(of: At) -> dict[str, Any]:
+    exports = RedisExports(of.client)
+    records = [each for part in await exports.parts("x_2") for each in exporting.unpack(part)]
+    return {
+        "exports": [msgspec.to_builtins(each) for each in await exports.all()],
+        "records": [[store, said.decode()] for store, said in records],
+    }
+
+
 # The archive.
 
 
@@ -576,5 +601,6 @@ FORMATS: Final[dict[str, Format]] = {
     "audit": Format(write_audit, read_audit),
     "people": Format(write_people, read_people),
     "erasures": Format(write_erasures, read_erasures),
+    "exports": Format(write_exports, read_exports),
     "archive": Format(write_archive, read_archive),
 }

@@ -27,8 +27,9 @@ class Steps(
 ):
     """Answers every step with as many rows as it was given."""
 
-    # The dispatcher erases nobody.
+    # The dispatcher erases and exports nobody.
     EraseUser: Any = None
+    ExportUser: Any = None
 
     def __init__(self, fault: Fault) -> None:
         self.log: list[tuple[str, list[str]]] = []

@@ -42,6 +42,11 @@ from services.ingest.events.ports import (
     SeenEvents,
     Suppressions,
 )
+from services.ingest.export.adapters.memory import MemoryExports
+from services.ingest.export.adapters.redis import RedisExports
+from services.ingest.export.domain import export as exporting
+from services.ingest.export.domain.export import Export, Part
+from services.ingest.export.ports import Exports
 from tests.builders import NOW_US, SECOND_US
 from tests.cluster import stored
 
@@ -614,6 +619,39 @@ async def test_erasures_are_open_until_they_are_done(erasures: Erasures) -> None
     await erasures.save(done := msgspec.structs.replace(sooner, step=Step.DONE, user_ids=()))
     assert await erasures.unfinished() == [later]
     assert (await erasures.find("e_2"), await erasures.find("e_3")) == (done, None)
+
+
+@pytest.fixture
+async def exports(store: str, valkey: redis.Client) -> Exports:
+    return MemoryExports() if store == "memory" else RedisExports(valkey)
+
+
+async def test_exports_are_kept_with_their_data_until_they_are_removed(exports: Exports) -> None:
+    first, second = (Export(f"x_{at}", NOW_US + at, ("ada",), ("p",)) for at in (1, 2))
+    for each in (second, first):
+        await exports.create(each)
+    assert await exports.all() == [first, second]
+    after = msgspec.structs.replace(first, step=exporting.Step.ARCHIVE)
+    for _ in range(2):
+        await exports.save(after, Part.SERVICES, b"one")
+    await exports.save(done := msgspec.structs.replace(first, step=exporting.Step.READY), Part.ARCHIVE, b"two")
+    assert await exports.find("x_1") == done
+    assert await exports.parts("x_1") == [b"one", b"two"]
+    assert await exports.parts("x_2") == []
+    await exports.remove(["x_1", "unknown"])
+    await exports.save(done, Part.SERVICES, b"late")
+    assert (await exports.find("x_1"), await exports.parts("x_1")) == (None, [])
+    assert await exports.all() == [second]
+
+
+async def test_an_export_expires(valkey: redis.Client) -> None:
+    exports = RedisExports(valkey)
+    await exports.create(Export("x_1", NOW_US, ("ada",), ("p",)))
+    await exports.save(Export("x_1", NOW_US, (), ("p",), exporting.Step.READY), Part.SERVICES, b"one")
+    assert 0 < await valkey.ttl("jm:export:x_1") <= exporting.KEPT_SECONDS
+    await valkey.delete("jm:export:x_1")
+    assert await exports.all() == []
+    assert await valkey.exists("jm:exports") == 0
 
 
 async def test_what_is_changed_in_the_archive_is_kept_by_erasure(erasures: Erasures) -> None:

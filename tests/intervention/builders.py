@@ -33,6 +33,7 @@ from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ports import OutcomeEvent
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.erasing import Erasing
+from services.intervention.exporting import Exporting
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
@@ -308,7 +309,10 @@ class World:
         copywriter = Copywriter(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         erasing = Erasing(self.state, self.ledger, self.outbox)
-        return InterventionServicer(self.deciding, self.reading, analyses, models, copywriter, erasing, Metrics())
+        exporting = Exporting(self.state, self.ledger, self.outbox, self.policies)
+        return InterventionServicer(
+            self.deciding, self.reading, analyses, models, copywriter, erasing, exporting, Metrics()
+        )
 
     async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Created]:
         """Decides a batch."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import MessageToDict
 from journeymesh.common.v1 import event_pb2
 
 from records.table import BLOBS, COLUMNS, DETAILS, WORDS, Table
@@ -52,6 +53,15 @@ def kept_events(user_id: str, kept: Sequence[Kept]) -> list[event_pb2.Event]:
         _kept_event(user_id, one, start_us)
         for one, start_us in zip(kept, session_starts(kept, SESSION_GAP_US), strict=True)
     ]
+
+
+def exported(whole: bytes) -> dict[str, Any]:
+    """A kept event as an export says it: the members of `journeymesh.common.v1.Event`, properties as their text."""
+    event = event_pb2.Event.FromString(whole)
+    said = MessageToDict(event)
+    if event.properties:
+        said["properties"] = event.properties.decode(errors="replace")
+    return said
 
 
 def _kept_event(user_id: str, kept: Kept, session_start_us: int) -> event_pb2.Event:

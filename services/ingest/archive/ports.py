@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+from mesh.state.exporting import Record
 from records import table as tables
 from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Plan
 from services.ingest.events.domain.event import Event
@@ -78,6 +79,13 @@ class Archive(Protocol):
 
     async def holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
         """The files with rows that name one of these ids, and what is in them. Reads the ids of all files."""
+
+    async def of_users(self, user_ids: Collection[str], most_bytes: int) -> list[Record]:
+        """The rows of these users as the records of an export, without what is null. Reads the ids of all files.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`, they have more bytes.
+        """
 
     async def erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
         """Rewrites a file without the rows of these users; None if it is no longer there. May be repeated.

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -34,6 +34,8 @@ _REQUESTED: Final = "erasure.request"
 _ERASED: Final = "erasure.receipt"
 _RESUMED: Final = "erasure.endSuppression"
 
+_One = TypeVar("_One")
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,9 +61,7 @@ class Erasing:
             InvalidArgument: `INVALID_IDENTIFIER`.
             Unavailable: nothing is begun, or it goes on by itself.
         """
-        sent = plain(user_id)
-        if not 0 < len(sent) <= ID_LENGTH or not sent.isprintable():
-            raise InvalidArgument("INVALID_IDENTIFIER", f"An id is text of 1 to {ID_LENGTH} characters.")
+        require_id(user_id)
         now_us = self.clock()
         named = pseudonym(user_id, await self.suppressions.secret())
         begun = Erasure(beside(user_id, f"e_{self.random_bytes(_ID_BYTES).hex()}"), named, now_us, (user_id,))
@@ -98,7 +98,7 @@ class Erasing:
 
     async def run(self, owner: str) -> None:
         """Takes the steps of all erasures, while this process has the turn, until it is cancelled."""
-        await _in_turn(self.kept, "steps", owner, self.advance)
+        await in_turn(self.kept, "steps", owner, self.kept.unfinished, self.advance)
 
     async def advance(self, erasure: Erasure) -> Erasure:
         """Takes steps as far as nothing has to be waited for. What keeps a step is noted; it is taken again."""
@@ -173,18 +173,35 @@ class Erasing:
 
 
 @dataclasses.dataclass(frozen=True)
+class Behind:
+    """Whether the archiver, which is behind the dispatcher, has come as far as that was when it was asked first."""
+
+    pipeline: Pipeline
+    waits: dict[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    """By erasure or export, how far the archiver has to be on each shard: what it had gathered is written then."""
+
+    async def is_written(self, waiting: str) -> bool:
+        """Whether the archiver is where the dispatcher was when this was asked first."""
+        standings = await self.pipeline.standings()
+        reached = {
+            consumer: {each.shard: each.standing.checkpoint for each in standings if each.consumer == consumer}
+            for consumer in (_DISPATCHER, _ARCHIVER)
+        }
+        wanted = self.waits.setdefault(waiting, reached[_DISPATCHER])
+        return all(reached[_ARCHIVER].get(shard, BEGINNING) >= checkpoint for shard, checkpoint in wanted.items())
+
+
+@dataclasses.dataclass(frozen=True)
 class ArchiveErasing:
     """Erases people from the archive, in the archiver's process, which alone reaches it."""
 
     kept: Erasures
     archive: Archive
-    pipeline: Pipeline
-    waits: dict[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
-    """By erasure, how far the archiver has to be on each shard: what it had gathered before is written then."""
+    behind: Behind
 
     async def run(self, owner: str) -> None:
         """Rewrites files for all erasures, while this process has the turn, until it is cancelled."""
-        await _in_turn(self.kept, "archive", owner, self.advance)
+        await in_turn(self.kept, "archive", owner, self.kept.unfinished, self.advance)
 
     async def advance(self, erasure: Erasure) -> None:
         """Rewrites the files that name the person, unless the archiver may still write some.
@@ -195,7 +212,7 @@ class ArchiveErasing:
             MeshError: a store or the archive cannot be reached; it goes on from there.
         """
         archived = await self.kept.archived(erasure.id)
-        if erasure.step is not Step.ARCHIVE or archived.is_done or not await self._is_written(erasure.id):
+        if erasure.step is not Step.ARCHIVE or archived.is_done or not await self.behind.is_written(erasure.id):
             return
         held = await self.archive.holding(erasure.user_ids)
         files = {file.path: Rewritten(*content) for file, content in held.items()} | archived.files
@@ -211,27 +228,34 @@ class ArchiveErasing:
         if not held:
             await self.kept.save_archived(erasure.id, Archived(files, is_done=True))
 
-    async def _is_written(self, erasure_id: str) -> bool:
-        """Whether the archiver is where the dispatcher was when this was asked first."""
-        standings = await self.pipeline.standings()
-        reached = {
-            consumer: {each.shard: each.standing.checkpoint for each in standings if each.consumer == consumer}
-            for consumer in (_DISPATCHER, _ARCHIVER)
-        }
-        wanted = self.waits.setdefault(erasure_id, reached[_DISPATCHER])
-        return all(reached[_ARCHIVER].get(shard, BEGINNING) >= checkpoint for shard, checkpoint in wanted.items())
+
+def require_id(user_id: str) -> None:
+    """Returns if this may be somebody's id.
+
+    Raises:
+        InvalidArgument: `INVALID_IDENTIFIER`.
+    """
+    sent = plain(user_id)
+    if not 0 < len(sent) <= ID_LENGTH or not sent.isprintable():
+        raise InvalidArgument("INVALID_IDENTIFIER", f"An id is text of 1 to {ID_LENGTH} characters.")
 
 
-async def _in_turn(kept: Erasures, work: str, owner: str, do: Callable[[Erasure], Awaitable[object]]) -> None:
-    """Does some work for all erasures that are not done, again and again, while this process has the turn."""
+async def in_turn(
+    kept: Erasures,
+    work: str,
+    owner: str,
+    open_ones: Callable[[], Awaitable[Sequence[_One]]],
+    do: Callable[[_One], Awaitable[object]],
+) -> None:
+    """Does some work for all that are open, again and again, while this process has the turn."""
     while True:
         try:
             if await kept.take_turn(work, owner, TURN_SECONDS):
                 async with in_background(_keep_turn(kept, work, owner)):
-                    for one in await kept.unfinished():
+                    for one in await open_ones():
                         await _attempt(do, one)
         except* MeshError as errors:
-            _log.debug("erasures wait: %s", errors)
+            _log.debug("%s wait: %s", work, errors)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -242,9 +266,9 @@ async def _keep_turn(kept: Erasures, work: str, owner: str) -> None:
             await kept.take_turn(work, owner, TURN_SECONDS)
 
 
-async def _attempt(do: Callable[[Erasure], Awaitable[object]], one: Erasure) -> None:
-    """Logs what keeps an erasure, which is tried again; it does not keep the others."""
+async def _attempt(do: Callable[[_One], Awaitable[object]], one: _One) -> None:
+    """Logs what keeps one, which is tried again; it does not keep the others."""
     try:
         await do(one)
     except MeshError as error:
-        _log.warning("erasure %s waits at %s: %s", one.id, one.step.name, error.detail)
+        _log.warning("%r waits: %s", one, error.detail)

@@ -1,5 +1,8 @@
 """Decisions and the ledger, for the wire."""
 
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.common.v1.position_pb2 import EventPosition
 from journeymesh.features.v1.features_pb2 import Feature
@@ -74,6 +77,11 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         withdrawal_reason=wire.WithdrawalReason.ValueType(status.withdrawal if status else 0),
         withdrawn=withdrawal_message(verdict.withdrawn),
     )
+
+
+def exported(of: Decision) -> dict[str, Any]:
+    """A decision as an export says it: the members of `journeymesh.intervention.v1.Decision`."""
+    return MessageToDict(decision_message(of))
 
 
 def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord:

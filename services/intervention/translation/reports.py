@@ -1,11 +1,12 @@
-"""Wire messages about the service as a whole: policies, lift, analyses, use of models, erasure."""
+"""Wire messages about the service as a whole: policies, lift, analyses, use of models, erasure, export."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from journeymesh.common.v1 import erasure_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 
 from mesh.rpc.timestamps import timestamp
+from mesh.state.exporting import Record
 from records.tenants import DEFAULT
 from services.intervention.language.domain.analysis import Analysis
 from services.intervention.language.domain.budget import NANO_A_MICRO
@@ -34,6 +35,13 @@ def erased_message(kept: Mapping[str, int]) -> wire.EraseUserResponse:
     """What is kept of a person, by store."""
     stores = [erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
     return wire.EraseUserResponse(stores=stores)
+
+
+def exported_message(records: Sequence[Record]) -> wire.ExportUserResponse:
+    """All that is kept of a person."""
+    return wire.ExportUserResponse(
+        records=[erasure_pb2.PersonalRecord(store=each.store, json=each.json) for each in records]
+    )
 
 
 def lift_message(of: Lifts) -> wire.GetLiftResponse:

@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
 
-from mesh.errors import Unavailable, VersionMismatch
+from mesh.errors import ResourceExhausted, Unavailable, VersionMismatch
 from mesh.settings import SettingError
+from mesh.state.exporting import Record, record
 from services.ingest.archive.adapters import decision_rows, event_rows
 from services.ingest.archive.adapters.tables import fitted, grouped, without_nulls, written
 from services.ingest.archive.domain import layout
@@ -116,6 +117,10 @@ class ParquetArchive:
         """See `ports.Archive`."""
         return await asyncio.to_thread(self._holding, user_ids)
 
+    async def of_users(self, user_ids: Collection[str], most_bytes: int) -> list[Record]:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._of_users, user_ids, most_bytes)
+
     async def erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
         """See `ports.Archive`."""
         return await asyncio.to_thread(self._erase, file, user_ids)
@@ -182,6 +187,18 @@ class ParquetArchive:
     def _holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
         listed = (file for kind in _KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
         return {file: self._content(file) for file in listed if self._names(file, user_ids)}
+
+    def _of_users(self, user_ids: Collection[str], most_bytes: int) -> list[Record]:
+        found, byte_count, ids = list[Record](), 0, pa.array(sorted(user_ids), pa.string())
+        for file in (file for kind in _KINDS for file in self.files(kind) if self._names(file, user_ids)):
+            for batch in self.batches(file):
+                for row in batch.filter(_is_in(batch.column("user_id"), ids)).to_pylist():
+                    kept = {name: value for name, value in row.items() if value is not None}
+                    found.append(record(f"archive.{file.kind}", kept))
+                    byte_count += len(found[-1].json)
+                    if byte_count > most_bytes:
+                        raise ResourceExhausted("EXPORT_TOO_LARGE", "More is kept of the person than one export holds.")
+        return found
 
     def _erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
         if not self._is_there(file):  # joined with others meanwhile

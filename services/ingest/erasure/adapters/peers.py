@@ -19,6 +19,7 @@ from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 from mesh.observability.telemetry import Telemetry
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from mesh.state.exporting import Record
 
 # Intervention reads its whole ledger.
 _STEP_SECONDS: Final = 600.0
@@ -40,6 +41,11 @@ class PeerService:
     async def erase(self, user_ids: Sequence[str], pseudonym: str) -> None:
         """See `services.ingest.erasure.ports.Service`."""
         await self._ask(user_ids, pseudonym=pseudonym)
+
+    async def export(self, user_ids: Sequence[str]) -> Sequence[Record]:
+        """See `services.ingest.export.ports.Source`."""
+        answer = await self._stub.ExportUser(self._messages.ExportUserRequest(user_ids=user_ids), timeout=_STEP_SECONDS)
+        return [Record(each.store, each.json) for each in answer.records]
 
     async def _ask(self, user_ids: Sequence[str], **said: str | bool) -> Mapping[str, int]:
         request = self._messages.EraseUserRequest(user_ids=user_ids, **said)

@@ -34,6 +34,14 @@ def without(links: Mapping[str, str], ids: Collection[str]) -> dict[str, str]:
     }
 
 
+def own_spans(link: str, anonymous_id: str, ids: Collection[str]) -> list[Span]:
+    """When an anonymous id was theirs, newest first; spans of others say nobody."""
+    return [
+        span if not span.user_id or span.user_id in ids else Span(span.from_us, How.REFUSED)
+        for span in holders.read(link, anonymous_id)
+    ]
+
+
 def is_of(failed: FailedEvent, ids: Collection[str]) -> bool:
     """Whether a failed event names one of the ids as its user, as far as what was sent can be read.
 
