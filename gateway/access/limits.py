@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from journeymesh.access.v1 import limits_pb2
 
 from gateway.http.rates import Rates
-from mesh.errors import MeshError
+from mesh.errors import Internal, MeshError
 from mesh.observability import telemetry
 
 if TYPE_CHECKING:
@@ -50,5 +50,7 @@ async def share_limits(rates: Rates, service: "LimitsServiceAsyncStub") -> None:
         for limit, units in unreported.items()
     ]
     answer = await service.SpendUnits(limits_pb2.SpendUnitsRequest(spent=spent))
+    if len(answer.full_in_us) != len(unreported):
+        raise Internal("INTERNAL", "The access service answered about other limits than it was asked about.")
     for limit, full_in_us in zip(unreported, answer.full_in_us, strict=True):
         rates.settle(limit, full_in_us)

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problems: the form of every failing answer, and the meaning of every reason."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -207,7 +208,7 @@ def answer(
     body = problem(error, trace_id, rejected=rejected, services=services, code=code)
     if body.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
-        headers = (*headers, (b"retry-after", b"%d" % max(1, round(seconds))))
+        headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(seconds))))
     if body.status == UNAUTHENTICATED_STATUS:
         headers = (*headers, (b"www-authenticate", b"Bearer"))
     if body.reason == "REQUEST_TOO_LARGE" or isinstance(error, BodyTooSlow):

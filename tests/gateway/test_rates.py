@@ -14,7 +14,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeymesh.access.v1 import access_pb2
+from journeymesh.access.v1 import access_pb2, limits_pb2
 from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub, add_LimitsServiceServicer_to_server
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidStatus
 from gateway.access.keyring import keyring_of
 from gateway.access.limits import follow_limits, share_limits
 from gateway.http.rates import Limit, Rates
-from mesh.errors import ResourceExhausted, Unavailable
+from mesh.errors import MeshError, ResourceExhausted, Unavailable
 from mesh.keys import Kind
 from mesh.observability import telemetry
 from services.access.limits.adapters.memory import MemoryLimits
@@ -204,6 +204,24 @@ async def test_without_the_access_service_each_gateway_keeps_the_whole_limit(cap
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
+
+
+class Mistaken(LimitsServicer):
+    """Answers about fewer limits than it is asked about."""
+
+    async def SpendUnits(self, request: limits_pb2.SpendUnitsRequest, _context: Any) -> limits_pb2.SpendUnitsResponse:
+        return limits_pb2.SpendUnitsResponse(full_in_us=[0] * (len(request.spent) - 1))
+
+
+async def test_an_answer_that_does_not_fit_changes_nothing() -> None:
+    time, only = Time(), limit(10)
+    counted = rates(time)
+    servicer = Mistaken(Limits(MemoryLimits(), time))
+    async with serving(lambda server: add_LimitsServiceServicer_to_server(servicer, server)) as channel:
+        assert admits(counted, only, units=10)
+        with pytest.raises(MeshError):
+            await share_limits(counted, LimitsServiceStub(channel))
+    assert not admits(counted, only)
 
 
 async def test_a_debt_of_the_time_without_access_is_not_collected_afterwards() -> None:
