@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Final
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceServicer
 
-from mesh.errors import InvalidArgument
 from mesh.observability.metrics import Metrics
 from mesh.state import applied, erasing
 from services.intervention.batch.deciding import Deciding
 from services.intervention.decision.domain.ledger import Decision
-from services.intervention.decision.ports import Reference
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.language.usecases.analysis import Analyses
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE: Final = 20
 _LARGEST_PAGE_SIZE: Final = 100
-_MOST_RECORDS: Final = 200
 
 
 class InterventionServicer(InterventionServiceServicer):
@@ -113,11 +110,7 @@ class InterventionServicer(InterventionServiceServicer):
 
     async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
         """Reads the decisions of whole records."""
-        if len(request.sequences) > _MOST_RECORDS:
-            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {_MOST_RECORDS} records are read at once.")
-        sequences = [words.number_of(each, "sequence number") for each in request.sequences]
-        shard = words.shard_of(request.shard) if sequences else ""
-        pages = await self._reading.pages([Reference(shard, each) for each in sequences])
+        pages = await self._reading.pages(words.references_of(request))
         return wire.ReadLedgerResponse(records=await in_turns(decisions.ledger_record(*page) for page in pages))
 
     async def ListPolicies(self, request: wire.ListPoliciesRequest, _context: "Context") -> wire.ListPoliciesResponse:
@@ -148,11 +141,9 @@ class InterventionServicer(InterventionServiceServicer):
         erasing.require_person(request.user_ids)
         if not request.counts_only:
             await self._erasing.erase(request.user_ids, request.pseudonym)
-        kept = await self._erasing.kept(request.user_ids)
-        return reports.erased_message(kept)
+        return reports.erased_message(await self._erasing.kept(request.user_ids))
 
     async def ExportUser(self, request: wire.ExportUserRequest, _context: "Context") -> wire.ExportUserResponse:
         """Reads all that is kept of a person."""
         erasing.require_person(request.user_ids)
-        records = await self._exporting.export(request.user_ids, decisions.exported)
-        return reports.exported_message(records)
+        return reports.exported_message(await self._exporting.export(request.user_ids, decisions.exported))

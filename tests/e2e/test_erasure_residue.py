@@ -1,6 +1,8 @@
 """A running mesh whose ingest and archiver are killed during an erasure: nothing of the person is left anywhere."""
 
+import contextlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -88,6 +90,59 @@ def erasure(mesh: RunningMesh, erasure_id: str) -> dict[str, Any]:
         if answer.status == 200 and answer.body["state"] == "erased":
             return dict(answer.body)
         time.sleep(0.1)
+
+
+# What passes by itself, or says when and not what: the stream, ids of events, leases, exports and who is suppressed.
+_PASSING = re.compile(r"jm:(stream|seen|duplicates|leases|receipts?|applied|archive|exports?|erasures|suppressed)\b")
+_STORES = {
+    r"jm:features:\{\d+\}:s:": "features.users",
+    r"jm:features:\{\d+\}:\d:": "features.events",
+    r"jm:scoring:": "scoring.journals",
+    r"jm:video:\{\d+\}:user:": "video.viewers",
+    r"jm:intervention:\{\d+\}:user:": "intervention.users",
+    r"jm:intervention:\{\d+\}:contact:": "intervention.contacts",
+    r"jm:intervention:\{\d+\}:undelivered:": "intervention.undelivered",
+    r"jm:intervention:\{\d+\}:made:": "intervention.made",
+    r"jm:intervention:\{\d+\}:outbox": "intervention.outbox",
+    r"jm:intervention:\{[^}]*\}:(page|names)": "intervention.ledger",
+    r"jm:link:": "ingest.links",
+    r"jm:skew:": "ingest.clocks",
+    r"jm:failed:": "ingest.failedEvents",
+    r".*/events/v1/": "archive.events",
+    r".*/decisions/v1/": "archive.decisions",
+}
+"""The store of an export for each place where a scan finds a person."""
+
+
+def exported(mesh: RunningMesh, user_id: str) -> dict[str, Any]:
+    """The stores of an export of a person, while ingest and the archiver are killed and started again."""
+    begun = mesh.post("/api/privacy/exports", {"userId": user_id})
+    assert begun.status == 202, begun
+    for name in ("ingest", "archiver"):
+        mesh.process(name).kill()
+    path = f"/api/privacy/exports/{begun.body['id']}"
+    deadline = time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline
+        with contextlib.suppress(OSError):
+            if mesh.get(path).body.get("state") == "ready":
+                return dict(mesh.get(f"{path}/data").body["stores"])
+        time.sleep(0.1)
+
+
+def test_all_that_a_scan_finds_of_a_person_is_in_the_export_though_processes_are_killed(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    settings = {"JOURNEYMESH_ARCHIVE_URL": archive.as_uri(), "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5"}
+    with running_mesh(tmp_path, **settings) as mesh:
+        ada, bob = helped(mesh), helped(mesh)
+        _await(lambda: any(path.endswith(".parquet") for path in naming(mesh, archive, ada.user_id)))
+        found = [place for place in naming(mesh, archive, ada.user_id) if not _PASSING.match(place)]
+        stores = exported(mesh, ada.user_id)
+        where = {place: next((its for key, its in _STORES.items() if re.match(key, place)), "") for place in found}
+        assert {place: its for place, its in where.items() if its not in stores} == {}
+        assert {*where.values()} >= {"features.users", "intervention.ledger", "archive.events", "archive.decisions"}
+        assert bob.user_id not in json.dumps(stores)
+        assert f"{ada.user_id}-browser" in {each["id"] for each in stores["ids"]}
 
 
 def test_nothing_is_left_of_a_person_though_processes_are_killed(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from mesh.errors import InvalidArgument, MeshError, VersionMismatch
 from mesh.state import applied
 from services.intervention.decision.domain.facts import EventPosition
+from services.intervention.decision.ports import Reference
 from services.intervention.language.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 _LONGEST_NUMBER: Final = 60
 """A sequence number of Kinesis has up to 56 digits."""
 _LONGEST_CURSOR: Final = 18
+_MOST_RECORDS: Final = 200
 
 
 def trace_id_of(text: str) -> bytes:
@@ -83,6 +85,19 @@ def depth_of(number: int) -> Complexity:
         return Complexity(number or Complexity.QUICK)
     except ValueError:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "The depth is none of those there are.") from None
+
+
+def references_of(request: wire.ReadLedgerRequest) -> list[Reference]:
+    """The records whose decisions are asked for.
+
+    Raises:
+        InvalidArgument: there are more than 200, or one cannot be read.
+    """
+    if len(request.sequences) > _MOST_RECORDS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {_MOST_RECORDS} records are read at once.")
+    sequences = [number_of(each, "sequence number") for each in request.sequences]
+    shard = shard_of(request.shard) if sequences else ""
+    return [Reference(shard, each) for each in sequences]
 
 
 def unlisted(request: wire.ListDecisionsRequest) -> MeshError:
