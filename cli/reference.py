@@ -40,6 +40,7 @@ _GROUPS: Final = (
     ("journeymesh check, demo, explain", "cli.arguments", "KeySettings"),
     ("access: journeymesh keys, audit", "cli.access", "AccessSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
+    ("make train, evaluate", "offline.settings", "Declared"),
     ("every process: logs", "mesh.observability.log", "LogSettings"),
     ("every process: traces and metrics", "mesh.observability.telemetry", "TelemetrySettings"),
     ("every process but the gateway: probes and connections", "mesh.process.site", "ServerSettings"),
