@@ -44,10 +44,10 @@ upgrade: .venv/.dev gen/.made  ## Run the last release and this version side by 
 golden: .venv/.dev gen/.made  ## Write golden files of changed stored formats (VERSION=x: of all, for a release)
 	JOURNEYMESH_GOLDEN=$(or $(VERSION),unreleased) $(BIN)/pytest -q tests/golden -k has_a_golden_file
 
-train: .venv/.dev gen/.made  ## Train the exit-risk model on real behaviour
+train: .venv/.dev gen/.made  ## Train a model on your data, or on OULAD (DATA=file MAPPING=file LABEL=sentence PROMOTE=yes; docs/training.md)
 	@$(BIN)/python -m offline.train
 
-evaluate: .venv/.dev gen/.made  ## Evaluate the live model against its baselines
+evaluate: .venv/.dev gen/.made  ## Evaluate a model against its baselines (MODEL=version DATA=file MAPPING=file LABEL=sentence)
 	@$(BIN)/python -m offline.evaluate
 
 bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLServer and Feast, in ratios (QUICK=1, ONLY="chain single")

@@ -41,6 +41,7 @@ _GROUPS: Final = (
     ("access: journeymesh keys, people, audit", "cli.access", "AccessSettings"),
     ("access: journeymesh sign-in", "cli.sign_in", "LinkSettings"),
     ("make train, evaluate, demo", "offline.settings", "Settings"),
+    ("make train, evaluate", "offline.settings", "Declared"),
     ("every process: logs", "mesh.observability.log", "LogSettings"),
     ("every process: traces and metrics", "mesh.observability.telemetry", "TelemetrySettings"),
     ("every process but the gateway: probes and connections", "mesh.process.site", "ServerSettings"),

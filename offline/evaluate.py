@@ -1,70 +1,80 @@
-"""Evaluates the live exit-risk model on the data of `JOURNEYMESH_DATA`: `python -m offline.evaluate`.
+"""Evaluates a model: `make evaluate MODEL=… DATA=… MAPPING=… LABEL=…`, the live one on OULAD without these.
 
-Prints tables for the users held back from training and for all users. If the model was trained on other data, it knows
-neither, and the second tables have more of them.
+Prints tables for the users held back from training, beside baselines fitted to the others, and for all users. If the
+model was trained on other data, it knows neither, and the second tables have more of them.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table as Grid
 
-from mesh.settings import read_or_exit
-from offline.datasets import oulad
-from offline.settings import Settings
+from mesh.settings import SettingError, read_or_exit
+from offline import given
+from offline.settings import Declared, Settings
 from offline.training import fitting, metrics
-from offline.training.snapshots import Table, table
+from offline.training.metrics import Figure, Report, Said
+from offline.training.table import Table
 from services.scoring.adapters.model_directory import UnusableModelError, load
 from services.scoring.ports import Model
 
 
 def main() -> None:
-    """Prints the live model's measures."""
-    settings, console = read_or_exit(Settings), Console()
-    model = _live(Path(settings.models_directory))
-    snapshots = read_snapshots(Path(settings.data), console)
-    console.print(f"Model {model.card.version}, trained on {model.card.training_source}")
-    is_kept_back = fitting.kept_back(snapshots.users)
-    for users, part in (("users held back", snapshots.where(is_kept_back)), ("all users", snapshots)):
-        for moments, rows in fitting.parts(part).items():
-            console.print(render(f"{users}, {moments}", evaluate(model, rows)))
-
-
-def read_snapshots(data: Path, console: Console) -> Table:
-    """The snapshots of OULAD; exits with one sentence if the data is not there."""
+    """Prints a model's measures."""
     try:
-        journeys = list(track(oulad.journeys(data / oulad.NAME), "reading journeys", console=console))
-    except FileNotFoundError as error:
-        sys.exit(f"journeymesh: the data set is missing ({error.filename}); set JOURNEYMESH_DATA to its directory.")
-    return table(track(journeys, "replaying journeys", console=console))
+        given.require_known(os.environ)
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
+    settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
+    model = _model(declared.model, Path(settings.models_directory))
+    source = given.source(settings, declared, console)
+    console.print(f"Model {model.card.version}, trained on {model.card.training_source}", markup=False)
+    console.print(f"The label is: {source.label}", markup=False)
+    is_kept_back = fitting.kept_back(source.snapshots.users)
+    known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
+    if len(unknown):
+        compared = fitting.compare(_said(model, unknown).probabilities, known, unknown, "users held back")
+        for name, report in compared.reports.items():
+            console.print(render(f"{name}; single rule: {compared.rules[name]}", report))
+    for moment, rows in fitting.parts(source.snapshots).items():
+        console.print(render(f"all users, {moment}", evaluate(model, rows)))
 
 
-def evaluate(model: Model, rows: Table) -> metrics.Report:
-    """The model beside the baselines; the majority baseline is given the true share."""
-    probabilities = np.array(model.predict(rows.values).probabilities)
-    return metrics.report(probabilities, rows, float(rows.is_gone.mean()))
+def evaluate(model: Model, rows: Table) -> Report:
+    """The model beside what needs no fitting; the majority baseline is given the true share."""
+    said, rules = _said(model, rows), rows.rule_probabilities
+    hybrid, share = 1.0 - (1.0 - rules) * (1.0 - said.probabilities), np.full(len(rows), rows.is_true.mean())
+    named = {"model and rules": hybrid, "majority": share, "rules only": rules}
+    return metrics.report({"model": said} | {name: Said(each, each) for name, each in named.items()}, rows)
 
 
-def render(title: str, report: Mapping[str, Mapping[str, float]]) -> Grid:
+def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
     """A report as a table for the terminal."""
     grid = Grid(title=title, title_justify="left")
     grid.add_column("")
     for name in next(iter(report.values())):
         grid.add_column(name.replace("_", " "), justify="right")
     for name, measures in report.items():
-        grid.add_row(name, *(f"{value:.4f}" for value in measures.values()))
+        grid.add_row(name, *(f"{value:.4f}\n{low:.3f}-{high:.3f}" for value, low, high in measures.values()))
     return grid
 
 
-def _live(directory: Path) -> Model:
+def _said(model: Model, rows: Table) -> Said:
+    probabilities = np.array(model.predict(rows.values).probabilities)
+    return Said(probabilities, probabilities)
+
+
+def _model(named: str, directory: Path) -> Model:
     try:
-        return load(directory / (directory / "live").read_text(encoding="utf-8").strip())
+        version = named or (directory / "live").read_text(encoding="utf-8").strip()
+        folder = directory / version
+        return load(folder if folder.is_dir() else Path(version))
     except (OSError, UnusableModelError) as error:
-        sys.exit(f"journeymesh: there is no live model to evaluate ({error}); run `make train` first.")
+        sys.exit(f"journeymesh: there is no such model to evaluate ({error}); run `make train` first.")
 
 
 if __name__ == "__main__":

@@ -13,3 +13,19 @@ class Settings:
     models_directory: str = setting(
         "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
     )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What `make train` and `make evaluate` are given: `make train DATA=… MAPPING=… LABEL=…` (docs/training.md)."""
+
+    data: str = setting("DATA", "", "File or folder to train on or evaluate with; without it, OULAD is used.")
+    mapping: str = setting("MAPPING", "", "YAML file that says what the columns of `DATA` mean.")
+    label: str = setting("LABEL", "", "What to predict, such as `no event for 14 days, at events`.")
+    model: str = setting("MODEL", "", "Model to evaluate: a version or a folder; without it, the live one.")
+    promote: str = setting(
+        "PROMOTE",
+        "no",
+        "Whether training makes the model live: `yes` if it is no worse than the live one, `anyway` whatever it is.",
+        choices=("no", "yes", "anyway"),
+    )

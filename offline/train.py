@@ -1,77 +1,116 @@
-"""Trains the exit-risk model and makes it live: `python -m offline.train`.
+"""Trains a model: `make train DATA=… MAPPING=… LABEL=…`, or on OULAD without these (docs/training.md).
 
-Writes `<models>/<version>/` with `model.onnx`, `model.json`, `card.md` and `reliability.png`, and points
-`<models>/live` to it. The version is a hash of the model file: training again on the same data gives the same
-bytes and so the same version.
+Writes `<models>/<version>/` with `model.onnx`, `model.json`, the card and its plots. The version is a hash of the
+model file: training again on the same data gives the same bytes and so the same version. Compares it with the live
+model, and makes it live only if `PROMOTE` asks for that.
 """
 
 import hashlib
+import os
+import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 from rich.console import Console
 
 from mesh.clock import system_clock
-from mesh.settings import read_or_exit
-from offline.datasets import oulad
-from offline.evaluate import read_snapshots, render
-from offline.settings import Settings
-from offline.training import card, fitting, parity
-from offline.training.fitting import Trained
-from offline.training.snapshots import HORIZON_DAYS
+from mesh.settings import SettingError, read_or_exit
+from offline import given
+from offline.evaluate import render
+from offline.settings import Declared, Settings
+from offline.training import card, fitting, gate, parity
+from offline.training.fitting import Source, TooLittleError, Trained
+from offline.training.gate import Verdict
+from services.scoring.adapters.model_directory import UnusableModelError, load
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
 def main() -> None:
-    """Trains on OULAD and makes the model live."""
-    settings, console = read_or_exit(Settings), Console()
-    snapshots = read_snapshots(Path(settings.data), console)
-    console.print(
-        f"{len(snapshots):,} snapshots of {len(set(snapshots.users)):,} users; fitting, calibrating, measuring"
-    )
-    with console.status("training"):
-        trained = fitting.train(snapshots, oulad.MEASURED, oulad.NAME)
+    """Trains, reports, and promotes if that is asked for and the model is no worse than the live one."""
+    try:
+        given.require_known(os.environ)
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
+    settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
+    directory = Path(settings.models_directory)
+    source = given.source(settings, declared, console)
+    users = len(set(source.snapshots.users))
+    console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
+    try:
+        with console.status("fitting, calibrating, measuring"):
+            trained = fitting.train(source)
+    except TooLittleError as error:
+        sys.exit(f"journeymesh: {error}")
     for name, report in trained.reports.items():
         console.print(render(name, report))
-    console.print(
-        f"ONNX and scikit-learn differ by at most {trained.parity_difference:.1e}; {len(trained.file):,} bytes"
-    )
-    version = write(trained, Path(settings.models_directory), oulad.NAME, system_clock())
-    console.print(f"{version} is live in {settings.models_directory}")
+    version = write(trained, directory, source, system_clock())
+    console.print(f"{version} is in {directory / version}; read card.md or card.html there.", markup=False)
+    verdict = compare(directory, version, source)
+    console.print(f"It is {verdict}." if verdict else "There is no live model to compare with.", markup=False)
+    if declared.promote == "no":
+        console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
+    elif declared.promote == "yes" and verdict is not None and not verdict.holds:
+        sys.exit("journeymesh: the model was not promoted.")
+    else:
+        promote(directory, version)
+        console.print(f"{version} is live in {directory}", markup=False)
 
 
-def write(trained: Trained, directory: Path, source: str, now_us: int) -> str:
-    """Writes the model's folder and points `live` to it; returns the version.
+def write(trained: Trained, directory: Path, source: Source, now_us: int) -> str:
+    """Writes the model's folder; returns the version.
 
     A version that exists already keeps the time of its first training.
     """
-    version = f"{source}-{hashlib.sha256(trained.file).hexdigest()[:8]}"
+    version = f"{source.name}-{hashlib.sha256(trained.file).hexdigest()[:8]}"
     folder = directory / version
     trained_us = _first_time(folder, now_us)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(trained.file)
-    (folder / "model.json").write_bytes(_described(trained, version, source, trained_us))
-    (folder / "reliability.png").write_bytes(trained.reliability)
-    (folder / "card.md").write_text(card.write(version, trained, trained_us), encoding="utf-8")
-    beside = directory / "live.new"
-    beside.write_text(version + "\n", encoding="utf-8")
-    beside.replace(directory / "live")
+    text = card.write(version, source, trained, trained_us)
+    files = {
+        "model.onnx": trained.file,
+        "model.json": _described(trained, version, source, trained_us),
+        "card.md": text.encode(),
+        "card.html": card.page(text).encode(),
+    }
+    for name, content in (files | trained.plots).items():
+        (folder / name).write_bytes(content)
     return version
 
 
-def _described(trained: Trained, version: str, source: str, trained_us: int) -> bytes:
+def compare(directory: Path, version: str, source: Source) -> Verdict | None:
+    """The model beside the live one on the snapshots of users held back; None if there is no live one."""
+    try:
+        live = load(directory / (directory / "live").read_text(encoding="utf-8").strip())
+    except (OSError, UnusableModelError):
+        return None
+    rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
+    new = load(directory / version)
+    probabilities = [np.array(model.predict(rows.values).probabilities) for model in (new, live)]
+    return gate.judge(probabilities[0], probabilities[1], rows)
+
+
+def promote(directory: Path, version: str) -> None:
+    """Points `live` to a version."""
+    beside = directory / "live.new"
+    beside.write_text(version + "\n", encoding="utf-8")
+    beside.replace(directory / "live")
+
+
+def _described(trained: Trained, version: str, source: Source, trained_us: int) -> bytes:
     described = {
         "version": version,
-        "training_source": source,
+        "training_source": source.name,
         "training_time_us": trained_us,
         "feature_schema_version": SCHEMA_VERSION,
         "features": FEATURES,
-        "measured_features": sorted(oulad.MEASURED),
-        "label": f"no event in the next {HORIZON_DAYS} days",
+        "measured_features": sorted(source.measured),
+        "about": source.about,
+        "label": source.label,
         "seed": fitting.SEED,
         "event_weight": fitting.EVENT_WEIGHT,
         "parameters": fitting.PARAMETERS,
@@ -79,6 +118,7 @@ def _described(trained: Trained, version: str, source: str, trained_us: int) -> 
         "counts": trained.counts,
         "parity": {"max_abs_difference": trained.parity_difference, "limit": parity.LIMIT},
         "metrics": trained.reports,
+        "single_rules": trained.rules,
         "accuracy_gain_over_one_rule": trained.gains,
     }
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"

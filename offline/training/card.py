@@ -1,5 +1,6 @@
-"""The model card: what the model is, what it was trained on, how good it is, and what not to use it for."""
+"""The model card, in Markdown and HTML: what the model is, what it was trained on, and how good it is."""
 
+import html
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -7,71 +8,60 @@ from typing import Final
 import numpy as np
 import onnxruntime
 
-from offline.datasets import oulad
-from offline.training import fitting
-from offline.training.fitting import Trained
-from offline.training.snapshots import HORIZON_DAYS
+from offline.training import baselines, fitting, metrics
+from offline.training.fitting import Source, Trained
+from offline.training.metrics import Figure
 from offline.training.stories import STORIES, values_after
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 _TEXT: Final = """\
-# Exit risk, model `{version}`
+# Model `{version}`
 
-Trained {time} on OULAD (Kuzilek, Hlosta, Zdrahal: Open University Learning Analytics dataset, Scientific Data 4,
-170171, 2017; CC BY 4.0): the clicks of {users:,} students in two online courses. The data is not in this repository.
+Trained {time}.
 
 ## What it predicts
 
-The probability that a user has no event in the next {horizon} days, from the 13 features of schema `{schema}`. It is
-the slow part of the exit risk: whether the user comes often, came recently, succeeds and is engaged. Current struggle
-is not in its data; the transparent rules cover that, and the two are combined by `1 - (1 - p_rules)(1 - p_model)`.
+The probability of: **{label}**, from the 13 features of schema `{schema}`. It is joined with the transparent rules by
+`1 - (1 - p_rules)(1 - p_model)`.
+
+## What it was trained on
+
+{about}
+
+{users:,} users with {snapshots:,} snapshots; {validation_users:,} other users with {validation_snapshots:,} snapshots
+to test with.
+
+## How good it is
+
+All figures are for users that the model has not seen, with 95% intervals from resampling these users {draws} times.
+Accuracy is at a probability of 0.5. The calibration error is the mean distance of probability and share over 10 bins
+of about equal count; equal probabilities share a bin. The baselines are fitted to the same users as the model:
+`majority` knows only the share, `{rule}` compares one feature with a threshold, `logistic` and
+`unconstrained boosting` use all features and the days since the last event. `rules only` are the transparent rules.
+
+{tables}
+
+The single rules, and how much more accurate than they the model is. If the interval includes 0, it is not shown to be.
+
+{gains}
+{remarks}
+![Predicted against observed](reliability.png)
+![ROC](roc.png)
+![Precision and recall](precision_recall.png)
 
 ## How it is made
 
 - **Form.** Gradient boosted trees of scikit-learn, each tree using one feature only: the logit is a baseline plus one
   step function per feature. So each feature's contribution is exact, and an output of the ONNX file (`terms`).
-- **Features it uses:** {measured}.
-  The data has days but no time of day. Features within a session (durations, time per page, page exits) would be
-  invented, and errors, retries, forms and clicks do not occur. These features have no term. A model trained on data
-  with times and errors can use them.
-- **Directions.** More sessions, pages and engagement never raise the risk, more time since the last success never
-  lowers it.
-- **Moments.** {weekly} Weekly snapshots are taken at midnight before day 14 to 196 of the course, whether users are
-  active or not. But the service assesses users at an event, and most of them are new. Trained on weekly snapshots
-  alone, the model gives a user at the first page view a probability of 0.32, because in weekly snapshots one session
-  in four weeks means a user who has almost left; of these users, 7% left after their first day. So the model is also
-  trained on snapshots at events, after every event of the first day and one event of each other active day, with the
-  same label and a weight of {weight} each. This costs about 0.001 of the weekly AUROC.
-- **Calibration.** A sigmoid over five folds that never split a user. (Isotonic does not convert to ONNX exactly.)
-- **Splits.** By user: {tenths} of 10 are held back; the shipped model has not seen them, and the figures are for them.
-  By time: another model of the same kind is trained on what was known before day {cut} and evaluated on the
-  days from then on, for all users.
-- **Export.** ONNX in 64-bit numbers, {size:,} bytes; against scikit-learn over {validation:,} validation snapshots it
-  is off by at most {parity:.1e} (the export fails above 1e-5).
+- **Features it uses:** {used}.
+- **Directions.** {directions}
+- **Calibration.** A sigmoid over five folds that never split a user.
+- **Splits.** By user: {tenths} of 10 are held back. By the calendar: another model of the same kind is trained on
+  what was known at {cut:.0%} of the snapshots' times, and tested on the snapshots from then on, of all users.
+- **Export.** ONNX in 64-bit numbers, {size:,} bytes; against scikit-learn over the snapshots to test with it is off by
+  at most {parity:.1e} (the export fails above 1e-5).
 
-## How good it is
-
-Accuracy at a probability of 0.5. `majority` knows only the share that leaves. `25 days idle` is the single rule "25
-days since the last event", ranked by the number of idle days. `rules only` is the transparent rules, which look at the
-last half hour and say nothing about absent users.
-
-{tables}
-
-How much more accurate than the single rule, with the 95% interval over users:
-
-{gains}
-
-If the interval includes 0, the model is not shown to be more accurate than the single rule. It adds the ranking, the
-calibration, and predictions for users who are active now, about whom the rule says nothing.
-
-These figures are slightly optimistic. The mapping of the data, the directions and the weight of the snapshots at events
-were chosen with the held-back users in view: about sixty variants were compared on them or on folds over all users. The
-chosen one is not the best: less constrained ones reach about 0.004 more AUROC, but say that a longer time without
-success lowers the risk. Only unseen data would give figures without that bias.
-
-![Predicted against observed](reliability.png)
-
-## Predictions for typical users of the service
+## Predictions for made-up users
 
 | user | probability |
 |---|---:|
@@ -85,55 +75,105 @@ In logits, each function 0 on average over the training snapshots; for `x <=` th
 
 ## Limits
 
-- Students of two courses are not your users. People who begin a course mostly come back; visitors of a shop mostly do
-  not. Until it is trained on your own archive, use the number to rank users, not as a true rate.
-- `time_since_last_success` means what your product reports as success. Without success events the model relies
-  on sessions and engagement.
-- At events, few users leave ({gone_at_events:.1%}); there, the ranking is weaker and accuracy is meaningless.
-- Later in a course more users leave than before. A model trained on earlier days does not know that, and the single
-  rule is then more accurate (see above).
+- The figures hold for users like those of this data.
 - It is meant for offering help, not for decisions about people's rights, prices or grades.
+"""
+_PAGE: Final = """\
+<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
+table{{border-collapse:collapse}}td,th{{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}}
+td:first-child,th:first-child{{text-align:left}}img{{max-width:26rem}}</style>
+{body}
+</html>
 """
 
 
-def write(version: str, trained: Trained, trained_us: int) -> str:
+def write(version: str, source: Source, trained: Trained, trained_us: int) -> str:
     """The card in Markdown."""
     return _TEXT.format(
         version=version,
         time=datetime.fromtimestamp(trained_us / 1e6, UTC).strftime("%Y-%m-%d"),
-        users=trained.counts["users"],
-        horizon=HORIZON_DAYS,
+        label=source.label,
+        about=source.about,
         schema=SCHEMA_VERSION,
-        measured=", ".join(f"`{name}`" for name in FEATURES if name in oulad.MEASURED),
-        weekly=f"{trained.counts['snapshots']:,} snapshots.",
-        weight=fitting.EVENT_WEIGHT,
-        tenths=fitting.VALIDATION_TENTHS,
-        cut=fitting.CUT_DAY,
-        size=len(trained.file),
-        validation=trained.counts["validation_snapshots"],
-        parity=trained.parity_difference,
+        draws=metrics.DRAWS,
+        rule=baselines.RULE,
+        **trained.counts,
         tables="\n\n".join(_table(name, report) for name, report in trained.reports.items()),
         gains="\n".join(
-            f"- {name}: {gain.accuracy:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+            f"- {name}: `{trained.rules[name]}`; accuracy {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
             for name, gain in trained.gains.items()
-            if "weekly" in name
         ),
+        remarks="".join(f"\n{remark}\n" for remark in trained.remarks),
+        used=", ".join(f"`{name}`" for name in FEATURES if name in trained.shapes) or "none",
+        directions=(
+            "More sessions, pages and engagement never raise the probability, more time since the last success never "
+            "lowers it."
+            if source.is_directed
+            else "None are imposed."
+        ),
+        tenths=fitting.VALIDATION_TENTHS,
+        cut=fitting.CUT_SHARE,
+        size=len(trained.file),
+        parity=trained.parity_difference,
         stories=_stories(trained.file),
         shapes="\n\n".join(_shape(name, steps) for name, steps in trained.shapes.items()),
-        gone_at_events=trained.share_gone_at_events,
     )
 
 
-def _table(title: str, report: Mapping[str, Mapping[str, float]]) -> str:
+def page(markdown: str) -> str:
+    """A card as HTML: the headings, lists, tables, images and paragraphs that cards have."""
+    blocks = [_block(block) for block in markdown.strip().split("\n\n")]
+    title = markdown.partition("\n")[0].lstrip("# ").replace("`", "")
+    return _PAGE.format(title=html.escape(title), body="\n".join(blocks))
+
+
+def _block(block: str) -> str:
+    lines = block.strip().splitlines()
+    if lines[0].startswith("#"):
+        level = len(lines[0]) - len(lines[0].lstrip("#"))
+        return f"<h{level}>{_inline(lines[0].lstrip('# '))}</h{level}>"
+    if lines[0].startswith("|"):
+        heads, *rows = ([_inline(cell) for cell in line.strip("|").split("|")] for line in lines if "|---" not in line)
+        cells = [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+        return f"<table><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>{''.join(cells)}</table>"
+    if lines[0].startswith("!["):
+        return "".join(f'<img alt="{html.escape(name)}" src="{file}">' for name, file in map(_image, lines))
+    if lines[0].startswith("- "):
+        items = "\n".join(lines)[2:].split("\n- ")
+        return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ul>"
+    return f"<p>{_inline(' '.join(lines))}</p>"
+
+
+def _inline(text: str) -> str:
+    """Text with its code and strong words marked."""
+    said = html.escape(text)
+    for mark, tag in (("**", "b"), ("`", "code")):
+        parts = said.split(mark)
+        said = "".join(f"<{tag}>{part}</{tag}>" if index % 2 else part for index, part in enumerate(parts))
+    return said
+
+
+def _image(line: str) -> tuple[str, str]:
+    name, _, file = line.removeprefix("![").rstrip(")").partition("](")
+    return name, file
+
+
+def _table(title: str, report: Mapping[str, Mapping[str, Figure]]) -> str:
     columns = list(next(iter(report.values())))
     lines = [
         f"**{title[0].upper()}{title[1:]}**",
         "",
         "| |" + "|".join(column.replace("_", " ") for column in columns) + "|",
         "|---|" + "---:|" * len(columns),
-        *(f"|{name}|" + "|".join(f"{row[column]:.4f}" for column in columns) + "|" for name, row in report.items()),
+        *(f"|{name}|" + "|".join(_shown(row[column]) for column in columns) + "|" for name, row in report.items()),
     ]
     return "\n".join(lines)
+
+
+def _shown(figure: Figure) -> str:
+    """A figure with its interval."""
+    return f"{figure.value:.4f} ({figure.low:.3f}-{figure.high:.3f})"
 
 
 def _stories(file: bytes) -> str:

@@ -1,7 +1,7 @@
 """From snapshots to a fitted, exported, checked and measured model. Reads and writes no files."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -11,16 +11,21 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline.training import additive, metrics, parity, plots
-from offline.training.snapshots import HORIZON_DAYS, Table
+from offline.training import additive, baselines, metrics, parity, plots
+from offline.training.baselines import RULE, Baselines
+from offline.training.metrics import Floats, Said
+from offline.training.table import AT_EVENTS, MOMENTS, Table
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 
 SEED: Final = 20260102
 # Of ten users, how many are held back for validation.
 VALIDATION_TENTHS: Final = 3
-# The time-ordered split: trained on what was known before this day of the course, tested on the days from it on.
-CUT_DAY: Final = 105
-LATER_DAYS: Final = "same users, later days, weekly"
+# The calendar split: trained on what was known before this share of the snapshots' times, tested on later snapshots.
+CUT_SHARE: Final = 0.7
+# Fewer users of either label cannot be learned from and tested with.
+FEWEST_USERS: Final = 10
+OTHER_USERS: Final = "other users"
+LATER: Final = "later by the calendar"
 # The weight of an at-event snapshot: enough to learn what a user in the middle of a session looks like.
 EVENT_WEIGHT: Final = 0.15
 # The directions that are certain; features that are not measured have no effect at all.
@@ -45,65 +50,126 @@ PARAMETERS: Final[dict[str, Any]] = {
 }
 
 
+class TooLittleError(Exception):
+    """There is too little to learn from; the message is one sentence."""
+
+
+class Source(NamedTuple):
+    """What is trained on, whatever it comes from."""
+
+    name: str
+    """A short name, which the version begins with: lower case letters, digits and hyphens."""
+    about: str
+    """Sentences for the card: what the data is, and how it was read."""
+    label: str
+    snapshots: Table
+    measured: frozenset[str]
+    """The features that the data really has; the others have no effect."""
+    is_directed: bool
+    """Whether the directions that are certain for "the user leaves" are imposed."""
+
+
 @dataclass(frozen=True)
 class Trained:
-    """A model, exported and measured."""
+    """A model, exported and measured. Reports and gains are by the name of their rows, at events first."""
 
     file: bytes
     reports: dict[str, metrics.Report]
-    gains: dict[str, metrics.Gain]
-    reliability: bytes
+    gains: dict[str, metrics.Figure]
+    rules: dict[str, str]
+    plots: dict[str, bytes]
     parity_difference: float
     counts: dict[str, int]
     shapes: dict[str, list[tuple[float, float]]]
-    share_gone_at_events: float
+    remarks: tuple[str, ...]
 
 
-def fit(known: Table, measured: frozenset[str]) -> CalibratedClassifierCV:
+def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
     """Fits a boosted sum of one function per feature, calibrated by a sigmoid over folds that never split a user."""
     boosted = HistGradientBoostingClassifier(
         interaction_cst="no_interactions",
-        monotonic_cst=[DIRECTIONS.get(name, 0) for name in FEATURES],
+        monotonic_cst=[DIRECTIONS.get(name, 0) if is_directed else 0 for name in FEATURES],
         random_state=SEED,
-        **PARAMETERS,
+        **(PARAMETERS | {"min_samples_leaf": smallest_leaf(known)}),
     )
-    folds = list(GroupKFold(5).split(known.values, known.is_gone, known.users))
+    folds = list(GroupKFold(5).split(known.values, known.is_true, known.users))
     model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
     # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
         rows = known.values * np.array([name in measured for name in FEATURES])
-        return model.fit(rows, known.is_gone, sample_weight=np.where(known.is_weekly, 1.0, EVENT_WEIGHT))
+        return model.fit(rows, known.is_true, sample_weight=_weights(known))
 
 
-def train(snapshots: Table, measured: frozenset[str], source: str) -> Trained:
+def train(source: Source) -> Trained:
     """Trains, exports and measures.
 
     Raises:
+        TooLittleError: too few users of either label.
         ParityError: the exported model disagrees with the trained one.
     """
-    is_kept_back = kept_back(snapshots.users)
-    known, unknown = snapshots.where(~is_kept_back), snapshots.where(is_kept_back)
-    model = fit(known, measured)
+    is_kept_back = kept_back(source.snapshots.users)
+    known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
+    _require_enough(known, unknown)
+    model = fit(known, source.measured, is_directed=source.is_directed)
     sum_of_steps = additive.read(model, known.values)
-    metadata = (("source", source), ("feature_schema_version", SCHEMA_VERSION), ("features", ",".join(FEATURES)))
+    metadata = (("source", source.name), ("feature_schema_version", SCHEMA_VERSION), ("features", ",".join(FEATURES)))
     file = additive.to_onnx(sum_of_steps, metadata)
-    difference = parity.require(file, model, unknown.values)
-    usual = float(known.is_gone[known.is_weekly].mean())
-    reports, curves, gains = {}, {}, {}
-    for name, part in parts(unknown).items():
-        probabilities = model.predict_proba(part.values)[:, 1]
-        reports[f"other users, {name}"] = metrics.report(probabilities, part, usual)
-        gains[f"other users, {name}"] = metrics.gain(probabilities, part)
-        curves[name] = metrics.bins(probabilities, part.is_gone)
-    reports[LATER_DAYS], gains[LATER_DAYS] = _time_ordered(snapshots, measured)
-    counts = {"users": len(set(known.users)), "snapshots": len(known), "validation_snapshots": len(unknown)}
+    parity_difference = parity.require(file, model, unknown.values)
+    measured = compare(model.predict_proba(unknown.values)[:, 1], known, unknown, OTHER_USERS)
+    later, remarks = _later(source)
     shapes = {
         name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
         for name, steps in zip(FEATURES, sum_of_steps.steps, strict=True)
         if len(steps.bounds)
     }
-    share_gone = float(snapshots.is_gone[~snapshots.is_weekly].mean())
-    return Trained(file, reports, gains, plots.reliability(curves), difference, counts, shapes, share_gone)
+    return Trained(
+        file,
+        measured.reports | later.reports,
+        measured.gains | later.gains,
+        measured.rules | later.rules,
+        _plots(measured),
+        parity_difference,
+        {
+            "users": len(set(known.users)),
+            "snapshots": len(known),
+            "validation_users": len(set(unknown.users)),
+            "validation_snapshots": len(unknown),
+        },
+        shapes,
+        remarks,
+    )
+
+
+class Compared(NamedTuple):
+    """A model beside the baselines, by the name of the rows."""
+
+    reports: dict[str, metrics.Report]
+    gains: dict[str, metrics.Figure]
+    rules: dict[str, str]
+    said: dict[str, tuple[dict[str, Said], Table]]
+
+
+def compare(probabilities: Floats, known: Table, unknown: Table, name: str) -> Compared:
+    """Measures probabilities of unknown snapshots, per moment, beside baselines fitted to the known ones."""
+    found = Compared({}, {}, {}, {})
+    known_parts = parts(known)
+    for moment, rows in parts(unknown).items():
+        if moment not in known_parts or len(set(known_parts[moment].is_true)) < 2:
+            continue
+        fitted = baselines.fit(known_parts[moment], SEED, smallest_leaf(known_parts[moment]))
+        said = beside(probabilities[unknown.moments == moment], rows, fitted)
+        title = f"{name}, {moment}"
+        found.reports[title] = metrics.report(said, rows)
+        found.gains[title] = metrics.accuracy_gain(said["model"].probabilities, said[RULE].probabilities, rows)
+        found.rules[title] = str(fitted.rule)
+        found.said[title] = said, rows
+    return found
+
+
+def beside(model: Floats, rows: Table, fitted: Baselines) -> dict[str, Said]:
+    """What the model, the hybrid of model and rules, and the baselines say of snapshots."""
+    hybrid = 1.0 - (1.0 - rows.rule_probabilities) * (1.0 - model)
+    return {"model": Said(model, model), "model and rules": Said(hybrid, hybrid)} | fitted.said(rows)
 
 
 def kept_back(users: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
@@ -112,18 +178,55 @@ def kept_back(users: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
 
 
 def parts(snapshots: Table) -> dict[str, Table]:
-    """The snapshots by kind of moment, under the names they are reported by."""
-    return {
-        "weekly": snapshots.where(snapshots.is_weekly),
-        "at events": snapshots.where(~snapshots.is_weekly),
+    """The snapshots by moment, in the order they are reported in: at events first."""
+    present = set(snapshots.moments)
+    return {moment: snapshots.where(snapshots.moments == moment) for moment in MOMENTS if moment in present}
+
+
+def smallest_leaf(known: Table) -> int:
+    """Snapshots that a leaf of a tree has at least: 100, fewer where there are less than 5,000 snapshots."""
+    return min(int(PARAMETERS["min_samples_leaf"]), max(5, len(known) // 50))
+
+
+def _weights(known: Table) -> Floats:
+    is_at_events = known.moments == AT_EVENTS
+    return np.where(is_at_events & ~is_at_events.all(), EVENT_WEIGHT, 1.0)
+
+
+def _later(source: Source) -> tuple[Compared, tuple[str, ...]]:
+    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on."""
+    snapshots, nothing = source.snapshots, Compared({}, {}, {}, {})
+    if not snapshots.known_us.all():
+        return nothing, ("There is no calendar split: this label is known at the end of the data only.",)
+    cut_us = int(np.quantile(snapshots.at_us, CUT_SHARE, method="nearest"))
+    before, after = snapshots.where(snapshots.known_us <= cut_us), snapshots.where(snapshots.at_us >= cut_us)
+    try:
+        _require_enough(before, after)
+    except TooLittleError as error:
+        return nothing, (f"There is no calendar split: {error}",)
+    model = fit(before, source.measured, is_directed=source.is_directed)
+    return compare(model.predict_proba(after.values)[:, 1], before, after, LATER), ()
+
+
+def _require_enough(known: Table, unknown: Table) -> None:
+    for named, rows in (("to learn from", known), ("to test with", unknown)):
+        true, false = (len(set(rows.users[rows.is_true == which])) for which in (True, False))
+        if min(true, false) < FEWEST_USERS:
+            message = (
+                f"Of the users {named} the label came true for {true:,} and false for {false:,}; "
+                f"each must be {FEWEST_USERS} or more."
+            )
+            raise TooLittleError(message)
+
+
+def _plots(measured: Compared) -> dict[str, bytes]:
+    """The plots by the name of their file."""
+    models = {
+        title.removeprefix(f"{OTHER_USERS}, "): (said["model"].probabilities, rows.is_true)
+        for title, (said, rows) in measured.said.items()
     }
-
-
-def _time_ordered(snapshots: Table, measured: frozenset[str]) -> tuple[metrics.Report, metrics.Gain]:
-    """Measures another model, trained on what was known on the cut day, on the days from then on."""
-    before = snapshots.where(snapshots.days + HORIZON_DAYS < CUT_DAY)
-    later = snapshots.where(snapshots.is_weekly & (snapshots.days >= CUT_DAY))
-    model = fit(before, measured)
-    usual = float(before.is_gone[before.is_weekly].mean())
-    probabilities = model.predict_proba(later.values)[:, 1]
-    return metrics.report(probabilities, later, usual), metrics.gain(probabilities, later)
+    return {
+        "reliability.png": plots.reliability({name: metrics.bins(*each) for name, each in models.items()}),
+        "roc.png": plots.roc(models),
+        "precision_recall.png": plots.precision_recall(models),
+    }

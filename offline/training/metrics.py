@@ -1,111 +1,163 @@
-"""Measures of a probability of leaving, beside the baselines that give them meaning."""
+"""Measures of a probability, beside the baselines that give them meaning, with intervals over users."""
 
-from dataclasses import asdict, dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from offline.training.snapshots import Table
+from offline.training.table import Table
 
-Probabilities = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 BIN_COUNT: Final = 10
-IDLE_DAYS: Final = 25.0
-RULE: Final = f"{IDLE_DAYS:.0f} days idle"
+MEASURES: Final = ("accuracy", "auroc", "auprc", "brier", "calibration_error")
+DRAWS: Final = 200
+_GAIN_DRAWS: Final = 2000
 
-_DRAWS: Final = 2000
 
+class Figure(NamedTuple):
+    """A measure and its 95% interval from resampling users, not snapshots."""
 
-@dataclass(frozen=True)
-class Measures:
-    """All 0 to 1. Accuracy is at a probability of 0.5, the expected calibration error over 10 bins of equal count.
-
-    If all snapshots have the same label, ranking measures are those of chance.
-    """
-
-    accuracy: float
-    auroc: float
-    auprc: float
-    brier: float
-    calibration_error: float
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Snapshots of similar probability: their mean probability, the share that left, their number."""
+    """Snapshots of similar probability: their mean probability, the share for which it came true, their number."""
 
     predicted: float
     observed: float
     count: int
 
 
-@dataclass(frozen=True)
-class Gain:
-    """A difference in accuracy, and its 95% interval from resampling users, not snapshots, 2,000 times."""
+class Said(NamedTuple):
+    """What a predictor says of snapshots: probabilities, and what ranks them if that is something else."""
 
-    accuracy: float
-    low: float
-    high: float
+    probabilities: Floats
+    ranking: Floats
 
 
-Report = dict[str, dict[str, float]]
+Measures = dict[str, Figure]
+Report = dict[str, Measures]
 """Measures by the name of the predictor."""
 
 
-def measure(
-    probabilities: Probabilities, is_gone: npt.NDArray[np.bool_], ranking: Probabilities | None = None
-) -> Measures:
-    """The measures of probabilities against what happened; `ranking`, if given, ranks the users instead."""
-    is_mixed = bool(is_gone.any()) and not bool(is_gone.all())
-    order = probabilities if ranking is None else ranking
-    return Measures(
-        accuracy=float(((probabilities >= 0.5) == is_gone).mean()),
-        auroc=float(roc_auc_score(is_gone, order)) if is_mixed else 0.5,
-        auprc=float(average_precision_score(is_gone, order)) if is_mixed else float(is_gone.mean()),
-        brier=float(brier_score_loss(is_gone, probabilities)),
-        calibration_error=sum(abs(b.predicted - b.observed) * b.count for b in bins(probabilities, is_gone))
-        / len(is_gone),
-    )
-
-
-def gain(model: Probabilities, table: Table) -> Gain:
-    """How much more accurate the model is than the single rule."""
-    is_right = (model >= 0.5) == table.is_gone
-    is_rule_right = (table.idle_days >= IDLE_DAYS) == table.is_gone
-    difference = is_right.astype(np.float64) - is_rule_right
+def report(predictors: Mapping[str, Said], table: Table) -> Report:
+    """Each predictor's measures, all over the same resampled users: 200 times."""
     names, place = np.unique(table.users, return_inverse=True)
-    sums, counts = np.bincount(place, difference), np.bincount(place)
-    drawn = np.random.default_rng(0).integers(0, len(names), (_DRAWS, len(names)))
-    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
-    return Gain(float(difference.mean()), float(low), float(high))
+    random = np.random.default_rng(0)
+    draws = [np.bincount(random.integers(0, len(names), len(names)), minlength=len(names)) for _ in range(DRAWS)]
+    weights = [draw[place].astype(np.float64) for draw in draws]
+    return {name: _measures(said, table.is_true, weights) for name, said in predictors.items()}
 
 
-def bins(probabilities: Probabilities, is_gone: npt.NDArray[np.bool_]) -> list[Bin]:
-    """Snapshots by rising probability, in bins of equal count; at most 10, and none empty."""
-    order = np.argsort(probabilities, kind="stable")
-    parts = [part for part in np.array_split(order, BIN_COUNT) if len(part)]
-    return [Bin(float(probabilities[part].mean()), float(is_gone[part].mean()), len(part)) for part in parts]
+def measure(said: Said, is_true: npt.NDArray[np.bool_], weights: Floats | None = None) -> dict[str, float]:
+    """The measures, all 0 to 1, by name; `weights` counts each snapshot, once each without it.
 
-
-def report(model: Probabilities, table: Table, usual: float) -> Report:
-    """The model beside the hybrid and the baselines.
-
-    The single rule is ranked by the idle days themselves, because a rule that only says yes or no cannot rank.
-
-    Args:
-        model: the model's probabilities for the table's rows.
-        table: what happened.
-        usual: the share that left in the training data, which is all the majority baseline knows.
+    Accuracy is at a probability of 0.5. If all snapshots have the same label, ranking measures are those of chance.
     """
-    rules, is_gone = table.rule_probabilities, table.is_gone
-    is_idle = (table.idle_days >= IDLE_DAYS).astype(np.float64)
-    named = {
-        "model": measure(model, is_gone),
-        "model and rules": measure(1.0 - (1.0 - rules) * (1.0 - model), is_gone),
-        "majority": measure(np.full(len(table), usual), is_gone),
-        RULE: measure(is_idle, is_gone, ranking=table.idle_days),
-        "rules only": measure(rules, is_gone),
+    return _Measured(said, is_true).under(np.ones(len(is_true)) if weights is None else weights)
+
+
+def difference(losses: Floats, others: Floats, users: npt.NDArray[np.str_]) -> Figure:
+    """The mean difference of two columns, with its 95% interval from resampling users 2,000 times."""
+    names, place = np.unique(users, return_inverse=True)
+    sums, counts = np.bincount(place, losses - others), np.bincount(place)
+    random = np.random.default_rng(0)
+    means = np.empty(_GAIN_DRAWS)
+    for number in range(_GAIN_DRAWS):
+        drawn = random.integers(0, len(names), len(names))
+        means[number] = sums[drawn].sum() / counts[drawn].sum()
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Figure(float((losses - others).mean()), float(low), float(high))
+
+
+def accuracy_gain(model: Floats, rule: Floats, table: Table) -> Figure:
+    """How much more accurate the model is than the single rule."""
+    is_right, is_rule_right = (model >= 0.5) == table.is_true, (rule >= 0.5) == table.is_true
+    return difference(is_right.astype(np.float64), is_rule_right.astype(np.float64), table.users)
+
+
+def bins(probabilities: Floats, is_true: npt.NDArray[np.bool_]) -> list[Bin]:
+    """Snapshots by rising probability, at most 10 bins of about equal count; equal probabilities share a bin."""
+    return [
+        Bin(float(probabilities[part].mean()), float(is_true[part].mean()), int(part.sum()))
+        for part in _parts(probabilities)
+    ]
+
+
+def _parts(probabilities: Floats) -> list[npt.NDArray[np.bool_]]:
+    values, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
+    of_value = _bin_of(counts.astype(np.float64))
+    return [of_value[place] == number for number in np.unique(of_value)] if len(values) else []
+
+
+def _bin_of(counts: Floats) -> npt.NDArray[np.int64]:
+    """The bin of each distinct probability: by the middle of its snapshots' ranks."""
+    total = counts.sum()
+    middle = np.cumsum(counts) - counts / 2.0
+    found: npt.NDArray[np.int64] = np.minimum((middle * BIN_COUNT / total).astype(np.int64), BIN_COUNT - 1)
+    return found
+
+
+def _measures(said: Said, is_true: npt.NDArray[np.bool_], weights: list[Floats]) -> Measures:
+    measured = _Measured(said, is_true)
+    values = measured.under(np.ones(len(is_true)))
+    drawn = [measured.under(each) for each in weights]
+    return {
+        name: Figure(value, *(float(x) for x in np.percentile([each[name] for each in drawn], (2.5, 97.5))))
+        for name, value in values.items()
     }
-    return {name: asdict(measures) for name, measures in named.items()}
+
+
+class _Measured:
+    """A predictor, sorted once, measured under many weights."""
+
+    def __init__(self, said: Said, is_true: npt.NDArray[np.bool_]) -> None:
+        self._probabilities, self._is_true = said.probabilities, is_true
+        self._is_right = (said.probabilities >= 0.5) == is_true
+        self._loss = (said.probabilities - is_true) ** 2
+        _, self._of_value = np.unique(said.probabilities, return_inverse=True)
+        _, self._of_rank = np.unique(said.ranking, return_inverse=True)
+
+    def under(self, weights: Floats) -> dict[str, float]:
+        """The measures where each snapshot counts as often as its weight says."""
+        total = weights.sum()
+        auroc, auprc = self._ranked(weights)
+        return dict(
+            zip(
+                MEASURES,
+                (
+                    float(weights @ self._is_right / total),
+                    auroc,
+                    auprc,
+                    float(weights @ self._loss / total),
+                    self._calibration_error(weights),
+                ),
+                strict=True,
+            )
+        )
+
+    def _ranked(self, weights: Floats) -> tuple[float, float]:
+        """The areas under the curves of ROC (trapezoids) and of precision and recall (steps), tied values as one."""
+        true = np.bincount(self._of_rank, weights * self._is_true)[::-1]
+        false = np.bincount(self._of_rank, weights * ~self._is_true)[::-1]
+        trues, falses = true.sum(), false.sum()
+        if not trues or not falses:
+            return 0.5, float(trues / (trues + falses))
+        auroc = float((true * (falses - np.cumsum(false) + false / 2.0)).sum() / (trues * falses))
+        found, taken = np.cumsum(true), np.cumsum(true + false)
+        precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
+        return auroc, float((true * precision).sum() / trues)
+
+    def _calibration_error(self, weights: Floats) -> float:
+        """The mean distance of probability and share over 10 bins of about equal count; ties share a bin."""
+        counts = np.bincount(self._of_value, weights).astype(np.float64)
+        of_value = _bin_of(counts)
+        predicted = np.bincount(of_value, np.bincount(self._of_value, weights * self._probabilities))
+        observed = np.bincount(of_value, np.bincount(self._of_value, weights * self._is_true))
+        return float(np.abs(predicted - observed).sum() / counts.sum())

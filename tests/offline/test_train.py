@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from offline import train
-from offline.datasets import oulad
+from offline.datasets import oulad, students
+from offline.datasets.oulad import Journey
+from offline.datasets.students import HORIZON_DAYS, snapshots
 from offline.training import additive, fitting, parity
-from offline.training.fitting import Trained
-from offline.training.snapshots import HORIZON_DAYS, Table, snapshots, table
+from offline.training.fitting import Source, Trained
+from offline.training.table import AT_EVENTS, WEEKLY, Snapshot, Table, table
 from services.features.domain import journey as features
 from services.features.domain.state import DAY_US, State
 from services.features.domain.vector import vector
@@ -22,36 +24,43 @@ from tests.offline.courses import journey, made_up, real
 @pytest.fixture(scope="module")
 def course() -> Table:
     """Snapshots of users made up."""
-    return table(made_up(60))
+    return table(each for journey in made_up(60) for each in snapshots(journey))
 
 
 @pytest.fixture(scope="module")
-def trained(course: Table) -> Trained:
+def source(course: Table) -> Source:
+    """What is trained on."""
+    return students.source(course)._replace(name="made-up", about="Made-up students.")
+
+
+@pytest.fixture(scope="module")
+def trained(source: Source) -> Trained:
     """What training on them gives."""
-    return fitting.train(course, oulad.MEASURED, "made-up")
+    return fitting.train(source)
 
 
 def test_a_label_is_no_event_in_the_next_14_days() -> None:
     one = journey("ada", [0, 20, 34, 35, 90])
-    weekly = {s.day: s.is_gone for s in snapshots(one) if s.is_weekly}
+    weekly = {_day(one, s): s.is_true for s in snapshots(one) if s.moment == WEEKLY}
     assert weekly == {
         day: not any(day <= active < day + HORIZON_DAYS for active in one.active_days) for day in range(14, 107, 7)
     }
-    at_events = {s.day: s.is_gone for s in snapshots(one) if not s.is_weekly}
+    at_events = {_day(one, s): s.is_true for s in snapshots(one) if s.moment == AT_EVENTS}
     assert at_events == {0: True, 20: False, 34: False, 35: True, 90: True}
 
 
 def test_nothing_is_asked_after_a_withdrawal_or_of_days_not_recorded() -> None:
-    days = [s.day for s in snapshots(journey("ada", [0, 20, 60, 110], enrolled_until=50))]
-    assert max(days) == 49
-    assert max(s.day for s in snapshots(journey("ada", [0, 20, 60, 110]))) == 106 - 1
+    one = journey("ada", [0, 20, 60, 110], enrolled_until=50)
+    assert max(_day(one, s) for s in snapshots(one)) == 49
+    one = journey("ada", [0, 20, 60, 110])
+    assert max(_day(one, s) for s in snapshots(one)) == 106 - 1
 
 
 def test_a_snapshot_knows_nothing_of_what_comes_after() -> None:
     one = journey("ada", [0, 1, 16, 40])
     for snapshot in snapshots(one):
-        if snapshot.is_weekly:
-            at_us, state = one.start_us + snapshot.day * DAY_US, State()
+        if snapshot.moment == WEEKLY:
+            at_us, state = snapshot.at_us, State()
             for event in one.events:
                 if event.at_us < at_us:
                     features.apply(state, event)
@@ -60,22 +69,40 @@ def test_a_snapshot_knows_nothing_of_what_comes_after() -> None:
 
 
 def test_every_event_of_the_first_day_is_looked_at() -> None:
-    days = [s.day for s in snapshots(journey("ada", [0, 5])) if not s.is_weekly]
+    one = journey("ada", [0, 5])
+    days = [_day(one, s) for s in snapshots(one) if s.moment == AT_EVENTS]
     assert days == [0, 0, 5]
 
 
-def test_training_twice_gives_the_same_bytes(course: Table, trained: Trained) -> None:
-    assert fitting.train(course, oulad.MEASURED, "made-up") == trained
+def test_training_twice_gives_the_same_bytes(source: Source, trained: Trained) -> None:
+    assert fitting.train(source) == trained
 
 
 def test_the_model_learns(trained: Trained) -> None:
     report = trained.reports["other users, weekly"]
-    assert report["model"]["auroc"] > 0.8
-    assert report["model"]["brier"] < report["majority"]["brier"]
+    assert report["model"]["auroc"].value > 0.8
+    assert report["model"]["brier"].value < report["majority"]["brier"].value
+
+
+def test_figures_at_events_come_first(trained: Trained) -> None:
+    assert next(iter(trained.reports)).endswith(AT_EVENTS)
+
+
+def test_the_calendar_split_tests_later_than_anything_that_was_known(source: Source, trained: Trained) -> None:
+    assert any(name.startswith(fitting.LATER) for name in trained.reports)
+    cut_us = int(np.quantile(source.snapshots.at_us, fitting.CUT_SHARE, method="nearest"))
+    early = source.snapshots.where(source.snapshots.known_us <= cut_us)
+    assert early.at_us.max() < cut_us
+
+
+def test_too_few_users_are_refused(source: Source) -> None:
+    few = source._replace(snapshots=source.snapshots.where(source.snapshots.users < "student-2"))
+    with pytest.raises(fitting.TooLittleError, match="each must be 10 or more"):
+        fitting.train(few)
 
 
 def test_the_sum_of_steps_is_the_model(course: Table) -> None:
-    model = fitting.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED, is_directed=True)
     read = additive.read(model, course.values)
     logits = read.baseline + read.terms(course.values).sum(axis=1)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), model.predict_proba(course.values)[:, 1], atol=1e-12)
@@ -87,7 +114,7 @@ def test_the_sum_of_steps_is_the_model(course: Table) -> None:
 
 
 def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
-    model = fitting.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED, is_directed=True)
     read = additive.read(model, course.values)
     rows = np.repeat(course.values[:1], 500, axis=0)
     for index, steps in enumerate(read.steps):
@@ -97,36 +124,45 @@ def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
 
 
 def test_an_export_that_says_something_else_is_refused(course: Table) -> None:
-    model = fitting.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED, is_directed=True)
     read = additive.read(model, course.values)
     with pytest.raises(parity.ParityError):
         parity.require(additive.to_onnx(additive.Additive(read.baseline + 1e-3, read.steps), []), model, course.values)
 
 
 def test_a_model_of_interactions_is_refused(course: Table) -> None:
-    model = fitting.fit(course, oulad.MEASURED)
+    model = fitting.fit(course, oulad.MEASURED, is_directed=True)
     boosted = model.calibrated_classifiers_[0].estimator
-    boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_gone)
+    boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_true)
     with pytest.raises(ValueError, match="an additive model has one per tree"):
         additive.read(model, course.values)
 
 
-def test_what_is_written_can_be_served_and_is_written_once(trained: Trained, tmp_path: Path) -> None:
-    version = train.write(trained, tmp_path, "made-up", now_us=1_700_000_000_000_000)
+def test_what_is_written_can_be_served_and_is_written_once(source: Source, trained: Trained, tmp_path: Path) -> None:
+    version = train.write(trained, tmp_path, source, now_us=1_700_000_000_000_000)
+    assert not (tmp_path / "live").exists()
+    train.promote(tmp_path, version)
     files = {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()}
-    assert set(files) == {"model.onnx", "model.json", "card.md", "reliability.png"}
+    assert set(files) == {"model.onnx", "model.json", "card.md", "card.html", *trained.plots}
     assert len(files["model.onnx"]) < 300_000
     card = ModelDirectory(tmp_path).live().card
     assert (card.version, card.training_source) == (version, "made-up")
     described = msgspec.json.decode(files["model.json"])
-    assert all(f"{value:.4f}" in card.text for value in described["metrics"]["other users, weekly"]["model"].values())
-    assert train.write(trained, tmp_path, "made-up", now_us=1_800_000_000_000_000) == version
+    for value, low, high in described["metrics"]["other users, weekly"]["model"].values():
+        assert f"{value:.4f} ({low:.3f}-{high:.3f})" in card.text
+    assert "OULAD" not in card.text
+    assert train.write(trained, tmp_path, source, now_us=1_800_000_000_000_000) == version
     assert {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()} == files
 
 
 def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
-    trained = fitting.train(table(real()[::16]), oulad.MEASURED, "oulad")
+    sampled = table(each for journey in real()[::16] for each in snapshots(journey))
+    trained = fitting.train(students.source(sampled))
     assert trained.parity_difference <= parity.LIMIT
     assert set(trained.shapes) <= oulad.MEASURED
     report = trained.reports["other users, weekly"]
-    assert report["model"]["brier"] < report["majority"]["brier"]
+    assert report["model"]["brier"].value < report["majority"]["brier"].value
+
+
+def _day(of: Journey, snapshot: Snapshot) -> int:
+    return (snapshot.at_us - of.start_us) // DAY_US

@@ -1,0 +1,140 @@
+"""What a command was given: refuses what it does not know, and reads the data."""
+
+import difflib
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table as Grid
+
+from mesh.settings import SettingError
+from offline.datasets import oulad, students
+from offline.declared import journeys, label, mapping, moments, reading
+from offline.declared.journeys import Spilled
+from offline.declared.label import Label, LabelError
+from offline.declared.mapping import MappingError
+from offline.declared.moments import Span
+from offline.declared.reading import DataError, Profile
+from offline.settings import Declared, Settings
+from offline.training.fitting import Source
+from offline.training.table import Table, table
+from services.scoring.domain.schema import FEATURES
+
+_NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
+_CLOSE: Final = 0.75
+_SHOWN_VALUES: Final = 6
+
+
+def require_known(environment: Mapping[str, str]) -> None:
+    """Refuses variables that are none of training's: all of make's command line, and misspelt ones of the environment.
+
+    Raises:
+        SettingError: there is one.
+    """
+    _, _, overrides = environment.get("MAKEFLAGS", "").partition("-- ")
+    given = {name for name, is_set, _ in (each.partition("=") for each in shlex.split(overrides)) if is_set}
+    for name in sorted(given - _NAMES):
+        if not name.startswith("JOURNEYMESH_") and name != "PYTHON":
+            message = f"{name} is no variable of this command; it knows {', '.join(sorted(_NAMES))}."
+            raise SettingError(message)
+    for name in sorted(environment.keys() - _NAMES):
+        if name.isupper() and len(name) < 10 and (close := difflib.get_close_matches(name, _NAMES, 1, _CLOSE)):
+            message = f"{name} is no variable of this command; {close[0]} is."
+            raise SettingError(message)
+
+
+def source(settings: Settings, given: Declared, console: Console) -> Source:
+    """The data that was given, or OULAD if none was; exits with one sentence if it cannot be used."""
+    declared = [name for name, value in (("MAPPING", given.mapping), ("LABEL", given.label)) if value]
+    if not given.data:
+        if declared:
+            sys.exit(f"journeymesh: {declared[0]} says how to read data, but there is no DATA.")
+        console.print("No DATA is given: this is the data set OULAD, with its own label.")
+        return _students(Path(settings.data), console)
+    if not (given.mapping and given.label):
+        sys.exit("journeymesh: DATA needs MAPPING and LABEL, which say what it means (docs/training.md).")
+    try:
+        return _declared(given, console)
+    except (MappingError, LabelError, DataError) as error:
+        sys.exit(f"journeymesh: {error}")
+
+
+def _students(data: Path, console: Console) -> Source:
+    try:
+        found = list(track(oulad.journeys(data / oulad.NAME), "reading journeys", console=console))
+    except FileNotFoundError as error:
+        sys.exit(f"journeymesh: the data set is missing ({error.filename}); set JOURNEYMESH_DATA to its directory.")
+    asked = (
+        each for journey in track(found, "replaying journeys", console=console) for each in students.snapshots(journey)
+    )
+    return students.source(table(asked))
+
+
+def _declared(given: Declared, console: Console) -> Source:
+    data, (columns, columns_hash) = Path(given.data), mapping.read(Path(given.mapping))
+    wanted, profile = label.parse(given.label, columns.outcomes.keys()), Profile()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = track(reading.rows(data), "reading rows", console=console)
+        spilled = journeys.spill(rows, columns, Path(folder), profile)
+        console.print(_values(profile, columns.columns))
+        snapshots = _asked(spilled, wanted, console)
+    name = columns.name or data.name.split(".")[0]
+    remarks = [
+        (
+            f"The rows of `{data.name}` ({profile.row_count:,}), read by the mapping `{Path(given.mapping).name}` "
+            f"({columns_hash})."
+        )
+    ]
+    if spilled.left_out:
+        remarks.append(f"Left out: {journeys.said(spilled.left_out)}.")
+    remarks += [
+        f"Values of `{column}` that differ by case or spaces only: {', '.join(mixed)}."
+        for column in columns.columns
+        if (mixed := profile.mixed(column))
+    ]
+    for remark in remarks:
+        console.print(remark, markup=False)
+    varies = {
+        feature for feature, column in zip(FEATURES, snapshots.values.T, strict=True) if len(np.unique(column)) > 1
+    }
+    short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
+    return Source(short, " ".join(remarks), str(wanted), snapshots, frozenset(varies), is_directed=False)
+
+
+def _asked(spilled: Spilled, wanted: Label, console: Console) -> Table:
+    span = Span(spilled.first_us, spilled.last_us)
+    found = [
+        snapshot
+        for journey in track(spilled.journeys(), "replaying journeys", console=console)
+        for snapshot in moments.snapshots(journey, wanted, span)
+    ]
+    if not found:
+        message = f"The data is too short to ask `{wanted}`: there is no time after any event."
+        raise DataError(message)
+    return table(found)
+
+
+def _values(profile: Profile, members: Mapping[str, str]) -> Grid:
+    """How often which value occurs in each column; mapped columns say as what."""
+    grid = Grid(title=f"{profile.row_count:,} rows", title_justify="left")
+    for heading in ("column", "mapped as", "values"):
+        grid.add_column(heading)
+    for column in dict.fromkeys([*members, *profile.counts]):
+        counts = profile.counts.get(column)
+        if column in profile.many:
+            said = f"more than {reading.DISTINCT_LIMIT:,} different"
+        else:
+            shown = counts.most_common(_SHOWN_VALUES) if counts else []
+            more = len(counts or ()) - len(shown)
+            said = ", ".join(f"{value or '(empty)'} {count:,}" for value, count in shown)
+            said += f" and {more:,} more" if more else ""
+        grid.add_row(column, members.get(column, "-"), cast("Any", said))
+    return grid

@@ -1,0 +1,87 @@
+"""The predictors that give a model's measures their meaning: fitted to the same rows, measured on the same rows."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from offline.training.metrics import Floats, Said, measure
+from offline.training.table import Table
+from services.scoring.domain.schema import FEATURES
+
+RULE: Final = "best single rule"
+_COLUMNS: Final = (*FEATURES, "idle_days")
+_THRESHOLDS: Final = 200
+
+
+class Rule(NamedTuple):
+    """One column compared with one threshold; `sign` is 1 if it says yes from the threshold on, -1 if up to it."""
+
+    column: int
+    threshold: float
+    sign: int
+
+    def __str__(self) -> str:
+        return f"{_COLUMNS[self.column]} {'>=' if self.sign > 0 else '<='} {self.threshold:.6g}"
+
+    def said(self, table: Table) -> Said:
+        """Yes or no as 1 or 0; ranked by the column, because yes and no alone cannot rank."""
+        values = self.sign * _columns(table)[:, self.column]
+        return Said((values >= self.sign * self.threshold).astype(np.float64), values)
+
+
+class Baselines(NamedTuple):
+    """Fitted baselines."""
+
+    share: float
+    rule: Rule
+    others: dict[str, object]
+
+    def said(self, table: Table) -> dict[str, Said]:
+        """What each says of snapshots, by name."""
+        usual, rules = np.full(len(table), self.share), table.rule_probabilities
+        found = {"majority": Said(usual, usual), RULE: self.rule.said(table), "rules only": Said(rules, rules)}
+        with threadpool_limits(1):
+            for name, model in self.others.items():
+                chances = model.predict_proba(_columns(table))[:, 1]  # type: ignore[attr-defined]
+                found[name] = Said(chances, chances)
+        return found
+
+
+def fit(known: Table, seed: int, smallest_leaf: int) -> Baselines:
+    """Fits all baselines to snapshots: the features, and the days since the last event."""
+    columns, is_true = _columns(known), known.is_true
+    with threadpool_limits(1):
+        scaled = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression(max_iter=1000))
+        boosted = HistGradientBoostingClassifier(
+            max_iter=150, learning_rate=0.06, min_samples_leaf=smallest_leaf, early_stopping=False, random_state=seed
+        )
+        others = {
+            "logistic": scaled.fit(columns, is_true),
+            "unconstrained boosting": boosted.fit(columns, is_true),
+        }
+    return Baselines(float(is_true.mean()), best_rule(columns, is_true), others)
+
+
+def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_]) -> Rule:
+    """The column that ranks best, and its most accurate threshold of up to 200."""
+    areas = [_area(column, is_true) for column in columns.T]
+    best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
+    sign = 1 if areas[best] >= 0.5 else -1
+    values = sign * columns[:, best]
+    thresholds = np.unique(np.quantile(values, np.linspace(0, 1, _THRESHOLDS), method="nearest"))
+    right = [((values >= threshold) == is_true).sum() for threshold in thresholds]
+    return Rule(best, float(sign * thresholds[int(np.argmax(right))]), sign)
+
+
+def _area(column: Floats, is_true: npt.NDArray[np.bool_]) -> float:
+    return float(measure(Said(is_true.astype(np.float64), column), is_true)["auroc"])
+
+
+def _columns(table: Table) -> Floats:
+    return np.column_stack([table.values, table.idle_days])

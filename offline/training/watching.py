@@ -1,0 +1,42 @@
+"""A user watched as the services watch one: the features service's code for the state, scoring's for the rules."""
+
+from typing import NamedTuple
+
+from services.features.domain import journey as features
+from services.features.domain.event import Event
+from services.features.domain.state import State
+from services.features.domain.vector import vector
+from services.scoring.domain import history, rules
+
+
+class Seen(NamedTuple):
+    """What the services know of a user at one time: the probability of the rules alone, and the features."""
+
+    rule_probability: float
+    values: list[float]
+
+
+class Watch:
+    """One user, event by event."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self._signals: list[history.Signal] = []
+
+    def take(self, event: Event) -> None:
+        """Applies an event."""
+        found = features.apply(self.state, event)
+        if found is features.NOTHING and not self._signals:
+            return
+        over = {history.Settled(each.type, each.at_us, each.target) for each in found.settled}
+        new = [
+            history.Signal(each.type, each.strength, each.at_us, each.reason, b"", each.target, each.run_start_us)
+            for each in found.signals
+        ]
+        left = history.drop(self._signals, over)
+        self._signals = history.keep(left, new, event.at_us) if left or new else left
+
+    def seen(self, at_us: int) -> Seen:
+        """What is known at a time that is not before the last event."""
+        values = vector(self.state, at_us)
+        return Seen(rules.probability(rules.find(history.active(self._signals, at_us), values)), values)
