@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
+from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
@@ -27,6 +28,7 @@ from mesh.rpc.tls import Tls
 if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
+    from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
@@ -34,8 +36,10 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
-_SERVICES: Final = ("access", "ingest", "features", "scoring", "video", "intervention")
+_SERVICES: Final = ("access", "ingest", "features", "scoring", "video", "intervention", "analytics")
 """The services, named as the settings name their addresses."""
+_BESIDE: Final = frozenset({"analytics"})
+"""Services without which the gateway is ready all the same: they answer questions, and help nobody."""
 _HEALTH_SECONDS: Final = 1.0
 
 Accept = Callable[[bytes], Awaitable[ingest_pb2.AcceptEventsResponse]]
@@ -54,6 +58,7 @@ class Peers:
     video: "VideoServiceAsyncStub"
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
+    analytics: "AnalyticsServiceAsyncStub"
     accept: Accept
     health: Mapping[str, Any]
 
@@ -90,8 +95,9 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),
+        analytics=AnalyticsServiceStub(channels["analytics"]),
         accept=accept,
-        health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items()},
+        health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items() if name not in _BESIDE},
     )
 
 

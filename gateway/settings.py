@@ -72,6 +72,9 @@ class Settings:
     intervention: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where the intervention service is."
     )
+    analytics: str = setting(
+        "JOURNEYMESH_ANALYTICS_TARGET", topology.address("analytics"), "Where the analytics service is."
+    )
     cors_origins: str = setting(
         "JOURNEYMESH_CORS_ORIGINS",
         "",

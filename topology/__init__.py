@@ -76,7 +76,7 @@ SERVICES: Final = (
                 "gateway",
                 "REST in, gRPC out; keeps nothing.",
                 8080,
-                ("ingest", "features", "scoring", "video", "intervention", "access"),
+                ("ingest", "features", "scoring", "video", "intervention", "access", "analytics"),
                 Resources(100, 96, 384),
             ),
         ),
@@ -201,6 +201,22 @@ SERVICES: Final = (
         extras=("store", "access"),
         owns="keys and when they were last used, the audit log",
         commands=("cli.__main__", "cli.keys", "cli.audit"),
+    ),
+    Service(
+        "analytics",
+        "Questions about many users",
+        "services.analytics",
+        (
+            Process(
+                "analytics",
+                "Answers questions about many users; not installed if `archive.url` is empty.",
+                7109,
+                ("s3",),
+                Resources(100, 160, 768, temporary_size="8Gi"),
+            ),
+        ),
+        extras=("analytics",),
+        owns="copies of what is archived, ordered by tenant, day and user",
     ),
 )
 

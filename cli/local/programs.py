@@ -17,6 +17,8 @@ POLICY: Final = Path(__file__).parents[2] / "policies" / "default.yaml"
 # The gateway, then the others by their ports.
 METRICS_ORDER: Final = sorted(topology.PROCESSES, key=lambda name: (name != "gateway", topology.PROCESSES[name].port))
 
+_OF_THE_ARCHIVE: Final = ("archiver", "analytics")
+
 _STORE_MEANINGS: Final = {
     "Memory overcommit must be enabled": (
         "memory overcommit is off here (vm.overcommit_memory), which loses no data: when memory is short, the store's "
@@ -125,6 +127,7 @@ def environment(
         "JOURNEYMESH_MODELS": str(_MODELS),
         "JOURNEYMESH_POLICY": str(POLICY),
         "JOURNEYMESH_ARCHIVE_URL": (folder / "archive").as_uri(),
+        "JOURNEYMESH_ANALYTICS_FOLDER": str(folder / "analytics"),
         "JOURNEYMESH_AUDIT_HEADS_FILE": str(folder / "audit-heads.jsonl"),
         "JOURNEYMESH_AUDIT_KEY_FILE": str(folder / "audit-key.pem"),
         "PYTHONUNBUFFERED": "1",
@@ -140,7 +143,7 @@ def environment(
 
 def _programs(settings: RunSettings) -> Iterator[Program]:
     for process in topology.in_start_order():
-        if process.name == "archiver" and settings.archive == "off":
+        if process.name in _OF_THE_ARCHIVE and settings.archive == "off":
             continue
         roles = [process.role] if process.role else []
         command = python(topology.service_of(process.name).module, *roles)

@@ -17,6 +17,16 @@ _SEGMENT_PATHS: Final = (
     "/v1/b",
 )
 
+# Questions to analytics, and their answers as files: those about many people at once, and those that name people.
+_ABOUT_MANY: Final = tuple(
+    ("POST", f"/api/analytics/{kind}{suffix}")
+    for kind in ("kpis", "trends", "funnels", "retention", "paths", "struggles")
+    for suffix in ("", "/export")
+)
+_ABOUT_EACH: Final = tuple(
+    ("POST", f"/api/analytics/{kind}{suffix}") for kind in ("journeys/{userId}", "lists") for suffix in ("", "/export")
+)
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -47,6 +57,8 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/models/usage"): Scope.READ_FIGURES,
         ("GET", "/api/features"): Scope.READ_FIGURES,
         ("POST", "/api/users/{userId}/analysis"): Scope.ANALYSE,
+        **dict.fromkeys(_ABOUT_MANY, Scope.READ_FIGURES),
+        **dict.fromkeys(_ABOUT_EACH, Scope.READ_PEOPLE),
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
@@ -105,6 +117,8 @@ OF_TENANTS: Final = frozenset(
         ("GET", "/api/features"),
         ("GET", "/api/lift"),
         ("POST", "/api/users/{userId}/analysis"),
+        *_ABOUT_MANY,
+        *_ABOUT_EACH,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),
         ("GET", "/api/failed-events/{id}"),

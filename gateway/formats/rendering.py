@@ -1,14 +1,15 @@
 """Messages of the contracts as JSON, and the JSON schema of that: two functions over the same descriptors.
 
-Names are camelCase. Every member is present: an absent message or enum is null, anything else has its default. Enums
-are lower-case names without their prefix (reasons are upper case, as in problems), times are RFC 3339, numbers are
-numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send them: see `write_event`.
+Names are camelCase. Every member is present: an absent message, wrapped number or enum is null, anything else has its
+default. Enums are lower-case names without their prefix (reasons are upper case, as in problems), times are RFC 3339,
+numbers are numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send them: see
+`write_event`.
 """
 
 from typing import Any, Final
 
 import msgspec
-from google.protobuf import descriptor, message, timestamp_pb2
+from google.protobuf import descriptor, message, timestamp_pb2, wrappers_pb2
 from journeymesh.common.v1 import event_pb2
 from journeymesh.common.v1.event_pb2 import Event, Outcome
 
@@ -19,6 +20,7 @@ from records.tenants import plain
 
 _Field = descriptor.FieldDescriptor
 _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
+_NUMBER: Final = wrappers_pb2.DoubleValue.DESCRIPTOR.full_name
 _EVENT: Final = event_pb2.Event.DESCRIPTOR.full_name
 _TYPES: Final = {
     _Field.CPPTYPE_INT32: "integer",
@@ -107,6 +109,8 @@ def _value(field: _Field, value: Any) -> object:  # noqa: ANN401 - whatever type
         return plain(value) if field.type == _Field.TYPE_STRING else value
     if field.message_type.full_name == _TIMESTAMP:
         return value.ToJsonString()
+    if field.message_type.full_name == _NUMBER:
+        return value.value
     return write_event(value) if field.message_type.full_name == _EVENT else render(value)
 
 
@@ -132,6 +136,8 @@ def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool
     if field.message_type is not None:
         if field.message_type.full_name == _TIMESTAMP:
             return {"type": ["string", "null"] if is_nullable else "string", "format": "date-time"}
+        if field.message_type.full_name == _NUMBER:
+            return {"type": ["number", "null"] if is_nullable else "number"}
         is_event = field.message_type.full_name == _EVENT
         reference = {"$ref": "#/components/schemas/Event"} if is_event else describe(field.message_type, components)
         return {"anyOf": [reference, {"type": "null"}]} if is_nullable else reference

@@ -122,6 +122,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     "HOST_NOT_ALLOWED": Reason(
         "Without keys the gateway serves its own machine only, by a name such as `localhost`.", (421,)
     ),
+    "QUESTION_TOO_LARGE": Reason("The question would read more rows than it may. The text says what would fit."),
+    "QUESTION_TOO_SLOW": Reason("The question took longer than it may, and was stopped. Ask about fewer days.", (504,)),
+    "TOO_MANY_QUESTIONS": Reason("As many questions wait as may. Try again after the time given.", (429,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 

@@ -20,6 +20,7 @@ from gateway.http.asgi import PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
 from gateway.routes import (
+    analytics,
     audit,
     events,
     failed,
@@ -156,6 +157,60 @@ _SEGMENT_ROUTES: Final = (
         segment.Source,
         ignores_query=True,
     ),
+)
+
+_QUESTION_REASONS: Final = (
+    "MISSING_FIELD",
+    "VALUE_OUT_OF_RANGE",
+    "INVALID_TIME",
+    "QUESTION_TOO_LARGE",
+    "QUESTION_TOO_SLOW",
+    "TOO_MANY_QUESTIONS",
+    *_BODY_REASONS,
+    *_CALLS_REASONS,
+)
+_ANSWERED: Final = {
+    "kpis": "The key figures of a window, each with that of the window before.",
+    "trends": "A figure over time, also broken down.",
+    "funnels": "How many users go through a sequence of steps, and how long they take.",
+    "retention": "How many users come back.",
+    "paths": "Which ways sessions take through the product.",
+    "struggles": "Where users struggle: by kind, page and element.",
+    "journeys": "What one user did, and what was decided about them and why, in order of time.",
+    "lists": "Users or decisions, one by one.",
+}
+_QUESTION_EXAMPLES: Final = {
+    "trends": '{"measure":"users","interval":"day","breakdown":"platform"}',
+    "funnels": '{"steps":[{"where":[{"field":"page","values":["/calculator"]}]},'
+    '{"where":[{"field":"event_type","values":["form_submit"]}]}]}',
+}
+
+
+def _question_routes(kind: str, summary: str) -> tuple[Route, Route]:
+    of = analytics.KINDS[kind]
+    path = f"/api/analytics/{kind}" + ("/{userId}" if kind == "journeys" else "")
+    route = _post(
+        path,
+        summary,
+        analytics.asked(of),
+        of.answer,
+        reasons=_QUESTION_REASONS,
+        body=analytics.body(of),
+        example=_QUESTION_EXAMPLES.get(kind, "{}"),
+    )
+    file = Parameter("format", {"enum": [*analytics.FORMATS], "default": "csv"}, "The format of the file.")
+    return route, route._replace(
+        path=f"{path}/export",
+        summary=f"The same as a file. {summary}",
+        serve=analytics.exported(of),
+        answer="text/csv",
+        query=(file,),
+        example="",
+    )
+
+
+_ANALYTICS_ROUTES: Final = tuple(
+    route for kind, summary in _ANSWERED.items() for route in _question_routes(kind, summary)
 )
 
 
@@ -364,6 +419,7 @@ ROUTES: Final = (
         reasons=_CALLS_REASONS,
         query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
     ),
+    *_ANALYTICS_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",

@@ -79,6 +79,7 @@ RPC_SECONDS: Final = _histogram(
     "video",
     "intervention",
     "access",
+    "analytics",
     labels=("method", "status"),
 )
 

@@ -198,6 +198,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             name.removesuffix("-api"): await stack.enter_async_context(channel.dial(target, traced["gateway"]))
             for name, target in targets.items()
         }
+        channels["analytics"] = channels["access"]  # nobody asks
         core = bootstrap(Settings(**settings), gateway_peers.over(channels), traced["gateway"], asyncio.Event())
         transport = Patient(httpx.ASGITransport(Application(core, system_clock)))
         client = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://localhost"))

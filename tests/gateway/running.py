@@ -57,7 +57,7 @@ async def running(
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     settings = Settings(**members)
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
-        names = ("access", "ingest", "features", "scoring", "video", "intervention")
+        names = ("access", "ingest", "features", "scoring", "video", "intervention", "analytics")
         known = peers.over(dict.fromkeys(names, channel))
         core = bootstrap(settings, known, tracing, asyncio.Event(), SignIn.wanted(settings, outside))
         application = Application(core, clock)

@@ -66,6 +66,10 @@ JOURNEYMESH_SHARD_COUNT: {{ int $v.stream.shards | quote }}
 JOURNEYMESH_LANE_COUNT: {{ int $v.stream.lanes | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- end }}
+{{- if eq .name "analytics" }}
+JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
+JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
+{{- end }}
 {{- if and (eq .name "access") $v.audit.existingClaim }}
 JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
 JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
@@ -192,9 +196,9 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
       items: [{key: {{ $v.audit.key.key | quote }}, path: key}]
 {{- end }}
 {{- end }}
-{{- if and (eq .name "archiver") (hasPrefix "file:" $v.archive.url) }}
+{{- if and (has .name (list "archiver" "analytics")) (hasPrefix "file:" $v.archive.url) }}
 - path: /archive
-  isWritten: true
+  isWritten: {{ eq .name "archiver" }}
   volume:
     name: archive
     persistentVolumeClaim: {claimName: {{ $v.archive.existingClaim | default (printf "%s-archive" $name) }}}

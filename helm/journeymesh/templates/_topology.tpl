@@ -4,7 +4,7 @@
 {{- define "journeymesh.services" -}}
 {{- $running := dict -}}
 {{- range $name, $own := .Values.services -}}
-{{- if or (ne $name "archiver") $.Values.archive.url -}}
+{{- if or (not (has $name (list "archiver" "analytics"))) $.Values.archive.url -}}
 {{- $_ := set $running $name (mergeOverwrite (deepCopy $.Values.each) (deepCopy $own)) -}}
 {{- end -}}
 {{- end -}}

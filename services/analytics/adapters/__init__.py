@@ -1,0 +1,1 @@
+"""Files through Arrow, and DuckDB in processes that can be killed."""

@@ -1,0 +1,236 @@
+"""The copies: made from the archive's files, one file for each kind, tenant and day, sorted by user and time.
+
+    <root>/events/v1/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/decisions/v1/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/manifest.json
+
+A file is written beside its name, and named by its bytes. The manifest is put in its place last: what it does not name
+is not there. One process writes them.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from services.analytics.adapters import columns, manifests
+from services.analytics.adapters.archive import Archive
+from services.analytics.adapters.connection import Bounds, opened
+from services.analytics.adapters.tasks import Place
+from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, VERSION, ArchiveFile, Partition
+from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp, next_pass
+
+# Files to add in one pass: what is staged of them fits on the disk for temporary files.
+_PASS_BYTES: Final = 256 * 1024 * 1024
+_GROUP_ROWS: Final = 40_960
+_MODE: Final = 0o640
+_COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}
+_ORDER: Final = {EVENTS: "user_id, event_time, event_id", DECISIONS: "user_id, event_time, decision_id"}
+_DAY: Final = "(epoch_us(event_time) // 86400000000)::INTEGER"
+
+
+def path_of(root: str, kind: str, partition: Partition, part: Part) -> str:
+    """The path of a file of the copies."""
+    return f"{root}/{kind}/{VERSION}/{partition.folder}/{part.name}"
+
+
+def bring_up(place: Place) -> bool:
+    """Brings the copies up to the archive, or part of the way; returns whether anything was done.
+
+    Raises:
+        Unavailable: a storage cannot be reached, or a file went away meanwhile.
+    """
+    archive, root = Archive(place.archive_url), Path(place.root)
+    root.mkdir(parents=True, exist_ok=True, mode=0o750)
+    known = manifests.read(root)
+    listed = archive.listed()
+    todo = next_pass(known, listed, _PASS_BYTES)
+    if todo.is_empty:
+        return False
+    with tempfile.TemporaryDirectory(dir=root, prefix=".pass-") as folder:
+        made = _Pass(archive, root, Path(folder), known, listed, todo).run()
+    manifests.write(root, made)
+    _remove_others(root, made)
+    return True
+
+
+class _Pass:
+    """One pass, with its connection."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        root: Path,
+        folder: Path,
+        known: Manifest,
+        listed: Mapping[ArchiveFile, Stamp],
+        todo: Pass,
+    ) -> None:
+        self._archive, self._root, self._folder = archive, root, folder
+        self._known, self._listed, self._todo = known, listed, todo
+
+    def run(self) -> Manifest:
+        """Makes the files, and returns the manifest that names them."""
+        wanted = {*self._todo.added, *(file for its in self._todo.again.values() for file in its)}
+        beside = {
+            each
+            for file in wanted
+            if file.kind == DECISIONS
+            for each in self._listed
+            if each.kind == EVENTS and each.overlaps(file)
+        }
+        with self._archive.local(sorted(wanted | beside), self._folder) as paths:
+            folders = [str(self._root), *({str(Path(path).parent) for path in paths.values()})]
+            connection = opened(self._folder / "spilled", folders, Bounds(temporary_gib=8))
+            try:
+                return self._made(connection, paths)
+            finally:
+                connection.close()
+
+    def _made(self, connection: duckdb.DuckDBPyConnection, paths: Mapping[ArchiveFile, str]) -> Manifest:
+        sources = {path: each for path, each in self._known.sources.items() if path not in self._todo.removed}
+        parts = dict(self._known.parts)
+        watermark_us = self._known.watermark_us
+        for kind in KINDS:
+            added = [file for file in self._todo.added if file.kind == kind]
+            days = self._todo.days.get(kind, frozenset())
+            again = self._todo.again.get(kind, ())
+            self._stage(connection, kind, added, again, paths)
+            for file in added:
+                sources[file.path] = Source(self._listed[file], _partitions(connection, file))
+            if kind == EVENTS:
+                (latest_us,) = connection.execute("SELECT max(epoch_us(received_time)) FROM staged").fetchone() or (0,)
+                watermark_us = max(watermark_us, latest_us or 0)
+            touched = days.union(*(sources[file.path].partitions for file in added))
+            for partition in sorted(touched):
+                old = None if partition in days else parts.get((kind, partition))
+                made = self._partition(connection, kind, partition, old)
+                parts.pop((kind, partition), None)
+                if made is not None:
+                    parts[kind, partition] = made
+            connection.execute("DROP TABLE staged")
+        return Manifest(sources, parts, watermark_us)
+
+    def _stage(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        kind: str,
+        added: Sequence[ArchiveFile],
+        again: Sequence[ArchiveFile],
+        paths: Mapping[ArchiveFile, str],
+    ) -> None:
+        """All rows of the files to add, and of the others those of the days to make again, in one table."""
+        connection.execute(
+            f"CREATE TEMP TABLE staged AS SELECT ''::VARCHAR AS source, ''::VARCHAR AS tenant, 0 AS day, * "
+            f"FROM ({columns.none(_COLUMNS[kind])})"
+        )
+        wanted = [(partition.tenant, partition.day) for partition in self._todo.days.get(kind, ())]
+        connection.execute("CREATE OR REPLACE TEMP TABLE again (tenant VARCHAR, day INTEGER)")
+        if wanted:
+            connection.executemany("INSERT INTO again VALUES (?, ?)", wanted)
+        for file in [*added, *again]:
+            is_all = file in added
+            query = (
+                self._events(connection, paths[file])
+                if kind == EVENTS
+                else self._decisions(
+                    connection,
+                    paths[file],
+                    [paths[each] for each in paths if each.kind == EVENTS and each.overlaps(file)],
+                )
+            )
+            only = "" if is_all else "WHERE (tenant, day) IN (SELECT (tenant, day) FROM again)"
+            connection.execute(f"INSERT INTO staged SELECT $path, * FROM ({query}) {only}", {"path": file.path})
+
+    def _events(self, connection: duckdb.DuckDBPyConnection, path: str) -> str:
+        known = _names(connection, path)
+        return (
+            f"SELECT tenant_of(user_id), {_DAY} AS day, {columns.selected(columns.EVENTS, known)} "
+            f"FROM read_parquet({_text(path)}) WHERE NOT is_set_aside"
+        ).replace("tenant_of(user_id)", "tenant_of(user_id) AS tenant", 1)
+
+    def _decisions(self, connection: duckdb.DuckDBPyConnection, path: str, beside: Sequence[str]) -> str:
+        """Decisions with what is known of the event that each is about."""
+        if not beside:
+            return f"SELECT '' AS tenant, 0 AS day, * FROM ({columns.none(columns.DECISIONS)})"
+        known = _names(connection, path)
+        events = " UNION ALL BY NAME ".join(
+            f"SELECT event_id AS whole_id, {_of_the_event(_names(connection, each))} FROM read_parquet({_text(each)}) "
+            "WHERE NOT is_set_aside"
+            for each in beside
+        )
+        names = ", ".join(columns.DECISIONS)
+        own = columns.decisions_own(known)
+        return (
+            f"SELECT tenant, {_DAY} AS day, {names} FROM "
+            f"(SELECT event_id AS whole_id, tenant_of(user_id) AS tenant, {own} FROM read_parquet({_text(path)})) "
+            f"JOIN ({events}) USING (whole_id)"
+        )
+
+    def _partition(
+        self, connection: duckdb.DuckDBPyConnection, kind: str, partition: Partition, old: Part | None
+    ) -> Part | None:
+        """Writes the file of a day: what it held, and what is staged; None if that is nothing."""
+        names = ", ".join(_COLUMNS[kind])
+        rows = f"SELECT {names} FROM staged WHERE tenant = {_text(partition.tenant)} AND day = {partition.day}"
+        if old is not None:
+            before = _text(path_of(str(self._root), kind, partition, old))
+            rows += f" UNION ALL BY NAME SELECT {names} FROM read_parquet({before}, hive_partitioning = false)"
+        if kind == EVENTS:
+            # Of an event that was copied to a known user's journey, the copy counts.
+            rows = (
+                f"WITH every AS ({rows}) SELECT * FROM every WHERE event_id NOT IN "
+                "(SELECT copied_event_id FROM every WHERE copied_event_id IS NOT NULL)"
+            )
+        aside = self._folder / "part.parquet"
+        connection.execute(
+            f"COPY (SELECT * FROM ({rows}) ORDER BY {_ORDER[kind]}) TO {_text(str(aside))} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS})"
+        )
+        (row_count,) = connection.execute(
+            f"SELECT num_rows FROM parquet_file_metadata({_text(str(aside))})"
+        ).fetchone() or (0,)
+        if not row_count:
+            return None
+        aside.chmod(_MODE)
+        part = Part(f"part-{_digest(aside)[:32]}.parquet", row_count)
+        path = Path(path_of(str(self._root), kind, partition, part))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        aside.replace(path)
+        return part
+
+
+def _of_the_event(known: Collection[str]) -> str:
+    return columns.selected({name: columns.EVENTS[name] for name in columns.OF_THE_EVENT}, known)
+
+
+def _partitions(connection: duckdb.DuckDBPyConnection, file: ArchiveFile) -> frozenset[Partition]:
+    rows = connection.execute("SELECT DISTINCT tenant, day FROM staged WHERE source = $path", {"path": file.path})
+    return frozenset(Partition(*row) for row in rows.fetchall())
+
+
+def _names(connection: duckdb.DuckDBPyConnection, path: str) -> set[str]:
+    rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({_text(path)}, hive_partitioning = false)")
+    return {row[0] for row in rows.fetchall()}
+
+
+def _remove_others(root: Path, manifest: Manifest) -> None:
+    """Removes the files that the manifest does not name: they were replaced, or left by a pass that ended early."""
+    named = {path_of(str(root), kind, partition, part) for (kind, partition), part in manifest.parts.items()}
+    found: Iterable[Path] = (path for kind in KINDS for path in (root / kind).glob("*/*/*/*.parquet"))
+    for path in found:
+        if str(path) not in named:
+            path.unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(value: str) -> str:
+    """A value that is no caller's as SQL: a path, or a tenant's name."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,171 @@
+"""What questions are asked of, as queries: chosen events, sessions, decisions, struggles.
+
+Nothing that a caller said becomes SQL: values are bound, and the names of columns come from a closed set of fields.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import duckdb
+
+from services.analytics.adapters import columns
+from services.analytics.domain.question import (
+    SESSION_GAP_US,
+    Comparison,
+    Conditions,
+    Field,
+    Question,
+    UserFilter,
+    Window,
+)
+
+STRUGGLES: Final = (
+    "repeated_failures",
+    "long_time_on_page",
+    "rapid_navigation",
+    "repeated_recalculation",
+    "form_abandonment",
+    "page_refreshes",
+    "quick_backs",
+    "rage_clicks",
+    "dead_click",
+    "error_click",
+    "engagement_drop",
+    "form_errors",
+    "help_seeking",
+)
+"""The indicators of a decision that are signals of a struggle, as features names them."""
+
+BEGUN: Final = (
+    f"CASE WHEN t - before_t <= {SESSION_GAP_US} THEN list_filter(signals, lambda s: NOT list_contains(before, s)) "
+    "ELSE signals END"
+)
+"""The struggles that began with a decision: the last one's signals stand in `before`, its time in `before_t`."""
+
+_COMPARED: Final[dict[Comparison, Callable[[str, str], str]]] = {
+    Comparison.IS: lambda column, values: f"list_contains({values}, {column})",
+    Comparison.IS_NOT: lambda column, values: f"NOT list_contains({values}, {column})",
+    Comparison.CONTAINS: lambda column, values: f"len(list_filter({values}, lambda v: contains({column}, v))) > 0",
+    Comparison.BEGINS_WITH: lambda column, values: (
+        f"len(list_filter({values}, lambda v: starts_with({column}, v))) > 0"
+    ),
+}
+
+
+class Query:
+    """A question to a connection: values are bound as they come up."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._values: dict[str, Any] = {}
+
+    def bound(self, value: object) -> str:
+        """The place of a value in a query."""
+        name = f"v{len(self._values)}"
+        self._values[name] = value
+        return f"${name}"
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query; what was bound belongs to it, and to none after it."""
+        values, self._values = self._values, {}
+        return self._connection.execute(sql, values).fetchall()
+
+    def make(self, name: str, sql: str) -> None:
+        """Makes a table of a query's rows."""
+        self.rows(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    def met(self, conditions: Conditions) -> str:
+        """Whether a row meets all conditions."""
+        return (
+            " AND ".join(
+                f"({_COMPARED[each.comparison](column(each.field), self.bound(list(each.values)) + '::VARCHAR[]')})"
+                for each in conditions
+            )
+            or "true"
+        )
+
+    def within(self, window: Window, before_us: int = 0) -> str:
+        """Whether a row lies in a window, or so long before it."""
+        start, end = self.bound(window.start_us - before_us), self.bound(window.end_us)
+        return f"(event_time >= make_timestamptz({start}::BIGINT) AND event_time < make_timestamptz({end}::BIGINT))"
+
+    def of_users(self, segment: UserFilter, window: Window) -> str:
+        """Whether a row is of a user of a segment."""
+        if not segment.did and not segment.did_not:
+            return "true"
+        did = f"bool_or({self.met(segment.did)})" if segment.did else "true"
+        did_not = f"NOT bool_or({self.met(segment.did_not)})" if segment.did_not else "true"
+        return (
+            f"user_id IN (SELECT user_id FROM all_events WHERE {_COUNTS} AND {self.within(window)} "
+            f"GROUP BY user_id HAVING {did} AND {did_not})"
+        )
+
+    def chosen(self, question: Question, window: Window | None = None, relation: str = "all_events") -> str:
+        """The rows of events or decisions that a question is about."""
+        its = window or question.window
+        return (
+            f"SELECT *, epoch_us(event_time) AS t FROM {relation} WHERE {_COUNTS} AND {self.within(its)} "
+            f"AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"
+        )
+
+    def in_sessions(self, question: Question, window: Window | None = None) -> str:
+        """The events of the sessions that began in a window, with whether they are chosen.
+
+        `session` numbers the sessions of a user. Events past the window's end are left out.
+        """
+        its = window or question.window
+        started = self.bound(its.start_us)
+        return f"""SELECT * FROM (
+            SELECT *, min(t) OVER (PARTITION BY user_id, session) AS session_start FROM (
+                SELECT *, sum(begins::INTEGER) OVER (PARTITION BY user_id ORDER BY t, event_id) AS session FROM (
+                    SELECT *, coalesce(
+                        t - lag(t) OVER (PARTITION BY user_id ORDER BY t, event_id) > {SESSION_GAP_US}, true) AS begins
+                    FROM (SELECT *, epoch_us(event_time) AS t, ({self.met(question.where)}) AS is_chosen FROM all_events
+                        WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)}
+                        AND {self.of_users(question.segment, its)})
+                )
+            )
+        ) WHERE session_start >= {started}::BIGINT"""
+
+    def signals(self) -> str:
+        """The signals of struggles that a decision names."""
+        known = self.bound(list(STRUGGLES))
+        names = "list_transform(indicators, lambda i: i.name)"
+        return f"list_filter({names}, lambda n: list_contains({known}::VARCHAR[], n))"
+
+    def struggles(self, question: Question, window: Window | None = None) -> str:
+        """The decisions that a question is about, one row for each struggle that began there, as `struggle`.
+
+        A struggle begins where a decision names its signal and the user's decision before, within half an hour, does
+        not.
+        """
+        its = window or question.window
+        return f"""SELECT * FROM (
+            SELECT * EXCLUDE (signals, before, before_t), unnest({BEGUN}) AS struggle
+            FROM (
+                SELECT *, lag(signals) OVER own AS before, lag(t) OVER own AS before_t FROM (
+                    SELECT *, epoch_us(event_time) AS t, {self.signals()} AS signals FROM all_decisions
+                    WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)}
+                ) WINDOW own AS (PARTITION BY user_id ORDER BY t, decision_id)
+            )
+        ) WHERE {self.within(its)} AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"""
+
+
+_COUNTS: Final = "NOT is_bot AND NOT is_system"
+
+
+def column(field: Field) -> str:
+    """The column of a field, where what has none is an empty text."""
+    return f"coalesce({field.value}, '')" if field is not Field.UNSPECIFIED else "''"
+
+
+def open_files(connection: duckdb.DuckDBPyConnection, events: list[str], decisions: list[str]) -> None:
+    """Makes the relations `all_events` and `all_decisions` of files; without files they are empty."""
+    for name, files, known in (
+        ("all_events", events, columns.EVENTS),
+        ("all_decisions", decisions, columns.DECISIONS),
+    ):
+        if files:
+            connection.read_parquet(files, hive_partitioning=False, union_by_name=True).create_view(name)
+        else:
+            connection.execute(f"CREATE TEMP VIEW {name} AS {columns.none(known)}")

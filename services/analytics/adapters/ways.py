@@ -1,0 +1,238 @@
+"""Funnels, retention and paths."""
+
+from typing import Final
+
+from services.analytics.adapters.counting import intervals
+from services.analytics.adapters.relations import Query, column
+from services.analytics.domain import answer
+from services.analytics.domain.question import (
+    DAY_US,
+    CohortKind,
+    DayKind,
+    Direction,
+    Field,
+    Funnel,
+    FunnelStart,
+    Interval,
+    Paths,
+    Retention,
+    Window,
+)
+
+_ROLLING_DAYS: Final = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 30}
+
+
+def funnel(query: Query, asked: Funnel) -> answer.Funnel:
+    """How far users came."""
+    reached(query, asked)
+    most = query.bound(asked.series_count)
+    query.make(
+        "ranked",
+        f"SELECT label, row_number() OVER (ORDER BY count(*) DESC, label) <= {most} AS is_own "
+        "FROM reached GROUP BY label",
+    )
+    figures = [answer.Steps("", False, _steps(query, asked, "reached"))]
+    if asked.breakdown is not Field.UNSPECIFIED:
+        own = query.rows(
+            "SELECT label FROM ranked JOIN reached USING (label) WHERE is_own "
+            "GROUP BY label ORDER BY count(*) DESC, label"
+        )
+        for (label,) in own:
+            its = f"(SELECT * FROM reached WHERE label = {query.bound(label)})"
+            figures.append(answer.Steps(label, False, _steps(query, asked, its)))
+        if query.rows("SELECT 1 FROM ranked WHERE NOT is_own LIMIT 1"):
+            others = "(SELECT reached.* FROM reached JOIN ranked USING (label) WHERE NOT is_own)"
+            figures.append(answer.Steps("", True, _steps(query, asked, others)))
+    return answer.Funnel(tuple(figures))
+
+
+def reached(query: Query, asked: Funnel) -> None:
+    """Makes the table `reached`: per user of the first step, the times of the steps of the way that leads furthest.
+
+    Each level of the query carries on the way of the level before: of the ways that have led to an event, the one that
+    began last reaches at least as far as the others (any start), or the user's first one is the only one.
+    Among ways that reach as far, the one that was first complete counts.
+    """
+    is_first = asked.start is FunnelStart.FIRST
+    best = "min" if is_first else "max"
+    within_us = asked.within_seconds * 1_000_000
+    matched = ", ".join(f"({query.met(step.where)}) AS m{number}" for number, step in enumerate(asked.steps, 1))
+    any_of = " OR ".join(f"m{number}" for number in range(1, len(asked.steps) + 1))
+    label = "''" if asked.breakdown is Field.UNSPECIFIED else column(asked.breakdown)
+    names = ", ".join(f"m{number}" for number in range(1, len(asked.steps) + 1))
+    query.make(
+        "steps",
+        f"SELECT user_id, t, event_id, label, {names} FROM (SELECT *, {label} AS label, {matched} FROM "
+        f"({query.chosen(asked)})) WHERE {any_of}",
+    )
+    own = "(PARTITION BY user_id ORDER BY t, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+    one = "CASE WHEN m1 THEN [t] END"
+    if is_first:
+        one = f"CASE WHEN m1 AND NOT coalesce(bool_or(m1) OVER {own}, false) THEN [t] END"
+    level = f"SELECT *, {one} AS s1 FROM steps"
+    for number in range(2, len(asked.steps) + 1):
+        level = (
+            f"SELECT * EXCLUDE (way), CASE WHEN m{number} AND t - way[1] <= {within_us} THEN list_append(way, t) END "
+            f"AS s{number} "
+            f"FROM (SELECT *, {best}(s{number - 1}) OVER {own} AS way FROM ({level}))"
+        )
+    ways = ", ".join(f"s{number}" for number in range(len(asked.steps), 0, -1))
+    query.make(
+        "reached",
+        f"""SELECT ended.user_id, ended.way, len(ended.way) AS depth, begun.label FROM (
+            SELECT user_id, arg_min(way, (-len(way), t, event_id)) AS way FROM (
+                SELECT user_id, t, event_id, coalesce({ways}) AS way FROM ({level})
+            ) WHERE way IS NOT NULL GROUP BY user_id
+        ) AS ended JOIN (
+            SELECT user_id, t, arg_min(label, event_id) AS label FROM steps WHERE m1 GROUP BY ALL
+        ) AS begun ON begun.user_id = ended.user_id AND begun.t = ended.way[1]""",
+    )
+
+
+def _steps(query: Query, asked: Funnel, source: str) -> tuple[answer.StepFigure, ...]:
+    counted = ", ".join(
+        f"count(*) FILTER (depth >= {number}), "
+        f"quantile_cont((way[{number}] - way[{number - 1}]) / 1e6, [0.5, 0.9]) FILTER (depth >= {number})"
+        for number in range(1, len(asked.steps) + 1)
+    )
+    ((*found,),) = query.rows(f"SELECT {counted} FROM {source}")
+    counts, times = found[0::2], found[1::2]
+    figures = []
+    for number, (step, count) in enumerate(zip(asked.steps, counts, strict=True)):
+        before = counts[max(0, number - 1)]
+        middle = times[number] if number and count else None
+        figures.append(
+            answer.StepFigure(
+                step.name,
+                count,
+                count / counts[0] if counts[0] else 0.0,
+                count / before if before else 0.0,
+                middle[0] if middle else None,
+                middle[1] if middle else None,
+            )
+        )
+    return tuple(figures)
+
+
+def retention(query: Query, asked: Retention, watermark_us: int) -> answer.Retention:
+    """How many users of each cohort come back."""
+    period = asked.period.value
+    base = f"FROM all_events WHERE NOT is_bot AND NOT is_system AND {query.of_users(asked.segment, asked.window)}"
+    query.make("joined", f"SELECT user_id, epoch_us(event_time) AS t {base} AND {query.met(asked.joins)}")
+    base = f"FROM all_events WHERE NOT is_bot AND NOT is_system AND {query.of_users(asked.segment, asked.window)}"
+    query.make("returned", f"SELECT user_id, epoch_us(event_time) AS t {base} AND {query.met(asked.returns)}")
+    within = f"t >= {asked.window.start_us} AND t < {asked.window.end_us}"
+    begin = f"epoch_us(date_trunc('{period}', make_timestamptz(t)))"
+    if asked.cohorts is CohortKind.FIRST_TIME:
+        query.make(
+            "cohorts",
+            f"SELECT user_id, t, {begin} AS cohort "
+            f"FROM (SELECT user_id, min(t) AS t FROM joined GROUP BY user_id) WHERE {within}",
+        )
+    else:
+        query.make(
+            "cohorts",
+            f"SELECT user_id, min(t) AS t, {begin} AS cohort FROM joined WHERE {within} GROUP BY user_id, cohort",
+        )
+    rolling_us = _ROLLING_DAYS[asked.period] * DAY_US
+    if asked.days is DayKind.ROLLING:
+        distance = f"(returned.t - cohorts.t) // {rolling_us}"
+    else:
+        local = "make_timestamptz({}.t)::DATE"
+        distance = (
+            f"date_diff('{period}', date_trunc('{period}', {local.format('cohorts')}), "
+            f"date_trunc('{period}', {local.format('returned')}))"
+        )
+    rows = query.rows(
+        f"SELECT cohort, {distance} AS number, count(DISTINCT user_id) FROM cohorts JOIN returned USING (user_id) "
+        f"WHERE {'returned.t >= cohorts.t' if asked.cohorts is CohortKind.FIRST_TIME else 'true'} "
+        f"AND number BETWEEN 0 AND {asked.period_count} GROUP BY ALL"
+    )
+    came_back = {(cohort, number): count for cohort, number, count in rows}
+    sizes = dict(query.rows("SELECT cohort, count(*) FROM cohorts GROUP BY cohort"))
+    whole = Window(
+        asked.window.start_us,
+        asked.window.end_us + (asked.period_count + 1) * 31 * _ROLLING_DAYS[asked.period] * DAY_US,
+        "",
+    )
+    every = _whole_intervals(query, whole, asked.period)
+    cohorts = []
+    for position, (start, end) in enumerate(every):
+        if start >= asked.window.end_us:
+            break
+        size = sizes.get(start, 0)
+        figures = []
+        for number in range(asked.period_count + 1):
+            if asked.days is DayKind.ROLLING:
+                begins, ends = start + number * rolling_us, end + (number + 1) * rolling_us
+            else:
+                begins, ends = every[position + number]
+            if begins > watermark_us:
+                break
+            count = came_back.get((start, number), 0)
+            figures.append(answer.ReturnFigure(count, count / size if size else 0.0, ends > watermark_us))
+        cohorts.append(answer.Cohort(max(start, asked.window.start_us), size, tuple(figures)))
+    return answer.Retention(tuple(cohorts))
+
+
+def _whole_intervals(query: Query, window: Window, interval: Interval) -> list[tuple[int, int]]:
+    """As `intervals`, the first one from its own beginning on."""
+    found = intervals(query, window, interval)
+    start = query.bound(window.start_us)
+    ((first,),) = query.rows(f"SELECT epoch_us(date_trunc('{interval.value}', make_timestamptz({start}::BIGINT)))")
+    return [(first, found[0][1]), *found[1:]]
+
+
+def paths(query: Query, asked: Paths) -> answer.Paths:
+    """Which ways sessions take."""
+    query.make(
+        "visits",
+        f"SELECT user_id, session, t, event_id, {column(asked.place)} AS place "
+        f"FROM ({query.in_sessions(asked)}) WHERE is_chosen",
+    )
+    order = "t, event_id" if asked.direction is Direction.FORWARD else "t DESC, event_id DESC"
+    session = f"(PARTITION BY user_id, session ORDER BY {order})"
+    query.make(
+        "places",
+        f"SELECT user_id, session, place, row_number() OVER {session} AS number "
+        f"FROM (SELECT *, place IS DISTINCT FROM lag(place) OVER {session} AS is_new FROM visits"
+        ") WHERE is_new",
+    )
+    first = "1"
+    if asked.start_place:
+        first = f"min(number) FILTER (place = {query.bound(asked.start_place)})"
+    query.make(
+        "columns",
+        f"""WITH begun AS (SELECT user_id, session, {first} AS first, max(number) AS last FROM places GROUP BY ALL)
+        SELECT user_id, session, number - first AS col, place, false AS is_left
+        FROM places JOIN begun USING (user_id, session) WHERE number >= first AND number - first < {asked.column_count}
+        UNION ALL SELECT user_id, session, last + 1 - first, '', true FROM begun
+        WHERE first IS NOT NULL AND last + 1 - first < {asked.column_count}""",
+    )
+    query.make(
+        "ranked",
+        "SELECT col, place, row_number() OVER (PARTITION BY col ORDER BY count(*) DESC, place) "
+        f"<= {asked.place_count} AS is_own "
+        "FROM columns WHERE NOT is_left GROUP BY col, place",
+    )
+    query.make(
+        "labelled",
+        """SELECT user_id, session, columns.col,
+        CASE WHEN is_left THEN 'left' WHEN is_own THEN 'place' ELSE 'other' END AS kind,
+        CASE WHEN is_own AND NOT is_left THEN columns.place ELSE '' END AS name
+        FROM columns LEFT JOIN ranked ON columns.col = ranked.col AND columns.place = ranked.place AND NOT is_left""",
+    )
+    places = query.rows(
+        "SELECT col, name, kind, count(*) AS n FROM labelled GROUP BY col, name, kind "
+        "ORDER BY col, kind <> 'place', kind = 'left', n DESC, name"
+    )
+    numbers = {place[:3]: number for number, place in enumerate(places)}
+    links = query.rows(
+        "SELECT a.col, a.name, a.kind, b.name, b.kind, count(*) FROM labelled a JOIN labelled b "
+        "ON a.user_id = b.user_id AND a.session = b.session AND b.col = a.col + 1 GROUP BY ALL"
+    )
+    found = [
+        answer.PathLink(numbers[col, name, kind], numbers[col + 1, to_name, to_kind], count)
+        for col, name, kind, to_name, to_kind, count in links
+    ]
+    return answer.Paths(tuple(answer.PathPlace(*place) for place in places), tuple(sorted(found)))

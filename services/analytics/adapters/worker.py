@@ -1,0 +1,81 @@
+"""A process that counts, started by `workers` and killed by it where it does not end: reads tasks, writes results.
+
+Both are pickles after their length as 4 bytes. What it reads comes from its own parent alone.
+"""
+
+import pickle
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Final
+
+import duckdb
+
+from mesh.errors import MeshError
+from services.analytics.adapters import copies, counting, people, ways
+from services.analytics.adapters.connection import opened
+from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
+from services.analytics.domain import question as asked
+from services.analytics.domain.answer import Answer
+from services.analytics.domain.layout import KINDS, VERSION, tenant_folder
+
+_INTERRUPT_SECONDS: Final = 10.0
+
+_ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]] = {
+    asked.Kpis: lambda query, question, _: counting.kpis(query, question),
+    asked.Trend: counting.trend,
+    asked.Struggles: lambda query, question, _: counting.struggles(query, question),
+    asked.Funnel: lambda query, question, _: ways.funnel(query, question),
+    asked.Retention: ways.retention,
+    asked.Paths: lambda query, question, _: ways.paths(query, question),
+    asked.Journey: lambda query, question, _: people.journey(query, question),
+    asked.Listing: lambda query, question, _: people.listing(query, question),
+}
+
+
+def answered(task: Count, interrupt_seconds: float = _INTERRUPT_SECONDS) -> Answer:
+    """The answer to a question. It is interrupted after some seconds."""
+    reading = task.reading
+    with tempfile.TemporaryDirectory(prefix="question-") as folder:
+        tenant = [f"{task.root}/{kind}/{VERSION}/{tenant_folder(reading.tenant)}" for kind in KINDS]
+        connection = opened(Path(folder), tenant, time_zone=reading.question.window.time_zone)
+        watch = threading.Timer(interrupt_seconds, connection.interrupt)
+        watch.start()
+        try:
+            events, decisions = (
+                [f"{task.root}/{path}" for path in paths] for paths in (reading.events, reading.decisions)
+            )
+            open_files(connection, events, decisions)
+            return _ANSWERS[type(reading.question)](Query(connection), reading.question, reading.watermark_us)
+        finally:
+            watch.cancel()
+            connection.close()
+
+
+def done(task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
+    """What comes of a task: its result, or its failure."""
+    try:
+        return copies.bring_up(task) if isinstance(task, Place) else answered(task)
+    except MeshError as error:
+        return Failure(type(error).__name__, error.reason, error.detail)
+    except duckdb.InterruptException:
+        return Failure("Interrupted")
+    except (duckdb.OutOfMemoryException, MemoryError):
+        return Failure("OutOfMemory")
+    except (duckdb.IOException, FileNotFoundError) as error:
+        return Failure("Outdated", detail=str(error))
+
+
+def main(source: IO[bytes], to: IO[bytes]) -> None:
+    """Does tasks until there are no more."""
+    while head := source.read(LENGTH.size):
+        result = pickle.dumps(done(pickle.loads(source.read(*LENGTH.unpack(head)))))  # noqa: S301 - its parent's
+        to.write(LENGTH.pack(len(result)) + result)
+        to.flush()
+
+
+if __name__ == "__main__":
+    main(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,160 @@
+"""Processes that count: as many as there may be at once, each replaced when it had to be killed or has died."""
+
+import asyncio
+import contextlib
+import pickle
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from mesh import errors
+from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
+from services.analytics.adapters import manifests
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
+from services.analytics.domain.answer import Answer
+from services.analytics.domain.manifest import EMPTY, Manifest
+from services.analytics.ports import Outdated, Reading
+
+_KILL_SECONDS: Final = 12.0
+# A pass reads what may be much, and is not waited for.
+_PASS_SECONDS: Final = 3600.0
+_MODULE: Final = "services.analytics.adapters.worker"
+
+
+class Workers:
+    """A fixed number of processes."""
+
+    def __init__(self, count: int) -> None:
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        for _ in range(count):
+            self._idle.put_nowait(_Worker())
+
+    async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
+        """What comes of a task, once a process is free for it.
+
+        Raises:
+            DeadlineExceeded: `QUESTION_TOO_SLOW`, and its process was killed.
+            Unavailable: its process died.
+        """
+        worker = await self._idle.get()
+        try:
+            return await worker.result(task, seconds)
+        finally:
+            self._idle.put_nowait(worker)
+
+    async def close(self) -> None:
+        """Kills them."""
+        while not self._idle.empty():
+            await self._idle.get_nowait().kill()
+
+
+@contextlib.asynccontextmanager
+async def working(count: int) -> AsyncIterator[Workers]:
+    """So many processes, for the block."""
+    workers = Workers(count)
+    try:
+        yield workers
+    finally:
+        await workers.close()
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
+        process = self._process or await asyncio.create_subprocess_exec(
+            sys.executable, "-m", _MODULE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        self._process = process
+        is_whole = False
+        try:
+            async with asyncio.timeout(seconds):
+                found = await _exchanged(process, pickle.dumps(task))
+            is_whole = True
+        except TimeoutError:
+            raise DeadlineExceeded("QUESTION_TOO_SLOW", "It took longer than a question may.") from None
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The process that counted has died.") from error
+        finally:
+            if not is_whole:  # also where whoever waited is cancelled: what it would write is nobody's
+                await self.kill()
+        return found
+
+    async def kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def _exchanged(process: asyncio.subprocess.Process, sent: bytes) -> Any:  # noqa: ANN401 - as above
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101 - as above
+    process.stdin.write(LENGTH.pack(len(sent)) + sent)
+    await process.stdin.drain()
+    (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+    return pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - our own process wrote it
+
+
+class DuckDb:
+    """Counts with DuckDB, in processes of its own."""
+
+    def __init__(self, workers: Workers, root: str, kill_seconds: float = _KILL_SECONDS) -> None:
+        self._workers = workers
+        self._root = root
+        self._kill_seconds = kill_seconds
+
+    async def answer(self, reading: Reading) -> Answer:
+        """See `ports.Engine`."""
+        found = await self._workers.result(Count(self._root, reading), self._kill_seconds)
+        if isinstance(found, Failure):
+            raise _error(found)
+        answer: Answer = found
+        return answer
+
+
+class FolderCopies:
+    """Copies in a folder."""
+
+    def __init__(self, workers: Workers, place: Place) -> None:
+        self._workers = workers
+        self._place = place
+        self._read: tuple[tuple[int, int], Manifest] = ((0, 0), EMPTY)
+
+    def manifest(self) -> Manifest:
+        """See `ports.Copies`."""
+        root = Path(self._place.root)
+        try:
+            stat = (root / "manifest.json").stat()
+        except FileNotFoundError:
+            return EMPTY
+        stamp = stat.st_mtime_ns, stat.st_ino
+        if self._read[0] != stamp:
+            self._read = stamp, manifests.read(root)
+        return self._read[1]
+
+    async def bring_up(self) -> bool:
+        """Brings them up to the archive, or part of the way; returns whether anything was done.
+
+        Raises:
+            Unavailable: a storage cannot be reached.
+            Outdated: a file of the archive went away meanwhile.
+        """
+        found = await self._workers.result(self._place, _PASS_SECONDS)
+        if isinstance(found, Failure):
+            raise _error(found)
+        return bool(found)
+
+
+def _error(failure: Failure) -> Exception:
+    if failure.kind == "Interrupted":
+        return DeadlineExceeded("QUESTION_TOO_SLOW", "It took longer than a question may.")
+    if failure.kind == "OutOfMemory":
+        return InvalidArgument("QUESTION_TOO_LARGE", "It takes more memory than a question may: ask about fewer days.")
+    if failure.kind == "Outdated":
+        return Outdated(failure.detail)
+    kind: type[errors.MeshError] = getattr(errors, failure.kind, errors.Internal)
+    return kind(failure.reason, failure.detail)

@@ -1,0 +1,235 @@
+"""Answers. Members are those of `journeymesh.analytics.v1`, which says what they mean; times are Unix microseconds."""
+
+from typing import NamedTuple
+
+
+class Kpi(NamedTuple):
+    """A figure."""
+
+    name: str
+    of: str
+    value: float | None
+    previous_value: float | None
+
+
+class Kpis(NamedTuple):
+    """Key figures."""
+
+    kpis: tuple[Kpi, ...]
+
+
+class Point(NamedTuple):
+    """A figure in one interval."""
+
+    start_us: int
+    value: float
+    is_unfinished: bool
+
+
+class Series(NamedTuple):
+    """A figure over time."""
+
+    name: str
+    is_other: bool
+    total: float
+    points: tuple[Point, ...]
+
+
+class Trend(NamedTuple):
+    """Figures over time."""
+
+    series: tuple[Series, ...]
+
+
+class StepFigure(NamedTuple):
+    """How far users came."""
+
+    name: str
+    user_count: int
+    share_of_first: float
+    share_of_previous: float
+    median_seconds: float | None
+    p90_seconds: float | None
+
+
+class Steps(NamedTuple):
+    """A funnel of all users or of some."""
+
+    name: str
+    is_other: bool
+    steps: tuple[StepFigure, ...]
+
+
+class Funnel(NamedTuple):
+    """A funnel, and its breakdown."""
+
+    funnels: tuple[Steps, ...]
+
+
+class ReturnFigure(NamedTuple):
+    """How many of a cohort came back in one period."""
+
+    user_count: int
+    share: float
+    is_unfinished: bool
+
+
+class Cohort(NamedTuple):
+    """Users who began in the same period."""
+
+    start_us: int
+    user_count: int
+    returns: tuple[ReturnFigure, ...]
+
+
+class Retention(NamedTuple):
+    """Who comes back."""
+
+    cohorts: tuple[Cohort, ...]
+
+
+class PathPlace(NamedTuple):
+    """A place in a column; the kind is `place`, `other` or `left`."""
+
+    column: int
+    name: str
+    kind: str
+    session_count: int
+
+
+class PathLink(NamedTuple):
+    """Sessions that went from one place to another."""
+
+    from_place: int
+    to_place: int
+    session_count: int
+
+
+class Paths(NamedTuple):
+    """Which ways sessions take."""
+
+    places: tuple[PathPlace, ...]
+    links: tuple[PathLink, ...]
+
+
+class Struggle(NamedTuple):
+    """A kind of struggle at one place."""
+
+    kind: str
+    page: str
+    target: str
+    struggle_count: int
+    user_count: int
+    offered_count: int
+    last_time_us: int
+
+
+class Struggles(NamedTuple):
+    """Where users struggle."""
+
+    struggles: tuple[Struggle, ...]
+
+
+class JourneyIndicator(NamedTuple):
+    """What contributed to a risk."""
+
+    name: str
+    contribution: float
+    reason: str
+
+
+class Alternative(NamedTuple):
+    """An action that was considered."""
+
+    action: str
+    channel: str
+    success_probability: float
+    refusal: str
+    is_chosen: bool
+
+
+class JourneyEvent(NamedTuple):
+    """What a user did."""
+
+    event_id: str
+    event_type: str
+    page: str
+    target: str
+    error_code: str
+    platform: str
+    device_class: str
+    video_id: str
+    intervention_id: str
+    outcome: str
+
+
+class JourneyDecision(NamedTuple):
+    """What was decided about a user."""
+
+    decision_id: str
+    event_id: str
+    kind: str
+    reasons: tuple[str, ...]
+    score: float
+    level: str
+    indicators: tuple[JourneyIndicator, ...]
+    struggles: tuple[str, ...]
+    intervention_id: str
+    explanation: str
+    alternatives: tuple[Alternative, ...]
+    policy_version: str
+
+
+class JourneyEntry(NamedTuple):
+    """A moment of a journey: an event or a decision."""
+
+    time_us: int
+    begins_session: bool
+    event: JourneyEvent | None
+    decision: JourneyDecision | None
+
+
+class Journey(NamedTuple):
+    """A user's journey."""
+
+    entries: tuple[JourneyEntry, ...]
+
+
+class ListRow(NamedTuple):
+    """A user or a decision."""
+
+    user_id: str
+    time_us: int
+    page: str = ""
+    target: str = ""
+    event_count: int = 0
+    score: float | None = None
+    level: str = ""
+    reason: str = ""
+    decision_id: str = ""
+    intervention_id: str = ""
+    outcome: str = ""
+
+
+class Listing(NamedTuple):
+    """Users or decisions, and how many there are in all."""
+
+    rows: tuple[ListRow, ...]
+    total_count: int
+
+
+Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing
+
+
+class Receipt(NamedTuple):
+    """What an answer rests on."""
+
+    question: str
+    start_us: int
+    end_us: int
+    watermark_us: int
+    is_unfinished: bool
+    row_count: int
+    data_version: str
+    sha256: str
+    is_cut: bool

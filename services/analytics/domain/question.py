@@ -1,0 +1,276 @@
+"""Questions. Members are those of `journeymesh.analytics.v1`, which says what they mean; times are Unix microseconds.
+
+Words are those of the JSON. A question of this module is complete: it has no defaults left to fill in.
+"""
+
+import enum
+from dataclasses import dataclass
+
+DAY_US = 86_400_000_000
+SESSION_GAP_US = 1_800_000_000
+"""As in features: a session ends after this long without an event."""
+
+
+class Field(enum.StrEnum):
+    """What is known of an event."""
+
+    UNSPECIFIED = ""
+    EVENT_TYPE = "event_type"
+    PAGE = "page"
+    TARGET = "target"
+    PLATFORM = "platform"
+    DEVICE_CLASS = "device_class"
+    ERROR_CODE = "error_code"
+    VIDEO_ID = "video_id"
+    LEVEL = "level"
+    STRUGGLE = "struggle"
+    CHANNEL = "channel"
+
+
+OF_EVENTS = frozenset(
+    {
+        Field.EVENT_TYPE,
+        Field.PAGE,
+        Field.TARGET,
+        Field.PLATFORM,
+        Field.DEVICE_CLASS,
+        Field.ERROR_CODE,
+        Field.VIDEO_ID,
+    }
+)
+"""The fields that every event has."""
+
+
+class Comparison(enum.StrEnum):
+    """How a condition compares."""
+
+    IS = "is"
+    IS_NOT = "is_not"
+    CONTAINS = "contains"
+    BEGINS_WITH = "begins_with"
+
+
+class Measure(enum.StrEnum):
+    """What is counted over time."""
+
+    EVENTS = "events"
+    USERS = "users"
+    SESSIONS = "sessions"
+    STRUGGLES = "struggles"
+    USERS_AT_RISK = "users_at_risk"
+    OFFERED = "offered"
+    SHOWN = "shown"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    CONVERTED = "converted"
+
+
+class Interval(enum.StrEnum):
+    """The length of an interval."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+class FunnelStart(enum.StrEnum):
+    """Where a way through a funnel begins."""
+
+    ANY = "any"
+    FIRST = "first"
+
+
+class DayKind(enum.StrEnum):
+    """Which days count."""
+
+    CALENDAR = "calendar"
+    ROLLING = "rolling"
+
+
+class CohortKind(enum.StrEnum):
+    """Who belongs to a cohort."""
+
+    FIRST_TIME = "first_time"
+    RECURRING = "recurring"
+
+
+class Direction(enum.StrEnum):
+    """Which way to look."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+class ListKind(enum.StrEnum):
+    """What is listed."""
+
+    USERS = "users"
+    USERS_AT_RISK = "users_at_risk"
+    OFFERS = "offers"
+    DROP_OFFS = "drop_offs"
+    CONVERSIONS = "conversions"
+
+
+@dataclass(frozen=True)
+class Window:
+    """From `start_us` on and before `end_us`."""
+
+    start_us: int
+    end_us: int
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition on an event."""
+
+    field: Field
+    comparison: Comparison
+    values: tuple[str, ...]
+
+
+Conditions = tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class UserFilter:
+    """Users who did something within the window, and did not do something else."""
+
+    did: Conditions = ()
+    did_not: Conditions = ()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What every question has."""
+
+    window: Window
+    where: Conditions
+    segment: UserFilter
+
+    @property
+    def read_from_us(self) -> int:
+        """The first event time that the answer depends on; whether a session begins depends on what came before."""
+        return self.window.start_us - SESSION_GAP_US
+
+    @property
+    def read_to_us(self) -> int:
+        """The event time from which on nothing changes the answer."""
+        return self.window.end_us
+
+
+@dataclass(frozen=True)
+class Kpis(Question):
+    """Asks for key figures."""
+
+    conversion: Conditions
+
+    @property
+    def previous(self) -> Window:
+        """The window of the same length before."""
+        start, end = self.window.start_us, self.window.end_us
+        return Window(start - (end - start), start, self.window.time_zone)
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`."""
+        return self.previous.start_us - SESSION_GAP_US
+
+
+@dataclass(frozen=True)
+class Trend(Question):
+    """Asks for a figure over time."""
+
+    measure: Measure
+    interval: Interval
+    breakdown: Field
+    series_count: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a funnel."""
+
+    name: str
+    where: Conditions
+
+
+@dataclass(frozen=True)
+class Funnel(Question):
+    """Asks for a funnel."""
+
+    steps: tuple[Step, ...]
+    start: FunnelStart
+    within_seconds: int
+    breakdown: Field
+    series_count: int
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`."""
+        return self.window.start_us
+
+
+@dataclass(frozen=True)
+class Retention(Question):
+    """Asks who comes back."""
+
+    joins: Conditions
+    returns: Conditions
+    period: Interval
+    period_count: int
+    days: DayKind
+    cohorts: CohortKind
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`: whether an event is somebody's first depends on all before it."""
+        return 0 if self.cohorts is CohortKind.FIRST_TIME else self.window.start_us - 31 * DAY_US
+
+    @property
+    def read_to_us(self) -> int:
+        """See `Question`: those of the last cohort come back later."""
+        days = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31}[self.period]
+        return self.window.end_us + (self.period_count + 1) * days * DAY_US
+
+
+@dataclass(frozen=True)
+class Paths(Question):
+    """Asks which ways sessions take."""
+
+    place: Field
+    start_place: str
+    direction: Direction
+    column_count: int
+    place_count: int
+
+
+@dataclass(frozen=True)
+class Struggles(Question):
+    """Asks where users struggle."""
+
+    limit: int
+
+
+@dataclass(frozen=True)
+class Journey(Question):
+    """Asks for a user's journey."""
+
+    user_id: str
+    limit: int
+
+
+@dataclass(frozen=True)
+class Listing(Question):
+    """Asks for users or decisions."""
+
+    kind: ListKind
+    funnel: Funnel | None
+    step: int
+    limit: int
+
+    @property
+    def read_to_us(self) -> int:
+        """See `Question`: what comes of help comes after it."""
+        return self.window.end_us + DAY_US

@@ -1,0 +1,93 @@
+"""The gRPC face of analytics: translate, call, translate."""
+
+from collections.abc import AsyncIterator
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
+from journeymesh.analytics.v1 import analytics_pb2 as wire
+from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceServicer
+
+from mesh.clock import Clock
+from mesh.errors import InvalidArgument
+from mesh.rpc.context import ServerContext
+from services.analytics import translation
+from services.analytics.domain.question import Question
+from services.analytics.ports import Files
+from services.analytics.usecases import Asking
+
+_CHUNK_BYTES: Final = 1_048_576
+_Response = TypeVar("_Response", bound=Message)
+
+
+class AnalyticsServicer(AnalyticsServiceServicer):
+    """Serves `AnalyticsService`."""
+
+    def __init__(self, asking: Asking, files: Files, clock: Clock) -> None:
+        self._asking = asking
+        self._files = files
+        self._clock = clock
+
+    async def AskKpis(self, request: wire.AskKpisRequest, _context: ServerContext) -> wire.AskKpisResponse:
+        """Answers with key figures."""
+        question = translation.kpis_of(request.question, self._clock())
+        return await self._filled(wire.AskKpisResponse(), request.tenant, question)
+
+    async def AskTrend(self, request: wire.AskTrendRequest, _context: ServerContext) -> wire.AskTrendResponse:
+        """Answers with a figure over time."""
+        question = translation.trend_of(request.question, self._clock())
+        return await self._filled(wire.AskTrendResponse(), request.tenant, question)
+
+    async def AskFunnel(self, request: wire.AskFunnelRequest, _context: ServerContext) -> wire.AskFunnelResponse:
+        """Answers with a funnel."""
+        question = translation.funnel_of(request.question, self._clock())
+        return await self._filled(wire.AskFunnelResponse(), request.tenant, question)
+
+    async def AskRetention(
+        self, request: wire.AskRetentionRequest, _context: ServerContext
+    ) -> wire.AskRetentionResponse:
+        """Answers with who comes back."""
+        question = translation.retention_of(request.question, self._clock())
+        return await self._filled(wire.AskRetentionResponse(), request.tenant, question)
+
+    async def AskPaths(self, request: wire.AskPathsRequest, _context: ServerContext) -> wire.AskPathsResponse:
+        """Answers with the ways that sessions take."""
+        question = translation.paths_of(request.question, self._clock())
+        return await self._filled(wire.AskPathsResponse(), request.tenant, question)
+
+    async def AskStruggles(
+        self, request: wire.AskStrugglesRequest, _context: ServerContext
+    ) -> wire.AskStrugglesResponse:
+        """Answers with where users struggle."""
+        question = translation.struggles_of(request.question, self._clock())
+        return await self._filled(wire.AskStrugglesResponse(), request.tenant, question)
+
+    async def AskJourney(self, request: wire.AskJourneyRequest, _context: ServerContext) -> wire.AskJourneyResponse:
+        """Answers with a user's journey."""
+        question = translation.journey_of(request.question, self._clock())
+        return await self._filled(wire.AskJourneyResponse(), request.tenant, question)
+
+    async def AskList(self, request: wire.AskListRequest, _context: ServerContext) -> wire.AskListResponse:
+        """Answers with users or decisions."""
+        question = translation.listing_of(request.question, self._clock())
+        return await self._filled(wire.AskListResponse(), request.tenant, question)
+
+    async def ExportAnswer(
+        self, request: wire.ExportAnswerRequest, _context: ServerContext
+    ) -> AsyncIterator[wire.ExportAnswerResponse]:
+        """Answers with a file."""
+        which = request.WhichOneof("question")
+        if which is None:
+            raise InvalidArgument("MISSING_FIELD", "It needs a question.")
+        question = translation.EXPORTED[which].read(getattr(request, which), self._clock())
+        answer, receipt = await self._asking.ask(request.tenant, question)
+        is_parquet = request.format == wire.EXPORT_FORMAT_PARQUET
+        content = self._files.parquet(answer, receipt) if is_parquet else self._files.csv(answer)
+        yield wire.ExportAnswerResponse(content=content[:_CHUNK_BYTES], receipt=translation.receipt_of(receipt))
+        for start in range(_CHUNK_BYTES, len(content), _CHUNK_BYTES):
+            yield wire.ExportAnswerResponse(content=content[start : start + _CHUNK_BYTES])
+
+    async def _filled(self, message: _Response, tenant: str, question: Question) -> _Response:
+        answer, receipt = await self._asking.ask(tenant, question)
+        translation.fill(message, answer)
+        translation.fill_receipt(message, receipt)
+        return message

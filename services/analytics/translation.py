@@ -1,0 +1,308 @@
+"""Between questions and answers and their messages. Here defaults are filled in and limits are checked."""
+
+import datetime as dt
+import enum
+import zoneinfo
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
+
+from google.protobuf import timestamp_pb2, wrappers_pb2
+from google.protobuf.message import Message
+from journeymesh.analytics.v1 import analytics_pb2 as wire
+
+from mesh.errors import InvalidArgument
+from mesh.rpc.timestamps import timestamp
+from services.analytics.domain import question as asked
+from services.analytics.domain.answer import Receipt
+from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
+
+_LONGEST: Final = dt.timedelta(days=400)
+_MOST_INTERVALS: Final = 1000
+_INTERVAL_SECONDS: Final = {
+    asked.Interval.HOUR: 3_600,
+    asked.Interval.DAY: 86_400,
+    asked.Interval.WEEK: 604_800,
+    asked.Interval.MONTH: 2_419_200,
+}
+_MOST_CONDITIONS: Final = 10
+_MOST_VALUES: Final = 100
+_LONGEST_VALUE: Final = 1024
+_LONGEST_NAME: Final = 100
+_LONGEST_USER_ID: Final = 128
+_MOST_ROWS: Final = 50_000
+_PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
+_PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
+_EVERYBODY: Final = UserFilter()
+_OF_HELP: Final = frozenset({Measure.SHOWN, Measure.ACCEPTED, Measure.DECLINED, Measure.CONVERTED})
+_OF_RISK: Final = frozenset({Measure.STRUGGLES, Measure.USERS_AT_RISK, Measure.OFFERED})
+_PLACES: Final = frozenset({Field.PAGE, Field.TARGET, Field.EVENT_TYPE})
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_EARLIEST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_LATEST: Final = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+_Word = TypeVar("_Word", bound=enum.StrEnum)
+
+
+def kpis_of(of: wire.KpisQuestion, now_us: int) -> asked.Kpis:
+    """The question with its defaults.
+
+    Raises:
+        InvalidArgument: `VALUE_OUT_OF_RANGE`, `MISSING_FIELD`, `INVALID_TIME`; so do all functions here.
+    """
+    return asked.Kpis(*_common(of, now_us), conversion=_conditions(of.conversion, "conversion") or _PURCHASE)
+
+
+def trend_of(of: wire.TrendQuestion, now_us: int) -> asked.Trend:
+    """The question with its defaults."""
+    window, where, segment = _common(of, now_us)
+    measure = _word(asked.Measure, wire.Measure, of.measure, Measure.EVENTS)
+    interval = _word(asked.Interval, wire.Interval, of.interval, asked.Interval.DAY)
+    breakdown = _field(of.breakdown)
+    known = OF_EVENTS | {Field.UNSPECIFIED}
+    known |= {Field.CHANNEL} if measure in _OF_HELP | {Measure.OFFERED} else set()
+    known |= {Field.LEVEL} if measure in _OF_RISK else set()
+    known |= {Field.STRUGGLE} if measure is Measure.STRUGGLES else set()
+    _require(breakdown in known, "breakdown", f"one of {', '.join(sorted(filter(None, known)))}, for this measure")
+    count = (window.end_us - window.start_us) // (_INTERVAL_SECONDS[interval] * 1_000_000)
+    _require(count <= _MOST_INTERVALS, "interval", f"longer: at most {_MOST_INTERVALS} fit in a window")
+    return asked.Trend(window, where, segment, measure, interval, breakdown, _number(of, "series_count", 5, 20))
+
+
+def funnel_of(of: wire.FunnelQuestion, now_us: int) -> asked.Funnel:
+    """The question with its defaults."""
+    window, where, segment = _common(of, now_us)
+    _require(2 <= len(of.steps) <= 12, "steps", "2 to 12")
+    breakdown = _field(of.breakdown)
+    _require(breakdown in OF_EVENTS | {Field.UNSPECIFIED}, "breakdown", "a field that every event has")
+    return asked.Funnel(
+        window,
+        where,
+        segment,
+        tuple(map(_step, of.steps)),
+        _word(asked.FunnelStart, wire.FunnelStart, of.start, asked.FunnelStart.ANY),
+        _number(of, "within_seconds", 86_400, 31_536_000),
+        breakdown,
+        _number(of, "series_count", 5, 20),
+    )
+
+
+def retention_of(of: wire.RetentionQuestion, now_us: int) -> asked.Retention:
+    """The question with its defaults."""
+    period = _word(asked.Interval, wire.Interval, of.period, asked.Interval.DAY)
+    _require(period is not asked.Interval.HOUR, "period", "day, week or month")
+    days = _word(asked.DayKind, wire.DayKind, of.days, asked.DayKind.CALENDAR)
+    cohorts = _word(asked.CohortKind, wire.CohortKind, of.cohorts, asked.CohortKind.FIRST_TIME)
+    is_fit = days is asked.DayKind.CALENDAR or cohorts is asked.CohortKind.FIRST_TIME
+    _require(is_fit, "cohorts", "first_time with rolling days")
+    return asked.Retention(
+        _window(of, now_us),
+        (),
+        _segment(of.segment),
+        _conditions(of.joins, "joins"),
+        _conditions(of.returns, "returns"),
+        period,
+        _number(of, "period_count", 7, 60),
+        days,
+        cohorts,
+    )
+
+
+def paths_of(of: wire.PathsQuestion, now_us: int) -> asked.Paths:
+    """The question with its defaults."""
+    window, where, segment = _common(of, now_us)
+    place = _field(of.place) or Field.PAGE
+    _require(place in _PLACES, "place", "page, target or event_type")
+    _require(len(of.start_place) <= _LONGEST_VALUE, "startPlace", f"up to {_LONGEST_VALUE} characters")
+    columns = _number(of, "column_count", 5, 10)
+    _require(columns >= 2, "columnCount", "2 to 10")
+    return asked.Paths(
+        window,
+        where or _PAGE_VIEW,
+        segment,
+        place,
+        of.start_place,
+        _word(asked.Direction, wire.Direction, of.direction, asked.Direction.FORWARD),
+        columns,
+        _number(of, "place_count", 8, 30),
+    )
+
+
+def struggles_of(of: wire.StrugglesQuestion, now_us: int) -> asked.Struggles:
+    """The question with its defaults."""
+    return asked.Struggles(*_common(of, now_us), limit=_number(of, "limit", 50, 1000))
+
+
+def journey_of(of: wire.JourneyQuestion, now_us: int) -> asked.Journey:
+    """The question with its defaults."""
+    if not of.user_id:
+        raise InvalidArgument("MISSING_FIELD", "It needs `userId`.")
+    _require(len(of.user_id) <= _LONGEST_USER_ID, "userId", f"up to {_LONGEST_USER_ID} characters")
+    return asked.Journey(_window(of, now_us), (), _EVERYBODY, of.user_id, _number(of, "limit", 500, 5000))
+
+
+def listing_of(of: wire.ListQuestion, now_us: int) -> asked.Listing:
+    """The question with its defaults."""
+    window, where, segment = _common(of, now_us)
+    kind = _word(asked.ListKind, wire.ListKind, of.kind, asked.ListKind.USERS)
+    limit = _number(of, "limit", 100, _MOST_ROWS)
+    if kind not in {asked.ListKind.DROP_OFFS, asked.ListKind.CONVERSIONS}:
+        _require(not of.HasField("funnel") and not of.step, "funnel", "absent, unless the list is one of a funnel")
+        return asked.Listing(window, where, segment, kind, None, 0, limit)
+    if not of.HasField("funnel"):
+        raise InvalidArgument("MISSING_FIELD", "A list of a funnel needs `funnel`.")
+    is_alone = not of.where and not of.HasField("segment") and not of.funnel.HasField("window")
+    _require(is_alone, "funnel", "what says `where` and `segment`, and the question what says `window`")
+    steps = wire.FunnelQuestion()
+    steps.CopyFrom(of.funnel)
+    steps.window.CopyFrom(of.window)
+    funnel = funnel_of(steps, now_us)
+    last = len(funnel.steps) - (kind is asked.ListKind.DROP_OFFS)
+    _require(1 <= of.step <= last, "step", f"1 to {last}")
+    return asked.Listing(window, (), _EVERYBODY, kind, funnel, of.step, limit)
+
+
+class _Answering(NamedTuple):
+    read: Callable[[Any, int], asked.Question]
+    answer: type[Message]
+
+
+EXPORTED: Final = {
+    "kpis": _Answering(kpis_of, wire.AskKpisResponse),
+    "trend": _Answering(trend_of, wire.AskTrendResponse),
+    "funnel": _Answering(funnel_of, wire.AskFunnelResponse),
+    "retention": _Answering(retention_of, wire.AskRetentionResponse),
+    "paths": _Answering(paths_of, wire.AskPathsResponse),
+    "struggles": _Answering(struggles_of, wire.AskStrugglesResponse),
+    "journey": _Answering(journey_of, wire.AskJourneyResponse),
+    "list": _Answering(listing_of, wire.AskListResponse),
+}
+"""How the questions of an export are read, and the messages of their answers."""
+
+
+def fill(message: Message, value: Any) -> None:  # noqa: ANN401 - an answer or a part of one
+    """Sets the members of a message from those of an answer: names are the same, but that times end in `_us` here."""
+    for name, member in zip(value._fields, value, strict=True):
+        field: Any = message.DESCRIPTOR.fields_by_name.get(name) or message.DESCRIPTOR.fields_by_name[name[:-3]]
+        if member is None or (name != field.name and not member):
+            continue
+        if field.is_repeated and field.message_type is not None:
+            for item in member:
+                fill(getattr(message, field.name).add(), item)
+        elif field.is_repeated:
+            getattr(message, field.name).extend(member)
+        elif field.message_type is None:
+            setattr(message, field.name, (field.enum_type and _number_of(field.enum_type, member)) or member)
+        elif field.message_type.full_name == timestamp_pb2.Timestamp.DESCRIPTOR.full_name:
+            getattr(message, field.name).CopyFrom(timestamp(member))
+        elif field.message_type.full_name == wrappers_pb2.DoubleValue.DESCRIPTOR.full_name:
+            getattr(message, field.name).value = member
+        else:
+            getattr(message, field.name).SetInParent()
+            fill(getattr(message, field.name), member)
+
+
+def receipt_of(receipt: Receipt) -> wire.AnswerReceipt:
+    """The receipt as a message."""
+    message = wire.AnswerReceipt()
+    fill(message, receipt)
+    return message
+
+
+def fill_receipt(response: Any, receipt: Receipt) -> None:  # noqa: ANN401 - any response
+    """Sets the receipt of an answer."""
+    response.receipt.CopyFrom(receipt_of(receipt))
+
+
+def _number_of(enumeration: Any, word: str) -> int:  # noqa: ANN401 - protobuf's own
+    prefix = enumeration.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return int(enumeration.values_by_name[f"{prefix}{word.upper()}"].number)
+
+
+def _common(of: Any, now_us: int) -> tuple[Window, Conditions, UserFilter]:  # noqa: ANN401 - any question
+    return _window(of, now_us), _conditions(of.where, "where"), _segment(of.segment)
+
+
+def _window(of: Any, now_us: int) -> Window:  # noqa: ANN401 - any question
+    its: wire.Window = of.window
+    name = its.time_zone or "UTC"
+    try:
+        zone = zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        raise InvalidArgument(
+            "VALUE_OUT_OF_RANGE", "`timeZone` must be an IANA name such as `Europe/Berlin`."
+        ) from None
+    today = (_EPOCH + now_us * _MICROSECOND).astimezone(zone).date()
+    end = _time(its.end) if its.HasField("end") else _midnight(today + dt.timedelta(days=1), zone)
+    last = (end - _MICROSECOND).astimezone(zone).date()
+    start = _time(its.start) if its.HasField("start") else _midnight(last - dt.timedelta(days=6), zone)
+    _require(start < end, "start", "before `end`")
+    _require(end - start <= _LONGEST, "end", f"at most {_LONGEST.days} days after `start`")
+    return Window((start - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND, name)
+
+
+def _time(of: timestamp_pb2.Timestamp) -> dt.datetime:
+    try:
+        time = of.ToDatetime(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        time = _LATEST
+    if not _EARLIEST <= time < _LATEST:
+        raise InvalidArgument("INVALID_TIME", "A window must lie between the years 2000 and 2200.")
+    return time
+
+
+def _midnight(day: dt.date, zone: dt.tzinfo) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), zone).astimezone(dt.UTC)
+
+
+def _step(of: wire.Step) -> asked.Step:
+    if not of.where:
+        raise InvalidArgument("MISSING_FIELD", "A step needs `where`.")
+    _require(len(of.name) <= _LONGEST_NAME, "name", f"up to {_LONGEST_NAME} characters")
+    where = _conditions(of.where, "where")
+    said = " · ".join(" | ".join(each.values) for each in where)
+    return asked.Step(of.name or said[:_LONGEST_NAME], where)
+
+
+def _segment(of: wire.UserFilter) -> UserFilter:
+    return UserFilter(_conditions(of.did, "did"), _conditions(of.did_not, "didNot"))
+
+
+def _conditions(of: Sequence[wire.Condition], name: str) -> Conditions:
+    _require(len(of) <= _MOST_CONDITIONS, name, f"up to {_MOST_CONDITIONS} conditions")
+    return tuple(map(_condition, of))
+
+
+def _condition(of: wire.Condition) -> Condition:
+    field = _field(of.field)
+    _require(field in OF_EVENTS, "field", f"one of {', '.join(sorted(OF_EVENTS))}")
+    _require(1 <= len(of.values) <= _MOST_VALUES, "values", f"1 to {_MOST_VALUES} texts")
+    _require(all(len(each) <= _LONGEST_VALUE for each in of.values), "values", f"of up to {_LONGEST_VALUE} characters")
+    comparison = _word(asked.Comparison, wire.Comparison, of.comparison, asked.Comparison.IS)
+    return Condition(field, comparison, tuple(sorted(set(of.values))))
+
+
+def _field(number: int) -> Field:
+    return _word(Field, wire.Field, number, Field.UNSPECIFIED)
+
+
+def _word(words: type[_Word], names: Any, number: int, default: _Word) -> _Word:  # noqa: ANN401 - protobuf's own
+    """The word of an enum's value; the default for the one that says nothing."""
+    if not number:
+        return default
+    found = names.DESCRIPTOR.values_by_number.get(number)
+    prefix = names.DESCRIPTOR.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    if found is None:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A word is none that is known.")
+    return words(found.name.removeprefix(prefix).lower())
+
+
+def _number(of: Any, name: str, default: int, most: int) -> int:  # noqa: ANN401 - any question
+    number = int(getattr(of, name)) or default
+    _require(1 <= number <= most, of.DESCRIPTOR.fields_by_name[name].json_name, f"1 to {most:,}")
+    return number
+
+
+def _require(is_fit: bool, name: str, wanted: str) -> None:  # noqa: FBT001 - what is required
+    if not is_fit:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`{name}` must be {wanted}.")

@@ -1,0 +1,243 @@
+"""From the archive to an answer over a real stub: once each, by tenant, with a receipt."""
+
+import contextlib
+import csv
+import dataclasses
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow.parquet as pq
+import pytest
+from journeymesh.analytics.v1 import analytics_pb2 as wire
+from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub, add_AnalyticsServiceServicer_to_server
+from journeymesh.common.v1 import event_pb2
+
+from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
+from records.tenants import qualified
+from services.analytics.adapters.files import AnswerFiles
+from services.analytics.adapters.tasks import Place
+from services.analytics.adapters.workers import DuckDb, FolderCopies, working
+from services.analytics.bootstrap import answering
+from services.analytics.servicer import AnalyticsServicer
+from services.analytics.settings import Settings
+from services.analytics.usecases import Asking
+from services.ingest.archive.domain.layout import DECISIONS, EVENTS
+from tests.archive.world import World
+from tests.builders import NOW_US, event
+from tests.serving import serving
+
+if TYPE_CHECKING:
+    from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
+
+SECOND_US: Final = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """An archive, copies of it, and a service that answers from them."""
+
+    folder: Path
+    world: World
+    copies: FolderCopies
+    stub: "AnalyticsServiceAsyncStub"
+
+    async def archive(self, *events: event_pb2.Event, score: float = 10.0) -> None:
+        """Events through the stream into the archive, and on into the copies."""
+        last = await self.world.append(*events)
+        await self.world.dispatch(score=score)
+        async with self.world.following():
+            await self.world.until_checkpoint(last)
+        await self.bring_up()
+
+    async def bring_up(self) -> None:
+        """Brings the copies up to the archive."""
+        while await self.copies.bring_up():
+            pass
+
+    async def count(self, tenant: str = "", **question: Any) -> float:
+        """How many events there are."""
+        asked = wire.TrendQuestion(measure=wire.MEASURE_EVENTS, **question)
+        return (await self.stub.AskTrend(wire.AskTrendRequest(tenant=tenant, question=asked))).series[0].total
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of the copies, in the order of their files."""
+        found = sorted((self.folder / "copies").rglob("*.parquet"), key=lambda path: path.parent)
+        return [row for path in found for row in pq.read_table(path, partitioning=None).to_pylist()]
+
+    def residue(self, text: str) -> list[Path]:
+        """The files of the copies that hold a text anywhere."""
+        found = [*(self.folder / "copies").rglob("*.parquet")]
+        return [path for path in found if text in str(pq.read_table(path, partitioning=None).to_pylist())]
+
+
+@contextlib.asynccontextmanager
+async def site(folder: Path, most_rows: int = 1_000_000) -> AsyncIterator[Site]:
+    place = Place((folder / "archive").as_uri(), str(folder / "copies"))
+    async with working(1) as counting, working(1) as copying:
+        copies = FolderCopies(copying, place)
+        servicer = AnalyticsServicer(
+            Asking(copies, DuckDb(counting, place.root), most_rows), AnswerFiles(), lambda: NOW_US + SECOND_US
+        )
+        async with serving(lambda to: add_AnalyticsServiceServicer_to_server(servicer, to)) as channel:
+            yield Site(folder, World(folder / "archive"), copies, AnalyticsServiceStub(channel))
+
+
+async def test_each_event_counts_once_however_files_are_joined(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        for number in range(3):
+            await at.archive(event(f"e-{number}", event_time_us=NOW_US - number * SECOND_US))
+            assert await at.count() == number + 1
+        for hour in await at.world.archive.hours():
+            await at.world.archive.compact("0", hour)
+        assert len(at.world.archive.files(EVENTS)) == 1
+        await at.bring_up()
+        assert await at.count() == 3
+
+
+async def test_a_late_event_changes_its_own_day_only(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        before = at.copies.manifest().parts
+        await at.archive(event("e-2", event_time_us=NOW_US - 3 * 86_400 * SECOND_US))
+        after = at.copies.manifest().parts
+        assert {**after, **before} == after
+        assert await at.count() == 2
+
+
+async def test_who_is_erased_is_in_no_answer_and_no_file(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", user_id="eve"), event("e-2", user_id="ada"), score=80)
+        assert len(at.residue("'eve'")) == 2
+        for kind in (EVENTS, DECISIONS):
+            for file in at.world.archive.files(kind):
+                await at.world.archive.erase(file, ["eve"])
+        await at.bring_up()
+        assert at.residue("'eve'") == []
+        assert await at.count() == 1
+        journey = await at.stub.AskJourney(wire.AskJourneyRequest(question=wire.JourneyQuestion(user_id="eve")))
+        assert list(journey.entries) == []
+
+
+async def test_tenants_see_their_own(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"), event(qualified("acme", "e-1"), user_id=qualified("acme", "bob")), score=80)
+        assert [await at.count(tenant) for tenant in ("", "acme", "other")] == [1, 1, 0]
+        asked = wire.AskJourneyRequest(tenant="acme", question=wire.JourneyQuestion(user_id="bob"))
+        entries = (await at.stub.AskJourney(asked)).entries
+        assert [each.event.event_id for each in entries if each.HasField("event")] == ["e-1"]
+        (decision,) = (each.decision for each in entries if each.HasField("decision"))
+        assert (decision.kind, decision.reasons[0], decision.level) == ("intervene", "risk_at_trigger", "high")
+        assert decision.indicators[0].name == "form_errors"
+        assert list(decision.struggles) == ["form_errors"]
+        assert "acme" not in str(entries)
+
+
+async def test_a_copy_of_an_event_counts_instead_of_it(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", user_id="anon"))
+        await at.archive(event("jm:e-1", user_id="ada", copied_event_id="e-1"))
+        assert await at.count() == 1
+        listed = await at.stub.AskList(wire.AskListRequest(question=wire.ListQuestion(kind=wire.LIST_KIND_USERS)))
+        assert [row.user_id for row in listed.rows] == ["ada"]
+
+
+async def test_the_same_question_gives_the_same_receipt_until_the_data_changes(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        asked = wire.AskKpisRequest(question=wire.KpisQuestion())
+        first, again = await at.stub.AskKpis(asked), await at.stub.AskKpis(asked)
+        assert first == again
+        assert first.receipt.watermark.ToMicroseconds() == NOW_US
+        assert first.receipt.is_unfinished
+        assert first.receipt.row_count == 2
+        async with site(tmp_path) as other:
+            assert (await other.stub.AskKpis(asked)).receipt == first.receipt
+        await at.archive(event("e-2"))
+        assert (await at.stub.AskKpis(asked)).receipt.sha256 != first.receipt.sha256
+
+
+async def test_copies_are_the_same_when_they_are_made_again(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        for number in range(3):
+            await at.archive(event(f"e-{number}"), score=80)
+        before = at.rows()
+        assert len(before) == 6
+        (tmp_path / "copies" / "manifest.json").unlink()
+        await at.bring_up()
+        assert at.rows() == before
+
+
+async def test_an_export_has_the_rows_of_the_answer_and_no_formulas(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", user_id="=cmd()"), event("e-2", user_id="ada"))
+        question = wire.ListQuestion(kind=wire.LIST_KIND_USERS)
+        text = await _exported(at, wire.ExportAnswerRequest(list=question))
+        rows = list(csv.DictReader(io.StringIO(text.decode())))
+        assert {row["user_id"] for row in rows} == {"'=cmd()", "ada"}
+        content = await _exported(at, wire.ExportAnswerRequest(list=question, format=wire.EXPORT_FORMAT_PARQUET))
+        table = pq.read_table(io.BytesIO(content))
+        assert {row["user_id"] for row in table.to_pylist()} == {"=cmd()", "ada"}
+        assert b"sha256" in table.schema.metadata[b"journeymesh.receipt"]
+
+
+async def _exported(at: Site, request: wire.ExportAnswerRequest) -> bytes:
+    return b"".join([part.content async for part in at.stub.ExportAnswer(request)])
+
+
+async def test_a_question_about_too_much_is_refused_with_what_would_fit(tmp_path: Path) -> None:
+    async with site(tmp_path, most_rows=3) as at:
+        days = [event(f"e-{day}", event_time_us=NOW_US - day * 86_400 * SECOND_US) for day in range(4)]
+        await at.archive(*days)
+        with pytest.raises(InvalidArgument, match="days would fit") as refused:
+            await at.count()
+        assert refused.value.reason == "QUESTION_TOO_LARGE"
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        (wire.FunnelQuestion(steps=[wire.Step()]), "VALUE_OUT_OF_RANGE"),
+        (wire.FunnelQuestion(steps=[wire.Step(), wire.Step()]), "MISSING_FIELD"),
+        (wire.FunnelQuestion(window=wire.Window(time_zone="Mars/Base")), "VALUE_OUT_OF_RANGE"),
+        (wire.FunnelQuestion(where=[wire.Condition(field=wire.FIELD_LEVEL, values=["high"])]), "VALUE_OUT_OF_RANGE"),
+    ],
+)
+async def test_bad_questions_are_refused(tmp_path: Path, question: wire.FunnelQuestion, reason: str) -> None:
+    async with site(tmp_path) as at:
+        with pytest.raises(InvalidArgument) as refused:
+            await at.stub.AskFunnel(wire.AskFunnelRequest(question=question))
+        assert refused.value.reason == reason
+
+
+async def test_what_a_caller_says_is_never_sql(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", page="'); DROP TABLE x; --"))
+        where = wire.Condition(field=wire.FIELD_PAGE, values=["'); DROP TABLE x; --"])
+        assert await at.count(where=[where]) == 1
+        assert await at.count(where=[wire.Condition(field=wire.FIELD_PAGE, values=["' OR true --"])]) == 0
+
+
+async def test_a_process_that_does_not_end_is_killed_and_replaced(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        async with working(1) as workers:
+            hurried = DuckDb(workers, str(tmp_path / "copies"), kill_seconds=0.001)
+            with pytest.raises(DeadlineExceeded):
+                await Asking(at.copies, hurried).ask("", _question())
+            patient = DuckDb(workers, str(tmp_path / "copies"))
+            answered = await Asking(at.copies, patient).ask("", _question())
+            assert answered.receipt.row_count == 2
+
+
+def _question() -> Any:
+    from services.analytics.translation import trend_of
+
+    return trend_of(wire.TrendQuestion(), NOW_US)
+
+
+async def test_without_an_archive_questions_are_refused_and_nothing_else_happens() -> None:
+    async with answering(Settings()) as asking:
+        with pytest.raises(Unavailable, match="no archive"):
+            await asking.ask("", _question())

@@ -1,0 +1,82 @@
+"""Analytics over running processes: what happened is counted once, until it is erased."""
+
+import csv
+import io
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.processes import RunningMesh, running_mesh
+
+pytestmark = pytest.mark.processes
+
+PATIENCE_SECONDS: Final = 60.0
+QUICK: Final = {"JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5", "JOURNEYMESH_ANALYTICS_PERIOD_SECONDS": "0.3"}
+FUNNEL: Final = {
+    "steps": [
+        {"name": "calculator", "where": [{"field": "page", "values": ["/calculator"]}]},
+        {"where": [{"field": "event_type", "values": ["form_submit"]}]},
+    ]
+}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def ask(mesh: RunningMesh, kind: str, question: Any) -> Any:
+    answer = mesh.post(f"/api/analytics/{kind}", question)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def figures(mesh: RunningMesh) -> dict[tuple[str, str], float | None]:
+    return {(each["name"], each["of"]): each["value"] for each in ask(mesh, "kpis", {})["kpis"]}
+
+
+def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path: Path) -> None:
+    with running_mesh(tmp_path, **QUICK) as mesh:
+        events = []
+        for user in range(6):
+            properties = {"page": "/calculator", "target": "loan", "attempts": 3}
+            events += [
+                {"userId": f"u-{user}", "eventType": kind, "properties": properties}
+                for kind in ("page_view", "form_start", "form_submit" if user % 2 else "struggle_signal")
+            ]
+        assert mesh.post("/api/events/track", {"events": events}).status == 202
+        until(lambda: figures(mesh)["events", ""] == len(events))
+        found = figures(mesh)
+        assert (found["users", ""], found["sessions", ""], found["abandonment_rate", ""]) == (6, 6, 0.5)
+        until(lambda: sum(figures(mesh).get(("users_at_level", level)) or 0 for level in ("high", "critical")) == 3)
+        assert figures(mesh)["offered", ""]
+        (whole,) = ask(mesh, "funnels", FUNNEL)["funnels"]
+        assert [step["userCount"] for step in whole["steps"]] == [6, 3]
+        (users,) = ask(mesh, "trends", {"measure": "users"})["series"]
+        assert users["total"] == 6
+        listed = ask(mesh, "lists", {"kind": "conversions", "funnel": FUNNEL, "step": 1})
+        assert listed["totalCount"] == 6
+        url = f"{mesh.url}/api/analytics/lists/export?format=csv"
+        request = urllib.request.Request(url, b'{"kind":"users"}', {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            rows = list(csv.DictReader(io.StringIO(response.read().decode())))
+        assert len(rows) == 6
+        journey = ask(mesh, "journeys/u-0", {})
+        kinds = [each["event"]["eventType"] for each in journey["entries"] if each["event"]]
+        assert kinds[:2] == ["page_view", "form_start"]
+        assert any(each["decision"] and each["decision"]["struggles"] for each in journey["entries"])
+        assert ask(mesh, "struggles", {})["struggles"][0]["page"] == "/calculator"
+        assert ask(mesh, "retention", {})["cohorts"][-1]["userCount"] == 6
+        assert ask(mesh, "paths", {"columnCount": 2})["places"][0]["name"] == "/calculator"
+
+        assert mesh.post("/api/privacy/erasures", {"userId": "u-0"}).status == 202
+        until(lambda: figures(mesh)["users", ""] == 5)
+        assert ask(mesh, "journeys/u-0", {})["entries"] == []
+        copies = (tmp_path / "var" / "analytics").rglob("*.parquet")
+        assert not [path for path in copies if b"u-0" in path.read_bytes()]
