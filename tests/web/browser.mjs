@@ -14,7 +14,7 @@ const userAgent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, li
 
 /** Runs a story with a browser, and prints what it returns. */
 export async function told(story) {
-  const args = ['--no-sandbox', '--no-proxy-server', '--disable-blink-features=AutomationControlled']
+  const args = ['--no-sandbox', '--no-proxy-server', '--disable-blink-features=AutomationControlled', `--user-agent=${userAgent}`]
   const browser = await chromium.launch({ executablePath, args })
   try {
     console.log(JSON.stringify(await story(browser)))
@@ -25,7 +25,7 @@ export async function told(story) {
 
 /** A context in which faults are collected: errors of pages and of the console, violations of policies, requests to elsewhere. */
 export async function context(browser, options = {}) {
-  const made = await browser.newContext({ userAgent, ...options })
+  const made = await browser.newContext(options)
   const faults = []
   const own = new Set([new URL(gateway).host, ...(options.hosts ?? [])])
   await made.addInitScript(() => {
@@ -40,12 +40,18 @@ export async function context(browser, options = {}) {
   return { made, faults }
 }
 
-/** A site of another origin than the gateway's: pages by their paths, with these headers. */
+/** A site of another origin than the gateway's: pages by their paths, with these headers; bytes are videos, sent in parts. */
 export async function site(pages, headers = {}) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost')
-    const page = pages[pathname] ?? pages['*']
-    response.writeHead(page === undefined ? 404 : 200, { 'content-type': pathname.endsWith('.js') ? 'text/javascript' : 'text/html; charset=utf-8', ...headers })
+    const page = pathname === '/favicon.ico' ? '' : (pages[pathname] ?? pages['*'])
+    if (Buffer.isBuffer(page)) {
+      const first = Number(/\d+/.exec(request.headers.range ?? '0'))
+      response.writeHead(206, { 'content-type': 'video/webm', 'content-range': `bytes ${first}-${page.length - 1}/${page.length}` })
+      return response.end(page.subarray(first))
+    }
+    const type = pathname.endsWith('.js') ? 'text/javascript' : 'text/html; charset=utf-8'
+    response.writeHead(page === undefined ? 404 : 200, { 'content-type': type, ...headers })
     response.end(page)
   })
   await new Promise((resolve) => server.listen(0, 'localhost', resolve))
@@ -65,7 +71,8 @@ export async function until(holds, what, ms = 20_000) {
   }
 }
 
+/** What the gateway answers to a server; nothing if that is an error. */
 export async function get(path) {
-  const answer = await fetch(gateway + path)
+  const answer = await fetch(gateway + path, { headers: asked.secret ? { authorization: `Bearer ${asked.secret}` } : {} })
   return answer.ok ? answer.json() : undefined
 }

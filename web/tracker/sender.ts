@@ -39,6 +39,8 @@ export interface Sender {
 export function sender(store: Store, url: string, headers: () => Record<string, string>): Sender {
   /** This page's events that are not confirmed, for the beacon as the page is left. */
   const own = new Map<string, string>()
+  /** Those that went by a beacon since the page was hidden. */
+  const beaconed = new Set<string>()
   let waiting = 0
   let added = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -141,9 +143,10 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
 
   /** Sends this page's events as it is left. */
   function leave(): void {
-    const batch = within([...own].map(([id, json]) => ({ id, json })))
+    const batch = within([...own].filter(([id]) => !beaconed.has(id)).map(([id, json]) => ({ id, json })))
     if (!batch.length || isRefused || !navigator.onLine || Date.now() < notBefore) return
     remember(batch)
+    for (const { id } of batch) beaconed.add(id)
     // A beacon can carry no key.
     const given = headers()
     if (Object.keys(given).length || !navigator.sendBeacon?.(url, body(batch))) {
@@ -151,7 +154,7 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
     }
   }
 
-  addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && leave())
+  addEventListener('visibilitychange', () => (document.visibilityState === 'hidden' ? leave() : beaconed.clear()))
   addEventListener('pagehide', leave)
   addEventListener('online', flush)
 
@@ -179,6 +182,9 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
     },
     async clear() {
       own.clear()
+      try {
+        localStorage.removeItem(TRIED)
+      } catch {}
       for (let events; (events = await store.oldest(MOST_EVENTS)).length; ) await store.drop(events.map(({ id }) => id))
     },
   }

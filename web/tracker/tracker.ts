@@ -223,7 +223,8 @@ export function createTracker(options: Options): Tracker & Core {
     },
     flush: () => void (isGranted && opened().then((opened) => opened.flush())),
   }
-  start()
+  // Whoever is identified at once has been there from the first page view on.
+  queueMicrotask(start)
   return tracker
 }
 
