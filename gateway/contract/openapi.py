@@ -78,6 +78,7 @@ def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
     succeeds: dict[str, Any] = {"description": route.summary, "headers": _HEADERS}
     if route.answer != NOTHING:
         succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, components)}}
+        succeeds["content"] |= {name: {"schema": {"type": "string"}} for name in route.other_answers}
     operation: dict[str, Any] = {
         "operationId": name.strip("_"),
         "summary": route.summary,

@@ -63,3 +63,5 @@ class Route(NamedTuple):
     may_have_key_in_body: bool = False
     # Content types besides JSON, and what bodies of them consist of.
     other_bodies: Mapping[str, Shape] = MappingProxyType({})
+    # Content types that the answer may have besides that of its shape.
+    other_answers: tuple[str, ...] = ()

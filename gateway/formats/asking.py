@@ -19,7 +19,6 @@ _Field = descriptor.FieldDescriptor
 _Message = TypeVar("_Message", bound=message.Message)
 _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
 _BOUNDS: Final = {_Field.CPPTYPE_INT32: 1 << 31, _Field.CPPTYPE_INT64: 1 << 63}
-_NAMES: Final = {_Field.CPPTYPE_INT32: "integer", _Field.CPPTYPE_INT64: "integer", _Field.CPPTYPE_STRING: "string"}
 
 
 def read(raw: bytes, kind: type[_Message], left_out: Collection[str] = ()) -> _Message:
@@ -121,8 +120,11 @@ def _schema(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
 def _item(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
     if field.enum_type is not None:
         return {"enum": [word for word in enum_names(field.enum_type).values() if word]}
+    if field.cpp_type in _BOUNDS:
+        bound = _BOUNDS[field.cpp_type]
+        return {"type": "integer", "minimum": -bound, "maximum": bound - 1}
     if field.message_type is None:
-        return {"type": _NAMES[field.cpp_type]}
+        return {"type": "string"}
     if field.message_type.full_name == _TIMESTAMP:
         return {"type": "string", "format": "date-time"}
     return describe(field.message_type, components)

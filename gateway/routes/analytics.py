@@ -20,7 +20,10 @@ _ANSWER_SECONDS: Final = 30.0
 _FORMATS: Final = enum_numbers(wire.ExportFormat.DESCRIPTOR)
 FORMATS: Final = tuple(_FORMATS)
 """The formats of files."""
-_MEDIA_TYPES: Final = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+CSV: Final = "text/csv"
+PARQUET: Final = "application/vnd.apache.parquet"
+"""Content types of files."""
+_MEDIA_TYPES: Final = {"csv": f"{CSV}; charset=utf-8", "parquet": PARQUET}
 # The user stands in the path, where the audit log finds it.
 _IN_PATH: Final = ("user_id",)
 

@@ -203,7 +203,8 @@ def _question_routes(kind: str, summary: str) -> tuple[Route, Route]:
         path=f"{path}/export",
         summary=f"The same as a file. {summary}",
         serve=analytics.exported(of),
-        answer="text/csv",
+        answer=analytics.CSV,
+        other_answers=(analytics.PARQUET,),
         query=(file,),
         example="",
     )

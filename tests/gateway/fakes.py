@@ -9,6 +9,8 @@ from typing import Any
 
 import grpc
 from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc
+from journeymesh.analytics.v1 import analytics_pb2 as ask
+from journeymesh.analytics.v1 import analytics_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import erasure_pb2, erasure_pb2_grpc, ingest_pb2, ingest_pb2_grpc
@@ -555,6 +557,53 @@ class Erasures(erasure_pb2_grpc.ErasureServiceServicer):
             raise NotFound("ERASURE_NOT_FOUND", "No erasure with this id.")
 
 
+class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
+    """Answers every question alike."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.kpis = ask.AskKpisResponse(kpis=[ask.Kpi(name=ask.KPI_NAME_ABANDONMENT_RATE)])
+
+    async def AskKpis(self, request: ask.AskKpisRequest, context: object) -> ask.AskKpisResponse:
+        self.requests.append(request)
+        return self.kpis
+
+    async def AskTrend(self, request: ask.AskTrendRequest, context: object) -> ask.AskTrendResponse:
+        self.requests.append(request)
+        return ask.AskTrendResponse()
+
+    async def AskFunnel(self, request: ask.AskFunnelRequest, context: object) -> ask.AskFunnelResponse:
+        self.requests.append(request)
+        return ask.AskFunnelResponse()
+
+    async def AskRetention(self, request: ask.AskRetentionRequest, context: object) -> ask.AskRetentionResponse:
+        self.requests.append(request)
+        return ask.AskRetentionResponse()
+
+    async def AskPaths(self, request: ask.AskPathsRequest, context: object) -> ask.AskPathsResponse:
+        self.requests.append(request)
+        return ask.AskPathsResponse()
+
+    async def AskStruggles(self, request: ask.AskStrugglesRequest, context: object) -> ask.AskStrugglesResponse:
+        self.requests.append(request)
+        return ask.AskStrugglesResponse()
+
+    async def AskJourney(self, request: ask.AskJourneyRequest, context: object) -> ask.AskJourneyResponse:
+        self.requests.append(request)
+        return ask.AskJourneyResponse()
+
+    async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
+        self.requests.append(request)
+        return ask.AskListResponse()
+
+    async def ExportAnswer(
+        self, request: ask.ExportAnswerRequest, context: object
+    ) -> AsyncIterator[ask.ExportAnswerResponse]:
+        self.requests.append(request)
+        yield ask.ExportAnswerResponse(content=b"a", receipt=ask.AnswerReceipt(sha256="9f" * 32))
+        yield ask.ExportAnswerResponse(content=b"\n1")
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
@@ -566,6 +615,7 @@ class Services:
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     video: Video = dataclasses.field(default_factory=Video)
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
+    analytics: Analytics = dataclasses.field(default_factory=Analytics)
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
@@ -576,3 +626,4 @@ class Services:
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
+        analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)

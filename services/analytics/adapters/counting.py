@@ -1,7 +1,7 @@
 """Key figures, figures over time, and struggles by place."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.analytics.adapters.relations import Query, column
@@ -26,7 +26,9 @@ _ORDER: Final = (
     "time_to_help_seconds",
     "revenue",
 )
-_SECOND_US: Final = 1_000_000.0
+_QUARTER_US: Final = 900_000_000
+# No value of a field: it holds a character that none may.
+_OTHER: Final = "\x00"
 
 _Figures = dict[tuple[str, str], float | None]
 
@@ -85,40 +87,45 @@ def _figures(query: Query, asked: Kpis, window: Window) -> _Figures:
 
 def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     """A figure over time."""
+    buckets = intervals(query, asked.window, asked.interval)
+    _map_times(query, buckets)
     counted, source = _counted(query, asked)
-    query.make("counted", source)
-    named = "''" if asked.breakdown is Field.UNSPECIFIED else column(asked.breakdown)
-    most = query.bound(asked.series_count)
-    query.make(
-        "ranked",
-        f"SELECT name, row_number() OVER (ORDER BY total DESC, name) <= {most} AS is_own FROM "
-        f"(SELECT {named} AS name, {counted} AS total FROM counted GROUP BY name)",
-    )
-    begin = f"epoch_us(date_trunc('{asked.interval.value}', make_timestamptz(moment::BIGINT)))"
-    start = f"greatest({begin}, {asked.window.start_us})"
     query.make(
         "labelled",
-        f"SELECT counted.*, {start} AS bucket, CASE WHEN is_own THEN name END AS series FROM counted "
-        f"JOIN ranked ON ranked.name = {named}",
+        f"SELECT unit, name, bucket FROM ({source}) JOIN buckets ON quarter = moment // {_QUARTER_US} "
+        f"{'GROUP BY ALL' if counted != 'count(*)' else ''}",
     )
-    totals = query.rows(f"SELECT series, {counted} FROM labelled GROUP BY series")
-    points = {
-        (series, bucket): float(value)
-        for series, bucket, value in query.rows(f"SELECT series, bucket, {counted} FROM labelled GROUP BY ALL")
-    }
-    buckets = intervals(query, asked.window, asked.interval)
+    found = query.rows(f"SELECT name, bucket, {counted} FROM labelled GROUP BY GROUPING SETS ((name, bucket), (name))")
+    totals = {name: float(value) for name, bucket, value in found if bucket is None}
+    own = sorted(totals, key=lambda name: (-totals[name], name))[: asked.series_count]
+    points = {(name, bucket): float(value) for name, bucket, value in found if bucket is not None}
     if not totals and asked.breakdown is Field.UNSPECIFIED:
-        totals = [("", 0)]
-    found = [
-        answer.Series(
-            name or "",
-            name is None,
-            float(total),
-            tuple(answer.Point(bucket, points.get((name, bucket), 0.0), end > watermark_us) for bucket, end in buckets),
+        own = [""]
+
+    def series(name: str, total: float, *, is_other: bool) -> answer.Series:
+        its = (answer.Point(start, points.get((name, start), 0.0), end > watermark_us) for start, end in buckets)
+        return answer.Series("" if is_other else name, is_other, total, tuple(its))
+
+    shown = [series(name, totals.get(name, 0.0), is_other=False) for name in own]
+    if len(own) < len(totals):
+        is_own = f"list_contains({query.bound(own)}::VARCHAR[], name)"
+        rest = query.rows(
+            f"SELECT bucket, {counted} FROM labelled WHERE NOT {is_own} GROUP BY GROUPING SETS ((bucket), ())"
         )
-        for name, total in sorted(totals, key=lambda each: (each[0] is None, -each[1], each[0]))
-    ]
-    return answer.Trend(tuple(found))
+        points |= {(_OTHER, bucket): float(value) for bucket, value in rest if bucket is not None}
+        (total,) = (value for bucket, value in rest if bucket is None)
+        shown.append(series(_OTHER, float(total), is_other=True))
+    return answer.Trend(tuple(shown))
+
+
+def _map_times(query: Query, buckets: Sequence[tuple[int, int]]) -> None:
+    """Makes the table `buckets`: the interval of each quarter of an hour. In all zones intervals begin with one."""
+    starts, ends = query.bound([start for start, _ in buckets]), query.bound([end for _, end in buckets])
+    query.make(
+        "buckets",
+        f"SELECT bucket, unnest(range(bucket // {_QUARTER_US}, -(-until // {_QUARTER_US}))) AS quarter FROM "
+        f"(SELECT unnest({starts}::BIGINT[]) AS bucket, unnest({ends}::BIGINT[]) AS until)",
+    )
 
 
 def intervals(query: Query, window: Window, interval: Interval) -> list[tuple[int, int]]:
@@ -134,41 +141,32 @@ def intervals(query: Query, window: Window, interval: Interval) -> list[tuple[in
 
 
 def _counted(query: Query, asked: Trend) -> tuple[str, str]:
-    """How a measure counts, and the rows that it counts: `moment` is when they happened."""
+    """How a measure counts, and what it counts: `unit`, `name` of the breakdown, and `moment`, when it happened."""
     measure = asked.measure
-    if measure in _OF_OUTCOMES:
-        return f"count(DISTINCT {_HELP})", (
-            f"SELECT *, t AS moment FROM ({query.chosen(asked)}) WHERE outcome = '{_OF_OUTCOMES[measure]}'"
-        )
+    named = column(asked.breakdown)
     if measure is Measure.SESSIONS:
+        named = "''" if asked.breakdown is Field.UNSPECIFIED else f"arg_min({named}, t) FILTER (is_chosen)"
         return "count(*)", (
-            "SELECT min(session_start) AS moment, "
-            + ", ".join(f"arg_min({field}, t) FILTER (is_chosen) AS {field}" for field in _SESSION_FIELDS)
-            + f" FROM ({query.in_sessions(asked)}) GROUP BY user_id, session HAVING bool_or(is_chosen)"
+            f"SELECT NULL AS unit, {named} AS name, session AS moment FROM ({query.in_sessions(asked)}) "
+            "GROUP BY user_id, session HAVING bool_or(is_chosen)"
         )
     if measure is Measure.STRUGGLES:
-        return "count(*)", f"SELECT *, t AS moment FROM ({query.struggles(asked)})"
-    if measure is Measure.USERS_AT_RISK:
-        return "count(DISTINCT user_id)", (
-            f"SELECT *, t AS moment FROM ({query.chosen(asked, relation='all_decisions')}) "
-            "WHERE level IN ('medium', 'high', 'critical')"
-        )
-    if measure is Measure.OFFERED:
-        return "count(*)", (
-            f"SELECT *, t AS moment FROM ({query.chosen(asked, relation='all_decisions')}) WHERE kind = 'intervene'"
-        )
-    return "count(DISTINCT user_id)" if measure is Measure.USERS else "count(*)", (
-        f"SELECT *, t AS moment FROM ({query.chosen(asked)})"
-    )
+        return "count(*)", f"SELECT NULL AS unit, {named} AS name, t AS moment FROM ({query.struggles(asked)})"
+    relation = "all_decisions" if measure in {Measure.USERS_AT_RISK, Measure.OFFERED} else "all_events"
+    unit, only = _UNITS[measure]
+    counted = "count(*)" if unit == "NULL" else "count(DISTINCT unit)"
+    chosen = query.chosen(asked, relation=relation)
+    return counted, f"SELECT {unit} AS unit, {named} AS name, t AS moment FROM ({chosen}) WHERE {only}"
 
 
-_OF_OUTCOMES: Final[Mapping[Measure, str]] = {
-    Measure.SHOWN: "shown",
-    Measure.ACCEPTED: "accepted",
-    Measure.DECLINED: "declined",
-    Measure.CONVERTED: "converted",
+_UNITS: Final[Mapping[Measure, tuple[str, str]]] = {
+    Measure.EVENTS: ("NULL", "true"),
+    Measure.USERS: ("user_id", "true"),
+    Measure.USERS_AT_RISK: ("user_id", "level IN ('medium', 'high', 'critical')"),
+    Measure.OFFERED: ("NULL", "kind = 'intervene'"),
+    **{Measure(outcome): (_HELP, f"outcome = '{outcome}'") for outcome in _OUTCOMES},
 }
-_SESSION_FIELDS: Final = ("event_type", "page", "target", "platform", "device_class", "error_code", "video_id")
+"""What a measure counts, each once, or NULL for rows; and of which rows."""
 
 
 def struggles(query: Query, asked: Struggles) -> answer.Struggles:

@@ -111,21 +111,17 @@ class Query:
     def in_sessions(self, question: Question, window: Window | None = None) -> str:
         """The events of the sessions that began in a window, with whether they are chosen.
 
-        `session` numbers the sessions of a user. Events past the window's end are left out.
+        `session` is when it began. Events past the window's end are left out.
         """
         its = window or question.window
         started = self.bound(its.start_us)
         return f"""SELECT * FROM (
-            SELECT *, min(t) OVER (PARTITION BY user_id, session) AS session_start FROM (
-                SELECT *, sum(begins::INTEGER) OVER (PARTITION BY user_id ORDER BY t, event_id) AS session FROM (
-                    SELECT *, coalesce(
-                        t - lag(t) OVER (PARTITION BY user_id ORDER BY t, event_id) > {SESSION_GAP_US}, true) AS begins
-                    FROM (SELECT *, epoch_us(event_time) AS t, ({self.met(question.where)}) AS is_chosen FROM all_events
-                        WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)}
-                        AND {self.of_users(question.segment, its)})
-                )
+            SELECT *, max(CASE WHEN begins THEN t END) OVER (PARTITION BY user_id ORDER BY t) AS session FROM (
+                SELECT *, coalesce(t - lag(t) OVER (PARTITION BY user_id ORDER BY t) > {SESSION_GAP_US}, true) AS begins
+                FROM (SELECT *, epoch_us(event_time) AS t, ({self.met(question.where)}) AS is_chosen FROM all_events
+                    WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)} AND {self.of_users(question.segment, its)})
             )
-        ) WHERE session_start >= {started}::BIGINT"""
+        ) WHERE session >= {started}::BIGINT"""
 
     def signals(self) -> str:
         """The signals of struggles that a decision names."""
