@@ -1,4 +1,4 @@
-// Counts one below the other, as shares of the first or the greatest.
+// Counts, one below the other.
 import { Chart, Drawing } from '../parts.tsx'
 import { number, share } from '../words.ts'
 
@@ -9,13 +9,14 @@ export interface Bar {
   note?: string
 }
 
-export function Bars({ title, bars, summary }: { title: string; bars: readonly Bar[]; summary: string }) {
+/** Shares are of the first, as in a funnel, or of all together. */
+export function Bars({ title, bars, summary, areSharesOfAll }: { title: string; bars: readonly Bar[]; summary: string; areSharesOfAll?: boolean }) {
   const most = Math.max(1, ...bars.map(({ value }) => value))
-  const first = bars[0]?.value ?? 0
+  const whole = areSharesOfAll ? bars.reduce((sum, { value }) => sum + value, 0) : (bars[0]?.value ?? 0)
   const columns = [
     { name: 'Of', of: (bar: Bar) => bar.name },
     { name: 'Count', of: (bar: Bar) => number(bar.value), isNumber: true },
-    { name: 'Of the first', of: (bar: Bar) => (first ? share(bar.value / first) : ''), isNumber: true },
+    { name: areSharesOfAll ? 'Of all' : 'Of the first', of: (bar: Bar) => (whole ? share(bar.value / whole) : ''), isNumber: true },
     { name: 'Note', of: (bar: Bar) => bar.note ?? '' },
   ]
   return (
@@ -24,7 +25,7 @@ export function Bars({ title, bars, summary }: { title: string; bars: readonly B
         {bars.map(({ name, value, note }) => (
           <li>
             <span>{name}</span>
-            <span class="figure">{number(value)}{first > 0 && <small> {share(value / first)}</small>}</span>
+            <span class="figure">{number(value)}{whole > 0 && <small> {share(value / whole)}</small>}</span>
             <Drawing>{(width) => <svg width={width} height="16" aria-hidden="true"><rect class="ground" width={width} height="16" rx="4" /><rect class="bar" width={(value / most) * width} height="16" rx="4" /></svg>}</Drawing>
             {note && <small class="note-of">{note}</small>}
           </li>

@@ -10,8 +10,8 @@ export function Contributions({ of }: { of: readonly Indicator[] }) {
     <ul class="contributions">
       {shown.map(({ name, contribution, reason }) => (
         <li>
-          <span class="figure">{contribution > 0 && '+'}{number(contribution)}</span>
           <span>{reason || named(name)} <small>{named(name)}</small></span>
+          <span class="figure">{contribution > 0 && '+'}{number(contribution)}</span>
           <Drawing>
             {(width) => (
               <svg width={width} height="6" aria-hidden="true">

@@ -33,7 +33,7 @@ export function Lines({ title, series, interval }: { title: string; series: read
                 </g>
               ))}
               {points.map(({ start }, index) => index % every === 0 && (
-                <text class="tick" x={x(index)} y={HEIGHT - 4} text-anchor={index === 0 ? 'start' : 'middle'}>{label(start)}</text>
+                <text class="tick" x={x(index)} y={HEIGHT - 4} text-anchor={index === 0 ? 'start' : index === points.length - 1 ? 'end' : 'middle'}>{label(start)}</text>
               ))}
               {series.map((each, number_) => {
                 const known = each.points.filter(({ isUnfinished }) => !isUnfinished).length

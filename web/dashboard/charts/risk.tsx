@@ -38,11 +38,9 @@ export function RiskCurve({ entries }: { entries: readonly Entry[] }) {
               ))}
               <polyline class="risk" points={decided.map(({ decision }, index) => `${x(index)},${y(decision.score)}`).join(' ')} />
               {decided.map(({ decision, time: at }, index) => (
-                <a href={`#${decision.decisionId}`} tabIndex={-1}>
-                  <circle class={`dot ${decision.level}`} cx={x(index)} cy={y(decision.score)} r={decision.interventionId ? 6 : 3.5}>
-                    <title>{`${time(at)}: ${number(decision.score)}${decision.interventionId ? ', help offered' : ''}`}</title>
-                  </circle>
-                </a>
+                <circle class={`dot ${decision.level}`} cx={x(index)} cy={y(decision.score)} r={decision.interventionId ? 6 : 3.5}>
+                  <title>{`${time(at)}: ${number(decision.score)}${decision.interventionId ? ', help offered' : ''}`}</title>
+                </circle>
               ))}
               <text class="tick" x={LEFT} y={HEIGHT - 4}>{clock(first.time)}</text>
               <text class="tick" x={width - 4} y={HEIGHT - 4} text-anchor="end">{clock(last.time)}</text>

@@ -77,7 +77,7 @@ function Session({ entries }: { entries: readonly Entry[] }) {
 function Decided({ decision }: { decision: Decision }) {
   const { alternatives, explanation, indicators, interventionId, reasons } = decision
   return (
-    <details id={decision.decisionId}>
+    <details>
       <summary>
         <Level level={decision.level} score={decision.score} /> {interventionId ? <b>Help offered</b> : 'No help'}: {reasons.map(named).join(', ')}
       </summary>
