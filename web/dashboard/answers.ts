@@ -1,0 +1,217 @@
+// What the gateway answers, as /openapi.json describes it; only the members that are shown.
+export interface Receipt {
+  question: string
+  start: string
+  end: string
+  watermark: string | null
+  isUnfinished: boolean
+  rowCount: number
+  dataVersion: string
+  sha256: string
+  isCut: boolean
+}
+
+export interface Answered {
+  receipt: Receipt
+}
+
+export interface Kpi {
+  name: string
+  of: string
+  value: number | null
+  previousValue: number | null
+}
+
+export interface Kpis extends Answered {
+  kpis: Kpi[]
+}
+
+export interface Series {
+  name: string
+  isOther: boolean
+  total: number
+  points: { start: string; value: number; isUnfinished: boolean }[]
+}
+
+export interface Trend extends Answered {
+  series: Series[]
+}
+
+export interface StepFigure {
+  name: string
+  userCount: number
+  shareOfFirst: number
+  shareOfPrevious: number
+  medianSeconds: number | null
+  p90Seconds: number | null
+}
+
+export interface Funnels extends Answered {
+  funnels: { name: string; isOther: boolean; steps: StepFigure[] }[]
+}
+
+export interface Cohort {
+  start: string
+  userCount: number
+  returns: { userCount: number; share: number; isUnfinished: boolean }[]
+}
+
+export interface Retention extends Answered {
+  cohorts: Cohort[]
+}
+
+export interface Place {
+  column: number
+  name: string
+  kind: 'place' | 'other' | 'left'
+  sessionCount: number
+}
+
+export interface Paths extends Answered {
+  places: Place[]
+  links: { fromPlace: number; toPlace: number; sessionCount: number }[]
+}
+
+export interface Struggle {
+  kind: string
+  page: string
+  target: string
+  struggleCount: number
+  userCount: number
+  offeredCount: number
+  lastTime: string
+}
+
+export interface Struggles extends Answered {
+  struggles: Struggle[]
+}
+
+export interface Indicator {
+  name: string
+  contribution: number
+  reason: string
+}
+
+export interface Decision {
+  decisionId: string
+  kind: string
+  reasons: string[]
+  score: number
+  level: string
+  indicators: Indicator[]
+  struggles: string[]
+  interventionId: string
+  explanation: string
+  alternatives: { action: string; channel: string; successProbability: number; refusal: string; isChosen: boolean }[]
+  policyVersion: string
+}
+
+export interface Entry {
+  time: string
+  beginsSession: boolean
+  event: { eventId: string; eventType: string; page: string; target: string; errorCode: string; videoId: string; outcome: string } | null
+  decision: Decision | null
+}
+
+export interface Journey extends Answered {
+  entries: Entry[]
+}
+
+export interface Row {
+  userId: string
+  time: string
+  page: string
+  target: string
+  eventCount: number
+  score: number | null
+  level: string
+  reason: string
+  decisionId: string
+  interventionId: string
+  outcome: string
+}
+
+export interface List extends Answered {
+  rows: Row[]
+  totalCount: number
+}
+
+export interface Risk {
+  userId: string
+  assessment: { score: number; level: string; confidence: number; ruleScore: number; modelScore: number }
+  contributions: Indicator[]
+  eventTime: string
+  modelVersion: string
+  rulesVersion: string
+}
+
+export interface Lift {
+  dimension: string
+  name: string
+  treatedCount: number
+  treatedConversionCount: number
+  holdoutCount: number
+  holdoutConversionCount: number
+  lift: number
+  lower: number
+  upper: number
+  isKnown: boolean
+}
+
+export interface Lifts {
+  experiment: string
+  lifts: Lift[]
+  sampleRatioPValue: number
+}
+
+export interface Policies {
+  policies: { version: string; startTime: string; document: string }[]
+}
+
+export interface Usage {
+  isOn: boolean
+  degraded: string
+  tokenCount: number
+  tokenLimit: number
+  costMicroUsd: number
+  costLimitMicroUsd: number
+  models: { modelId: string; callCounts: Record<string, number>; costMicroUsd: number }[]
+}
+
+export interface Video {
+  videoId: string
+  durationSeconds: number
+  viewerCount: number
+  retention: { second: number; viewerCount: number; playCount: number; retentionRatio: number }[]
+  dropOffs: Span[]
+  replayHotSpots: Span[]
+}
+
+export interface Span {
+  startSeconds: number
+  endSeconds: number
+}
+
+export interface Features {
+  definitions: { name: string; meaning: string; unit: string; window: string }[]
+}
+
+export interface Pipeline {
+  standings: { reader: string; shard: string; owner: string; checkpoint: string; lagSeconds: number; trouble: string }[]
+}
+
+export interface FailedEvent {
+  id: string
+  reason: string
+  detail: string
+  failedTime: string
+  userId: string
+  payload: string
+  stage: string
+  isPayloadCut: boolean
+}
+
+export interface FailedEvents {
+  failedEvents: FailedEvent[]
+  nextCursor: string | null
+}

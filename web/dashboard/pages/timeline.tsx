@@ -1,0 +1,101 @@
+// One user: the risk of now with what it rests on, its curve, and events and decisions by session.
+import type { Decision, Entry, Journey, Risk } from '../answers.ts'
+import { Answer, Empty, useAnswer } from '../asking.tsx'
+import { Contributions } from '../charts/contributions.tsx'
+import { RiskCurve } from '../charts/risk.tsx'
+import { Card, Level, Receipt, Table } from '../parts.tsx'
+import { changed, days, since } from '../route.ts'
+import { clock, counted, day, named, number, share, time } from '../words.ts'
+
+const EVERY_SECONDS = 5
+
+export function TimeLine({ user }: { user: string }) {
+  const id = encodeURIComponent(user)
+  const body = { window: since(), limit: 1000 }
+  const risk = useAnswer<Risk>(`/api/users/${id}/risk`, undefined, EVERY_SECONDS)
+  const journey = useAnswer<Journey>(`/api/analytics/journeys/${id}`, body, EVERY_SECONDS)
+  return (
+    <>
+      <p class="crumbs"><a href={changed({ user: '' })}>All users</a> · <b class="user">{user}</b></p>
+      <div class="grid">
+        <Card title="Exit risk now">
+          <Answer of={risk}>
+            {({ assessment, contributions, eventTime, modelVersion, rulesVersion }) => (
+              <>
+                <p class="score"><b>{Math.round(assessment.score)}</b> <Level level={assessment.level} /> <span>as of {time(eventTime)}, {share(assessment.confidence)} sure</span></p>
+                <Contributions of={contributions} />
+                <p class="small">Model {modelVersion}: {number(assessment.modelScore)}. Rules {rulesVersion}: {number(assessment.ruleScore)}.</p>
+              </>
+            )}
+          </Answer>
+        </Card>
+        <Card title="How it came to this">
+          <Answer of={journey}>{({ entries }) => (entries.some(({ decision }) => decision) ? <RiskCurve entries={entries} /> : <Empty>Nothing was decided about this user in these days.</Empty>)}</Answer>
+        </Card>
+        <Card title="Time line" isWide>
+          <Answer of={journey}>
+            {({ entries, receipt }) => (
+              <>
+                {entries.length ? sessions(entries).reverse().map((session) => <Session entries={session} />) : <Empty>Nothing of this user is archived for the {counted(days.value, 'last day', 'last days')}.</Empty>}
+                <Receipt of={receipt} question={`journeys/${id}`} body={body} />
+              </>
+            )}
+          </Answer>
+        </Card>
+      </div>
+    </>
+  )
+}
+
+function sessions(entries: readonly Entry[]): Entry[][] {
+  const found: Entry[][] = []
+  for (const entry of entries) {
+    if (entry.beginsSession || !found.length) found.push([])
+    found.at(-1)?.push(entry)
+  }
+  return found
+}
+
+function Session({ entries }: { entries: readonly Entry[] }) {
+  const begin = entries[0]?.time ?? ''
+  return (
+    <section class="session">
+      <h3>{day(begin)}, {clock(begin)} <small>{counted(entries.filter(({ event }) => event).length, 'event')}</small></h3>
+      <ol class="entries">
+        {entries.map(({ time: at, event, decision }) => (
+          <li class={decision ? 'decided' : event?.errorCode ? 'failed' : ''}>
+            <time dateTime={at}>{time(at)}</time>
+            {event && <span><b>{named(event.eventType)}</b> {[event.page, event.target, event.errorCode, event.videoId, event.outcome].filter(Boolean).join(' · ')}</span>}
+            {decision && <Decided decision={decision} />}
+          </li>
+        ))}
+      </ol>
+    </section>
+  )
+}
+
+function Decided({ decision }: { decision: Decision }) {
+  const { alternatives, explanation, indicators, interventionId, reasons } = decision
+  return (
+    <details>
+      <summary>
+        <Level level={decision.level} score={decision.score} /> {interventionId ? <b>Help offered</b> : 'No help'}: {reasons.map(named).join(', ')}
+      </summary>
+      {explanation && <p>{explanation}</p>}
+      {indicators.length > 0 && <Contributions of={indicators} />}
+      {alternatives.length > 0 && (
+        <Table
+          caption="What was considered"
+          rows={alternatives}
+          columns={[
+            { name: 'Action', of: ({ action }) => named(action) },
+            { name: 'Channel', of: ({ channel }) => named(channel) },
+            { name: 'Expected to succeed', of: ({ successProbability }) => share(successProbability), isNumber: true },
+            { name: 'Why not', of: ({ refusal, isChosen }) => (isChosen ? <b>Chosen</b> : refusal ? named(refusal) : 'Another one was better') },
+          ]}
+        />
+      )}
+      <p class="small">Decision <code>{decision.decisionId}</code> by policy <code>{decision.policyVersion}</code></p>
+    </details>
+  )
+}
