@@ -13,7 +13,7 @@ _COMMANDS = {
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "tenants": "create, list and delete those who use the mesh beside others",
     "audit": "list who did what, and verify that nobody changed it since",
-    "privacy": "search the store, the archive and files for a person's ids",
+    "privacy": "erase or export a person, or search everything that is kept for their ids",
 }
 
 
