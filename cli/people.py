@@ -1,7 +1,9 @@
-"""`journeymesh privacy erase`, `export` and `status`: what the gateway does about people, followed to its end."""
+"""`journeymesh privacy erase`, `export`, `status` and `verify`: what the gateway does about people, and receipts."""
 
 import argparse
 import asyncio
+import hashlib
+import json
 import os
 import time
 import urllib.parse
@@ -21,7 +23,7 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 _KINDS: Final = {"e_": "erasures", "x_": "exports"}
 _UNFINISHED: Final = frozenset({"suppressed", "erasing", "collecting"})
 _MODE: Final = 0o600
-COMMANDS: Final = ("erase", "export", "status")
+COMMANDS: Final = ("erase", "export", "status", "verify")
 
 
 class RefusedError(Exception):
@@ -44,7 +46,12 @@ def add_arguments(doing: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     state = doing.add_parser("status", help="say how far an erasure or an export is")
     state.add_argument("id", metavar="ID", help="as `erase` and `export` print it: e_… or x_…")
-    for each in (erased, exported, state):
+    checked = doing.add_parser("verify", help="check that a receipt of `erase` was signed, without a gateway")
+    checked.add_argument("receipt", type=Path, metavar="RECEIPT", help="as `erase` writes it")
+    checked.add_argument(
+        "--public-key", default="", metavar="HEX", help="whose signature it must have (default: the key that it names)"
+    )
+    for each in (erased, exported, state, checked):
         add_url(each)
     for each in (erased, exported):
         each.add_argument(
@@ -76,6 +83,9 @@ async def run(client: httpx.AsyncClient, arguments: argparse.Namespace, console:
         RefusedError: it is refused, fails, or is not done in time.
         OSError: the file is there already, or cannot be written.
     """
+    if arguments.doing == "verify":
+        console.print(verified(arguments.receipt, arguments.public_key))
+        return
     if arguments.doing == "status":
         path = f"/api/privacy/{_kind(arguments.id)}/{urllib.parse.quote(arguments.id, safe='')}"
         console.print(_said((await _asked(client, "GET", path)).json()))
@@ -92,12 +102,38 @@ async def run(client: httpx.AsyncClient, arguments: argparse.Namespace, console:
         message = f"The export failed: {done['trouble']}."
         raise RefusedError(message)
     if arguments.doing == "erase":
-        _put(arguments.to, done["receipt"].encode(), console)
+        _put(arguments.to, json.dumps(done).encode(), console)
         errors.print(f"The person is erased. SHA-256 of the receipt: {plain(done['receiptHash'])}")
     else:
         data = await _asked(client, "GET", f"{path}/data?format={arguments.format}")
         _put(arguments.to, data.content, console)
         errors.print(f"{done['recordCount']} entries are in {arguments.to}.")
+
+
+def verified(path: Path, public_key: str) -> str:
+    """One sentence about a receipt that was signed with this key, or with the one that it names if this is empty.
+
+    Raises:
+        RefusedError: it is no receipt, was not signed, or was changed.
+        OSError: it cannot be read.
+    """
+    from services.access.audit.adapters import heads  # cryptography, which only this needs
+
+    try:
+        said = json.loads(path.read_bytes())
+        named = hashlib.sha256(said["receipt"].encode()).digest()
+        key = public_key or said["receiptPublicKey"]
+        if not said["receiptSignature"] or not key:
+            message = "The receipt has no signature: the audit log signs no heads. Its hash stands in the audit log."
+            raise RefusedError(message)
+        heads.verify_receipt(named, bytes.fromhex(said["receiptSignature"]), bytes.fromhex(key))
+    except heads.HeadsError as error:
+        raise RefusedError(str(error)) from error
+    except (ValueError, LookupError, TypeError, AttributeError):
+        message = f"{path} is no receipt as `journeymesh privacy erase` writes it."
+        raise RefusedError(message) from None
+    hint = "" if public_key else " Compare the key with that in the file of the audit log's heads."
+    return f"The receipt was signed with the key {plain(key)}. Its SHA-256 is {named.hex()}.{hint}"
 
 
 async def _followed(client: httpx.AsyncClient, path: str, patience_seconds: float, errors: Console) -> dict[str, Any]:

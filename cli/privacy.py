@@ -1,4 +1,4 @@
-"""`journeymesh privacy`: `check` is here, `erase`, `export` and `status` are in `people`.
+"""`journeymesh privacy`: `check` is here, `erase`, `export`, `status` and `verify` are in `people`.
 
 `check` searches the store, the archive and files for ids in the clear.
 """

@@ -29,12 +29,12 @@ async def main() -> None:
         store = RedisKeys(client)
         audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
         servicer = AccessServicer(Access(store, audit, VOCABULARY, system_clock, secrets.token_bytes))
-        async with bootstrap.keeping_up(settings, audit):
+        async with bootstrap.keeping_up(settings, audit) as signer:
             await server.serve(
                 settings.listen,
                 [
                     lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
-                    lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
+                    lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit, signer), grpc_server),
                 ],
                 [
                     access_pb2.DESCRIPTOR.services_by_name["AccessService"].full_name,

@@ -1,6 +1,7 @@
-"""`journeymesh privacy erase`, `export` and `status`, against a gateway that answers as the real one."""
+"""`journeymesh privacy erase`, `export`, `status` and `verify`, against a gateway that answers as the real one."""
 
 import argparse
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cli import people, privacy
+from services.access.audit.adapters import heads
 
 BEGUN = {"id": "x_1", "state": "collecting", "trouble": "", "requestedAt": "2026-01-01T00:00:00Z"}
 READY = {**BEGUN, "state": "ready", "recordCount": 2}
@@ -63,8 +65,26 @@ async def test_an_export_is_followed_and_written_to_a_file_of_one_s_own(tmp_path
 
 async def test_an_erasure_prints_its_receipt_byte_for_byte() -> None:
     said, errors = await ran(lambda _: httpx.Response(200, json=ERASED), "erase", "ada")
-    assert said == '{"version":1}\n'
+    assert json.loads(said)["receipt"] == '{"version":1}'
     assert "0a" in errors
+
+
+async def test_a_receipt_is_verified_without_a_gateway(tmp_path: Path) -> None:
+    file = heads.opened(tmp_path / "heads", tmp_path / "key")
+    signature, key = file.sign_receipt(hashlib.sha256(ERASED["receipt"].encode()).digest())
+    signed = {**ERASED, "receiptSignature": signature.hex(), "receiptPublicKey": key.hex()}
+    path = tmp_path / "receipt.json"
+    path.write_text(json.dumps(signed))
+    assert key.hex() in people.verified(path, "")
+    assert people.verified(path, key.hex()).startswith("The receipt was signed")
+    other = heads.opened(tmp_path / "heads 2", tmp_path / "key 2").sign_receipt(bytes(32))[1]
+    with pytest.raises(people.RefusedError, match="not signed with this key"):
+        people.verified(path, other.hex())
+    changes = {"receipt": '{"version":2}'}, {"receiptSignature": ""}, {"receiptSignature": "0a"}, {"receipt": 1}
+    for change in changes:
+        path.write_text(json.dumps({**signed, **change}))
+        with pytest.raises(people.RefusedError):
+            people.verified(path, "")
 
 
 @pytest.mark.parametrize(
