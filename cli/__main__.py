@@ -15,7 +15,7 @@ _COMMANDS = {
     "people": "list who is signed in, and end sessions",
     "sign-in": "print a link that signs this machine's operator in, where no OpenID provider is set up",
     "audit": "list who did what, and verify that nobody changed it since",
-    "privacy": "search the store, the archive and files for a person's ids",
+    "privacy": "erase or export a person, or search everything that is kept for their ids",
 }
 
 

@@ -1,4 +1,7 @@
-"""`journeymesh privacy check`: searches the store, the archive and files for ids in the clear."""
+"""`journeymesh privacy`: `check` is here, `erase`, `export`, `status` and `verify` are in `personal`.
+
+`check` searches the store, the archive and files for ids in the clear.
+"""
 
 import argparse
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
@@ -8,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 from rich.console import Console
 
+from cli import personal
 from cli.terminal import plain
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, read_or_exit
@@ -22,6 +26,7 @@ _LONGEST_ID_BYTES: Final = 1_024
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the subcommand and its options."""
     doing = parser.add_subparsers(dest="doing", required=True)
+    personal.add_arguments(doing)
     checked = doing.add_parser("check", help="search everything that is kept for ids; finds nothing after an erasure")
     checked.add_argument("--id", dest="ids", action="append", required=True, metavar="ID", help="of a user or an event")
     checked.add_argument("--no-store", action="store_true", help="leave out the store of JOURNEYMESH_REDIS_URL")
@@ -32,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Prints where an id stands; returns the exit code: 0 nowhere, 1 somewhere or no answer."""
+    """Prints where an id stands; returns the exit code: 0 nowhere, 1 somewhere or no answer. Or as `personal.main`."""
+    if arguments.doing in personal.COMMANDS:
+        return await personal.main(arguments)
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if any(not 0 < len(each.encode()) <= _LONGEST_ID_BYTES for each in arguments.ids):
         console.print(f"journeymesh: an id has 1 to {_LONGEST_ID_BYTES} bytes.")

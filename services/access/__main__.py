@@ -41,12 +41,12 @@ async def main() -> None:
         limits = LimitsServicer(Limits(RedisLimits(client), system_clock))
         people = People(RedisSessions(client), audit, system_clock, secrets.token_bytes, access.require_tenant)
         servicer = AccessServicer(access, people.end_of_tenant)
-        async with bootstrap.keeping_up(settings, audit):
+        async with bootstrap.keeping_up(settings, audit) as signer:
             await server.serve(
                 settings.listen,
                 [
                     lambda grpc_server: add_AccessServiceServicer_to_server(servicer, grpc_server),
-                    lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit), grpc_server),
+                    lambda grpc_server: add_AuditServiceServicer_to_server(AuditServicer(audit, signer), grpc_server),
                     lambda grpc_server: add_LimitsServiceServicer_to_server(limits, grpc_server),
                     lambda grpc_server: add_PeopleServiceServicer_to_server(PeopleServicer(people), grpc_server),
                 ],

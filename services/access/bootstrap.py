@@ -13,6 +13,7 @@ from mesh.settings import SettingError, or_exit, secret
 from mesh.store import redis
 from services.access.audit import upkeep
 from services.access.audit.adapters import heads
+from services.access.audit.ports import Signer
 from services.access.audit.usecases import Audit, Signing
 from services.access.keys.adapters.imported import RedisImportedKeys
 from services.access.keys.importing import Importing
@@ -23,16 +24,17 @@ _log = logging.getLogger(__name__)
 
 
 @contextlib.asynccontextmanager
-async def keeping_up(settings: Settings, audit: Audit) -> AsyncIterator[None]:
+async def keeping_up(settings: Settings, audit: Audit) -> AsyncIterator[Signer | None]:
     """Signs the audit log's heads and removes what is old in the background of the block; signs once more at its end.
 
-    Ends the process if the files for heads are unusable.
+    The block gets what signs receipts, None without files for heads. Ends the process if these are unusable.
     """
-    signing = _signing(settings, audit)
+    heads_file = _heads_file(settings)
+    signing = Signing(audit, heads_file, system_clock) if heads_file else None
     works = [upkeep.drop_old(audit, settings.audit_lifetime_seconds)]
     works += [upkeep.sign_heads(signing)] if signing else []
     async with in_background(*works):
-        yield
+        yield heads_file
     if signing:
         await upkeep.attempt(signing.sign)
 
@@ -75,13 +77,12 @@ def _texts(folder: Path) -> dict[str, str]:
     return {path.name: secret(str(path)) or "" for path in files}
 
 
-def _signing(settings: Settings, audit: Audit) -> Signing | None:
-    """What signs the audit log's heads; None if nothing does."""
+def _heads_file(settings: Settings) -> heads.HeadsFile | None:
+    """Where the audit log's heads are signed; None if they are not."""
     if not settings.audit_heads_file:
         _log.warning("heads of the audit log are not signed: JOURNEYMESH_AUDIT_HEADS_FILE is empty")
         return None
     try:
-        heads_file = heads.opened(Path(settings.audit_heads_file), Path(settings.audit_key_file))
+        return heads.opened(Path(settings.audit_heads_file), Path(settings.audit_key_file))
     except heads.HeadsError as error:
         sys.exit(f"journeymesh: {error}")
-    return Signing(audit, heads_file, system_clock)

@@ -172,6 +172,7 @@ def people(on: Resources) -> People:
         services=[*services, records, Exported(exports, suppressions)],
         pipeline=_pipeline(on),
         audit=audit,
+        signer=audit,
         clock=clock.system_clock,
         random_bytes=secrets.token_bytes,
         has_archive=bool(own.archive_url),

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,8 @@ from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub, add_AuditServ
 
 from mesh.errors import InvalidArgument, Unavailable
 from mesh.store import redis
+from services.access.audit.adapters import heads
+from services.access.audit.adapters.memory import MemoryChain
 from services.access.audit.adapters.redis import RedisChain
 from services.access.audit.servicer import AuditServicer
 from services.access.audit.usecases import Audit
@@ -118,3 +121,21 @@ async def test_without_the_store_nothing_is_recorded() -> None:
     async with serving(lambda to: add_AuditServiceServicer_to_server(AuditServicer(audit), to)) as channel:
         with pytest.raises(Unavailable):
             await AuditServiceStub(channel).RecordActs(wire.RecordActsRequest(acts=[act()]))
+
+
+async def test_a_receipt_is_signed_with_the_key_of_the_heads(tmp_path: Path) -> None:
+    file, audit = heads.opened(tmp_path / "heads", tmp_path / "key"), Audit(MemoryChain(), lambda: NOW_US, bytes)
+    named = bytes(32)
+    asked = wire.SignReceiptRequest(receipt_hash=named)
+    async with serving(lambda to: add_AuditServiceServicer_to_server(AuditServicer(audit, file), to)) as channel:
+        stub: Any = AuditServiceStub(channel)
+        signed = await stub.SignReceipt(asked)
+        heads.verify_receipt(named, signed.signature, signed.public_key)
+        assert signed.public_key.hex() == heads.read(tmp_path / "heads").public_key
+        with pytest.raises(heads.HeadsError):
+            heads.verify_receipt(b"1" * 32, signed.signature, signed.public_key)
+        with pytest.raises(InvalidArgument, match="VALUE_OUT_OF_RANGE"):
+            await stub.SignReceipt(wire.SignReceiptRequest(receipt_hash=b"1"))
+    async with serving(lambda to: add_AuditServiceServicer_to_server(AuditServicer(audit), to)) as channel:
+        stub = AuditServiceStub(channel)
+        assert await stub.SignReceipt(asked) == wire.SignReceiptResponse()

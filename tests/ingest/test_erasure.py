@@ -20,7 +20,7 @@ from services.ingest.accept.ports import ShardStanding
 from services.ingest.erasure.adapters.memory import MemoryErasures
 from services.ingest.erasure.adapters.own import OwnRecords
 from services.ingest.erasure.domain import person
-from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Step, receipt_hash
+from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Signature, Step, receipt_hash
 from services.ingest.erasure.ports import Service
 from services.ingest.erasure.usecases import Erasing
 from services.ingest.events.adapters.memory import MemoryFailedEvents, MemorySuppressions
@@ -82,6 +82,10 @@ class World:
         self.acts.setdefault((act, erasure_id), subject)
         self.note()
 
+    async def sign(self, receipt_hash: str) -> Signature:
+        self.note()
+        return Signature(f"signed {receipt_hash}", "key")
+
     async def save(self, erasure: Erasure) -> None:
         self.note()
         await self.erasures.save(erasure)
@@ -108,7 +112,7 @@ class World:
         records = OwnRecords(self.identities, MemorySkews(), MemoryFailedEvents())
         services: list[Service] = [self, records]
         return Erasing(
-            self, self.suppressions, records, services, self, self, lambda: self.now_us, bytes, has_archive=False
+            self, self.suppressions, records, services, self, self, self, lambda: self.now_us, bytes, has_archive=False
         )
 
     async def run(self) -> None:
@@ -148,6 +152,7 @@ async def test_whatever_interrupts_it_an_erasure_ends_as_if_nothing_had(stops: l
         ("erasure.receipt", begun.id): f"{begun.id} {receipt_hash(done.receipt)}",
     }
     assert done.user_ids == ()
+    assert done.signature == (f"signed {receipt_hash(done.receipt)}", "key")
 
 
 async def test_nothing_is_begun_that_cannot_be_recorded() -> None:

@@ -69,6 +69,13 @@ class Chain(Protocol):
         """Returns if the store answers."""
 
 
+class Signer(Protocol):
+    """Signs receipts with the key of the signed heads."""
+
+    def sign_receipt(self, receipt_hash: bytes) -> tuple[bytes, bytes]:
+        """The signature of a receipt's SHA-256, and the public key that verifies it."""
+
+
 class SignedHeads(Protocol):
     """Keeps signed heads of the chain, outside the store."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from services.ingest.erasure.domain.erasure import Archived, Erasure
+from services.ingest.erasure.domain.erasure import Archived, Erasure, Signature
 
 
 class Erasures(Protocol):
@@ -43,6 +43,13 @@ class AuditLog(Protocol):
 
     async def record(self, act: str, erasure_id: str, subject: str, time_us: int, *, is_user: bool) -> None:
         """Records an act of an erasure, once however often it is repeated. A user's id is kept as a pseudonym."""
+
+
+class Signer(Protocol):
+    """Signs receipts."""
+
+    async def sign(self, receipt_hash: str) -> Signature:
+        """The signature of a receipt by the key of the audit log; empty if it has none. The same if it is repeated."""
 
 
 class Links(Protocol):

@@ -51,4 +51,6 @@ def _message(erasure: Erasure) -> wire.Erasure:
         erased_at=timestamp(erasure.erased_us) if is_done else None,
         receipt=erasure.receipt if is_done else "",
         receipt_hash=receipt_hash(erasure.receipt) if is_done else "",
+        receipt_signature=erasure.signature.signature,
+        receipt_public_key=erasure.signature.public_key,
     )

@@ -20,7 +20,7 @@ from services.ingest.archive.domain.layout import parse_path
 from services.ingest.archive.ports import Archive
 from services.ingest.erasure.domain import erasure as erasures
 from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Rewritten, Step
-from services.ingest.erasure.ports import AuditLog, Erasures, Links, Service
+from services.ingest.erasure.ports import AuditLog, Erasures, Links, Service, Signer
 from services.ingest.events.domain.suppression import pseudonym
 from services.ingest.events.ports import Suppressions
 
@@ -49,6 +49,7 @@ class Erasing:
     services: Sequence[Service]
     pipeline: Pipeline
     audit: AuditLog
+    signer: Signer
     clock: Clock
     random_bytes: Callable[[int], bytes]
     has_archive: bool
@@ -142,9 +143,10 @@ class Erasing:
                 receipt = erasures.receipt(one, now_us, archived)
                 return await self._save(one, step=Step.REPORT, since_us=now_us, erased_us=now_us, receipt=receipt)
             case Step.REPORT:
-                subject = f"{one.id} {erasures.receipt_hash(one.receipt)}"
-                await self.audit.record(_ERASED, one.id, subject, one.erased_us, is_user=False)
-                return await self._save(one, step=Step.DONE, since_us=now_us, user_ids=())
+                hash_ = erasures.receipt_hash(one.receipt)
+                await self.audit.record(_ERASED, one.id, f"{one.id} {hash_}", one.erased_us, is_user=False)
+                signed = await self.signer.sign(hash_)
+                return await self._save(one, step=Step.DONE, since_us=now_us, user_ids=(), signature=signed)
             case _:
                 return one
 

@@ -15,7 +15,8 @@ from services.access.audit.domain.entry import EMPTY, HASH_BYTES, Head
 
 _VERSION: Final = 1
 _SIGNED_AS: Final = b"journeymesh audit head\n"
-"""Stands before what is signed, so that the signature means nothing else."""
+_RECEIPT_SIGNED_AS: Final = b"journeymesh erasure receipt\n"
+"""Each stands before what is signed, so that the signature means nothing else."""
 _OWNER_ONLY: Final = 0o600
 _ENDING: Final = b"\n"
 
@@ -54,6 +55,23 @@ class HeadsFile:
         said = {"version": _VERSION, "sequence": head.sequence, "hash": head.hash.hex(), "timeUs": time_us}
         _append(self._path, {**said, "signature": self._key.sign(_signed(said)).hex()})
         self._newest = head
+
+    def sign_receipt(self, receipt_hash: bytes) -> tuple[bytes, bytes]:
+        """See `services.access.audit.ports.Signer`."""
+        return self._key.sign(_RECEIPT_SIGNED_AS + receipt_hash), self._key.public_key().public_bytes_raw()
+
+
+def verify_receipt(receipt_hash: bytes, signature: bytes, public_key: bytes) -> None:
+    """Returns if a receipt was signed with a key.
+
+    Raises:
+        HeadsError: it was not.
+    """
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, _RECEIPT_SIGNED_AS + receipt_hash)
+    except (ValueError, InvalidSignature) as error:
+        message = "The receipt was changed, or was not signed with this key."
+        raise HeadsError(message) from error
 
 
 def opened(path: Path, key_path: Path) -> HeadsFile:

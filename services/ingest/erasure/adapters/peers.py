@@ -20,6 +20,7 @@ from mesh.observability.telemetry import Telemetry
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 from mesh.state.exporting import Record
+from services.ingest.erasure.domain.erasure import Signature
 
 # Intervention reads its whole ledger.
 _STEP_SECONDS: Final = 600.0
@@ -64,6 +65,12 @@ class PeerAuditLog:
         named = hashlib.blake2b(f"{act} {erasure_id}".encode(), digest_size=_ACT_ID_BYTES).digest()
         said = audit_pb2.Act(act_id=named, time_us=time_us, actor=_ACTOR, action=act, subject=subject, is_user=is_user)
         await self._stub.RecordActs(audit_pb2.RecordActsRequest(acts=[said]))
+
+    async def sign(self, receipt_hash: str) -> Signature:
+        """See `services.ingest.erasure.ports.Signer`."""
+        asked = audit_pb2.SignReceiptRequest(receipt_hash=bytes.fromhex(receipt_hash))
+        signed = await self._stub.SignReceipt(asked)
+        return Signature(signed.signature.hex(), signed.public_key.hex())
 
 
 def services(

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -39,6 +39,13 @@ class Step(enum.IntEnum):
     DONE = 8
 
 
+class Signature(NamedTuple):
+    """Of a receipt's hash, as hexadecimal digits; empty where nobody signs."""
+
+    signature: str
+    public_key: str
+
+
 class Erasure(msgspec.Struct, frozen=True, array_like=True):
     """What is kept of an erasure. Times are Unix microseconds, 0 where that has not happened.
 
@@ -61,6 +68,8 @@ class Erasure(msgspec.Struct, frozen=True, array_like=True):
     receipt: str = ""
     trouble: str = ""
     """The reason of the error that keeps the step, empty if none does."""
+    signature: Signature = Signature("", "")
+    """Of the receipt, once it is done."""
 
     def __repr__(self) -> str:
         """Names the erasure, and nobody."""

@@ -31,7 +31,7 @@ class MemoryExports:
 
     async def all(self) -> list[Export]:
         """See `services.ingest.export.ports.Exports`."""
-        return sorted(map(exports.decode, self._kept.values()), key=lambda each: each.requested_us)
+        return sorted(map(exports.decode, self._kept.values()), key=lambda each: (each.requested_us, each.id))
 
     async def parts(self, export_id: str) -> list[bytes]:
         """See `services.ingest.export.ports.Exports`."""

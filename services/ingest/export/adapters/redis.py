@@ -63,7 +63,9 @@ class RedisExports:
         if expired:
             with redis.translating_errors():
                 await self._client.srem(_IDS, *expired)
-        return sorted((each for each in found.values() if each is not None), key=lambda each: each.requested_us)
+        return sorted(
+            (each for each in found.values() if each is not None), key=lambda each: (each.requested_us, each.id)
+        )
 
     async def parts(self, export_id: str) -> list[bytes]:
         """See `services.ingest.export.ports.Exports`."""
