@@ -264,7 +264,7 @@ def test_what_is_more_than_one_is_disrupted_one_by_one(manifests: list[Manifest]
 
 
 def test_images_are_the_mesh_s_or_known(manifests: list[Manifest]) -> None:
-    own = {"gateway", "ingest", "features", "scoring", "video", "intervention", "access", "cli"}
+    own = {"gateway", "ingest", "features", "scoring", "video", "intervention", "access", "analytics", "cli"}
     known = {"valkey/valkey", "otel/opentelemetry-collector", "jaegertracing/jaeger"}
     for _, container in containers(manifests):
         name, _, tag = container["image"].rpartition(":")
