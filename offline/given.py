@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -15,9 +16,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Grid
 
+from mesh.errors import Unavailable
 from mesh.settings import SettingError
 from offline.datasets import oulad, students
-from offline.declared import journeys, label, mapping, moments, reading
+from offline.declared import archived, journeys, label, mapped, mapping, moments, reading
 from offline.declared.journeys import Spilled
 from offline.declared.label import Label, LabelError
 from offline.declared.mapping import MappingError
@@ -59,11 +61,14 @@ def source(settings: Settings, given: Declared, console: Console) -> Source:
             sys.exit(f"journeymesh: {declared[0]} says how to read data, but there is no DATA.")
         console.print("No DATA is given: this is the data set OULAD, with its own label.")
         return _students(Path(settings.data), console)
-    if not (given.mapping and given.label):
+    is_archive = archived.is_archive(given.data)
+    if is_archive and given.mapping:
+        sys.exit("journeymesh: an archive of the mesh needs no MAPPING.")
+    if not (given.label and (given.mapping or is_archive)):
         sys.exit("journeymesh: DATA needs MAPPING and LABEL, which say what it means (docs/training.md).")
     try:
-        return _declared(given, console)
-    except (MappingError, LabelError, DataError) as error:
+        return _archived(given, console) if is_archive else _declared(given, console)
+    except (MappingError, LabelError, DataError, SettingError, Unavailable) as error:
         sys.exit(f"journeymesh: {error}")
 
 
@@ -83,30 +88,42 @@ def _declared(given: Declared, console: Console) -> Source:
     wanted, profile = label.parse(given.label, columns.outcomes.keys()), Profile()
     with tempfile.TemporaryDirectory() as folder:
         rows = track(reading.rows(data), "reading rows", console=console)
-        spilled = journeys.spill(rows, columns, Path(folder), profile)
+        spilled = journeys.spill(mapped.taken(rows, columns, profile), Path(folder))
         console.print(_values(profile, columns.columns))
         snapshots = _asked(spilled, wanted, console)
-    name = columns.name or data.name.split(".")[0]
-    remarks = [
-        (
-            f"The rows of `{data.name}` ({profile.row_count:,}), read by the mapping `{Path(given.mapping).name}` "
-            f"({columns_hash})."
-        )
-    ]
-    if spilled.left_out:
-        remarks.append(f"Left out: {journeys.said(spilled.left_out)}.")
+    by = f"by the mapping `{Path(given.mapping).name}` ({columns_hash})"
+    remarks = [f"The rows of `{data.name}` ({profile.row_count:,}), read {by}."]
     remarks += [
         f"Values of `{column}` that differ by case or spaces only: {', '.join(mixed)}."
         for column in columns.columns
         if (mixed := profile.mixed(column))
     ]
+    return _source(columns.name or data.name.split(".")[0], remarks, spilled, (wanted, snapshots), console)
+
+
+def _archived(given: Declared, console: Console) -> Source:
+    wanted = label.parse(given.label, ())
+    with tempfile.TemporaryDirectory() as folder:
+        rows = track(archived.taken(given.data), "reading the archive", console=console)
+        spilled = journeys.spill(rows, Path(folder))
+        snapshots = _asked(spilled, wanted, console)
+    remarks = [f"The events of an archive of the mesh ({spilled.taken:,})."]
+    return _source("archive", remarks, spilled, (wanted, snapshots), console)
+
+
+def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label, Table], console: Console) -> Source:
+    wanted, snapshots = asked
+    if spilled.left_out:
+        remarks.append(f"Left out: {journeys.said(spilled.left_out)}.")
+    first, last = (datetime.fromtimestamp(us / 1e6, UTC).date() for us in (spilled.first_us, spilled.last_us))
+    if first != last:
+        remarks.append(f"Recorded from {first} to {last}.")
     for remark in remarks:
         console.print(remark, markup=False)
-    varies = {
-        feature for feature, column in zip(FEATURES, snapshots.values.T, strict=True) if len(np.unique(column)) > 1
-    }
+    values = zip(FEATURES, snapshots.values.T, strict=True)
+    measured = frozenset(feature for feature, column in values if len(np.unique(column)) > 1)
     short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
-    return Source(short, " ".join(remarks), str(wanted), snapshots, frozenset(varies), is_directed=False)
+    return Source(short, " ".join(remarks), str(wanted), snapshots, measured, is_directed=False)
 
 
 def _asked(spilled: Spilled, wanted: Label, console: Console) -> Table:

@@ -20,13 +20,18 @@ _THRESHOLDS: Final = 200
 
 
 class Rule(NamedTuple):
-    """One column compared with one threshold; `sign` is 1 if it says yes from the threshold on, -1 if up to it."""
+    """One column compared with one threshold; `sign` is 1 if it says yes from the threshold on, -1 if up to it.
+
+    An infinite threshold never says yes: where few come true, that can be the most accurate.
+    """
 
     column: int
     threshold: float
     sign: int
 
     def __str__(self) -> str:
+        if np.isinf(self.threshold):
+            return f"never, ranked by {_COLUMNS[self.column]}"
         return f"{_COLUMNS[self.column]} {'>=' if self.sign > 0 else '<='} {self.threshold:.6g}"
 
     def said(self, table: Table) -> Said:
@@ -74,7 +79,7 @@ def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_]) -> Rule:
     best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
     sign = 1 if areas[best] >= 0.5 else -1
     values = sign * columns[:, best]
-    thresholds = np.unique(np.quantile(values, np.linspace(0, 1, _THRESHOLDS), method="nearest"))
+    thresholds = np.append(np.unique(np.quantile(values, np.linspace(0, 1, _THRESHOLDS), method="nearest")), np.inf)
     right = [((values >= threshold) == is_true).sum() for threshold in thresholds]
     return Rule(best, float(sign * thresholds[int(np.argmax(right))]), sign)
 

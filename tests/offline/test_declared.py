@@ -1,5 +1,6 @@
 """Anybody's data: the mapping, the label, the snapshots, and the way from a file to a model."""
 
+import asyncio
 import gzip
 import os
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from mesh.settings import SettingError
 from offline import given
-from offline.declared import label, mapping, moments, reading
+from offline.declared import archived, label, mapped, mapping, moments, reading
 from offline.declared.journeys import Journey, Spilled, spill
 from offline.declared.label import LabelError
 from offline.declared.mapping import MappingError
@@ -26,6 +27,8 @@ from offline.training import gate
 from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Snapshot, Table, table
 from services.features.domain.event import Event, Kind
 from services.features.domain.state import DAY_US, SECOND_US
+from services.ingest.archive.adapters.files import ParquetArchive
+from tests.offline import archives
 
 ROOT = Path(__file__).parents[2]
 MONDAY_US = 1_767_571_200 * SECOND_US
@@ -58,7 +61,8 @@ def read(tmp_path: Path, document: str, rows: str) -> tuple[Spilled, Profile, li
     (tmp_path / "rows.csv").write_text(rows)
     folder, profile = tmp_path / "spilled", Profile()
     folder.mkdir(exist_ok=True)
-    spilled = spill(reading.rows(tmp_path / "rows.csv"), mapping.read(tmp_path / "m.yaml")[0], folder, profile)
+    rows_read, columns = reading.rows(tmp_path / "rows.csv"), mapping.read(tmp_path / "m.yaml")[0]
+    spilled = spill(mapped.taken(rows_read, columns, profile), folder)
     return spilled, profile, list(spilled.journeys())
 
 
@@ -123,6 +127,17 @@ def test_csv_json_and_parquet_say_the_same(write: Write, tmp_path: Path) -> None
     for name in ("a.csv", "b.jsonl", "c.parquet", "d.csv.gz"):
         assert list(reading.rows(tmp_path / name)) == expected
     assert list(reading.rows(tmp_path)) == expected * 4
+
+
+def test_an_archive_is_read_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    asyncio.run(archives.write(ParquetArchive(f"file://{folder}"), "0", -1, 4))
+    (tmp_path / "spilled").mkdir()
+    assert archived.is_archive(str(folder))
+    assert not archived.is_archive(str(tmp_path))
+    spilled = spill(archived.taken(str(folder)), tmp_path / "spilled")
+    assert [event.event_id for each in spilled.journeys() for event in each.events] == [f"0-{n}" for n in range(5)]
+    assert not spilled.left_out
 
 
 @pytest.mark.parametrize(
