@@ -63,7 +63,7 @@ class Service(NamedTuple):
     files: tuple[str, ...] = ()
     """Folders and files it reads, by their paths in the repository."""
     commands: tuple[str, ...] = ()
-    """Modules of the command that its image holds too, for an operator to run there."""
+    """Modules that its image holds too: those of the command, for an operator, and those that are run by name."""
 
 
 SERVICES: Final = (
@@ -217,6 +217,7 @@ SERVICES: Final = (
         ),
         extras=("analytics",),
         owns="copies of what is archived, ordered by tenant, day and user",
+        commands=("services.analytics.adapters.worker",),
     ),
 )
 

@@ -101,6 +101,8 @@ def _scalar(field: _Field, value: object, path: str) -> str | int:
         if not isinstance(value, str):
             raise InvalidArgument("INVALID_TYPE", f"`{path}` must be a text.")
         return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidArgument("INVALID_TYPE", f"`{path}` must be a whole number.")
     bound = _BOUNDS[field.cpp_type]

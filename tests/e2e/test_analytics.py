@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from tests.processes import RunningMesh, running_mesh
@@ -35,6 +36,12 @@ def ask(mesh: RunningMesh, kind: str, question: Any) -> Any:
     answer = mesh.post(f"/api/analytics/{kind}", question)
     assert answer.status == 200, answer.body
     return answer.body
+
+
+def of_analytics(mesh: RunningMesh) -> list[psutil.Process]:
+    """The service, and the processes that count for it."""
+    service = mesh.process("analytics")
+    return [service, *service.children(recursive=True)]
 
 
 def figures(mesh: RunningMesh) -> dict[tuple[str, str], float | None]:
@@ -74,6 +81,8 @@ def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path:
         assert ask(mesh, "struggles", {})["struggles"][0]["page"] == "/calculator"
         assert ask(mesh, "retention", {})["cohorts"][-1]["userCount"] == 6
         assert ask(mesh, "paths", {"columnCount": 2})["places"][0]["name"] == "/calculator"
+
+        assert sum(process.memory_info().rss for process in of_analytics(mesh)) < 512 * 2**20
 
         assert mesh.post("/api/privacy/erasures", {"userId": "u-0"}).status == 202
         until(lambda: figures(mesh)["users", ""] == 5)

@@ -9,7 +9,7 @@ from tests.gateway.running import Gateway
 async def test_a_question_is_the_contract_as_json(gateway: Gateway) -> None:
     body = (
         b'{"window":{"start":"2026-01-02T00:00:00+01:00","timeZone":"Europe/Berlin"},"where":[{"field":"page",'
-        b'"comparison":"begins_with","values":["/a"]}],"steps":[{"name":"one"}],"withinSeconds":60,"segment":null}'
+        b'"comparison":"begins_with","values":["/a"]}],"steps":[{"name":"one"}],"withinSeconds":60.0,"segment":null}'
     )
     answer = await gateway.post(body, "/api/analytics/funnels")
     assert answer.status_code == 200
@@ -50,6 +50,7 @@ async def test_the_user_of_a_journey_stands_in_the_path(gateway: Gateway) -> Non
         (b'{"where":{}}', "INVALID_TYPE"),
         (b'{"seriesCount":"5"}', "INVALID_TYPE"),
         (b'{"seriesCount":true}', "INVALID_TYPE"),
+        (b'{"seriesCount":2.5}', "INVALID_TYPE"),
         (b'{"seriesCount":99999999999}', "VALUE_OUT_OF_RANGE"),
         (b'{"window":{"start":"yesterday"}}', "INVALID_TIME"),
         (b'{"where":[{"values":[1]}]}', "INVALID_TYPE"),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import pickle
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,10 +44,10 @@ class Workers:
         finally:
             self._idle.put_nowait(worker)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Kills them."""
         while not self._idle.empty():
-            await self._idle.get_nowait().kill()
+            self._idle.get_nowait().kill()
 
 
 @contextlib.asynccontextmanager
@@ -56,47 +57,52 @@ async def working(count: int) -> AsyncIterator[Workers]:
     try:
         yield workers
     finally:
-        await workers.close()
+        workers.close()
 
 
 class _Worker:
     def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
-        process = self._process or await asyncio.create_subprocess_exec(
-            sys.executable, "-m", _MODULE, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        self._process = process
         is_whole = False
         try:
             async with asyncio.timeout(seconds):
-                found = await _exchanged(process, pickle.dumps(task))
+                found = await asyncio.to_thread(self._exchanged, pickle.dumps(task))
             is_whole = True
         except TimeoutError:
             raise DeadlineExceeded("QUESTION_TOO_SLOW", "It took longer than a question may.") from None
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "The process that counted has died.") from error
         finally:
             if not is_whole:  # also where whoever waited is cancelled: what it would write is nobody's
-                await self.kill()
+                self.kill()
         return found
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):  # what it was not told any more
+                        pipe.close()
 
-
-async def _exchanged(process: asyncio.subprocess.Process, sent: bytes) -> Any:  # noqa: ANN401 - as above
-    assert process.stdin is not None  # noqa: S101 - both are pipes
-    assert process.stdout is not None  # noqa: S101 - as above
-    process.stdin.write(LENGTH.pack(len(sent)) + sent)
-    await process.stdin.drain()
-    (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-    return pickle.loads(await process.stdout.readexactly(length))  # noqa: S301 - our own process wrote it
+    def _exchanged(self, sent: bytes) -> Any:  # noqa: ANN401 - as above
+        # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
+        process = self._process = self._process or subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdin is not None  # noqa: S101 - both are pipes
+        assert process.stdout is not None  # noqa: S101 - as above
+        process.stdin.write(LENGTH.pack(len(sent)) + sent)
+        process.stdin.flush()
+        head = process.stdout.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            raise EOFError
+        (length,) = LENGTH.unpack(head)
+        return pickle.loads(process.stdout.read(length))  # noqa: S301 - our own process wrote it
 
 
 class DuckDb:
