@@ -17,7 +17,7 @@ export function Intervals({ lifts }: { lifts: readonly Lift[] }) {
       summary={summary}
       rows={lifts}
       columns={[
-        { name: 'Of', of: (lift) => named_(lift) },
+        { name: 'Of', of: (lift) => lifted(lift) },
         { name: 'Helped', of: ({ treatedCount }) => number(treatedCount), isNumber: true },
         { name: 'converted', of: ({ treatedConversionCount }) => number(treatedConversionCount), isNumber: true },
         { name: 'Held out', of: ({ holdoutCount }) => number(holdoutCount), isNumber: true },
@@ -30,20 +30,20 @@ export function Intervals({ lifts }: { lifts: readonly Lift[] }) {
       <ol class="bars">
         {lifts.map((lift) => (
           <li>
-            <span>{named_(lift)}</span>
+            <span>{lifted(lift)}</span>
             <span class="figure">{lift.isKnown ? points(lift.lift) : <small>not known yet</small>}</span>
-            <Drawing>
+            {lift.isKnown && <Drawing>
               {(width) => {
                 const x = (value: number): number => 8 + ((value + reach) / (2 * reach)) * (width - 16)
                 return (
                   <svg width={width} height="16" class="interval" aria-hidden="true">
                     <line class="zero" x1={x(0)} x2={x(0)} y1="0" y2="16" />
-                    {lift.isKnown && <line x1={x(lift.lower)} x2={x(lift.upper)} y1="8" y2="8" />}
-                    {lift.isKnown && <circle cx={x(lift.lift)} cy="8" r="5" />}
+                    <line x1={x(lift.lower)} x2={x(lift.upper)} y1="8" y2="8" />
+                    <circle cx={x(lift.lift)} cy="8" r="5" />
                   </svg>
                 )
               }}
-            </Drawing>
+            </Drawing>}
           </li>
         ))}
       </ol>
@@ -51,5 +51,5 @@ export function Intervals({ lifts }: { lifts: readonly Lift[] }) {
   )
 }
 
-const named_ = ({ dimension, name }: Lift): string => (dimension === 'all' ? 'Everybody' : `${named(dimension)}: ${named(name)}`)
+const lifted = ({ dimension, name }: Lift): string => (dimension === 'all' ? 'Everybody' : `${named(dimension)}: ${named(name)}`)
 const points = (value: number): string => `${value > 0 ? '+' : ''}${number(value * 100)} points`

@@ -35,12 +35,12 @@ export function Lines({ title, series, interval }: { title: string; series: read
               {points.map(({ start }, index) => index % every === 0 && (
                 <text class="tick" x={x(index)} y={HEIGHT - 4} text-anchor={index === 0 ? 'start' : index === points.length - 1 ? 'end' : 'middle'}>{label(start)}</text>
               ))}
-              {series.map((each, number_) => {
+              {series.map((each, order) => {
                 const known = each.points.filter(({ isUnfinished }) => !isUnfinished).length
                 const at = ({ value }: { value: number }, index: number): string => `${x(index)},${y(value)}`
                 const all = each.points.map(at)
                 return (
-                  <g class={`line s${number_ % 6}`}>
+                  <g class={`line s${order % 6}`}>
                     <polyline points={all.slice(0, known).join(' ')} />
                     <polyline class="open" points={all.slice(Math.max(0, known - 1)).join(' ')} />
                     {each.points.map((point, index) => (

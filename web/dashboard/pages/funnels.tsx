@@ -24,7 +24,7 @@ export function Funnels() {
   const asked = steps.filter((step) => parts(step).value)
   const body = {
     window: since(),
-    steps: asked.map((step) => ({ name: `${named(parts(step).field)} ${parts(step).value}`.slice(0, 100), where: [{ field: parts(step).field, values: [parts(step).value] }] })),
+    steps: asked.map((step) => ({ name: (parts(step).field === 'event_type' ? named(parts(step).value) : parts(step).value).slice(0, 100), where: [{ field: parts(step).field, values: [parts(step).value] }] })),
     start,
     withinSeconds: Number(within),
     ...(breakdown ? { breakdown } : {}),

@@ -78,7 +78,7 @@ export function Help() {
           {({ policies: found }) => (
             <>
               {found.map(({ version, startTime, document }, index) => (
-                <details open={false}>
+                <details>
                   <summary>{version} <small>{Date.parse(startTime) ? `from ${time(startTime)}` : 'from the start'}{index === 0 ? ', the newest' : ''}</small></summary>
                   <pre tabIndex={0}>{document}</pre>
                 </details>

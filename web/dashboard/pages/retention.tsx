@@ -18,7 +18,7 @@ export function Retention() {
       side={
         <div class="find">
           <Choice label="By" name="period" value={period} options={['day', 'week', 'month']} />
-          <Choice label="of" name="by" value={days} options={[['calendar', 'the calendar'], ['rolling', '24 hours each, from the first event']]} />
+          <Choice label="of" name="by" value={days} options={[['calendar', 'the calendar'], ['rolling', '24-hour spans']]} />
           {days === 'calendar' && <Choice label="for" name="who" value={cohorts} options={[['first_time', 'new users'], ['recurring', 'all users']]} />}
         </div>
       }

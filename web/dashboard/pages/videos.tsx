@@ -7,7 +7,7 @@ import { changed, parameter, since } from '../route.ts'
 import { number } from '../words.ts'
 
 export function Videos() {
-  const body = { measure: 'users', breakdown: 'video_id', seriesCount: 20, window: since(), where: [{ field: 'event_type', comparison: 'begins_with', values: ['video_'] }] }
+  const body = { measure: 'users', breakdown: 'video_id', seriesCount: 20, window: since(), where: [{ field: 'event_type', values: ['video_playback'] }] }
   const videos = useAnswer<Trend>('/api/analytics/trends', body)
   return (
     <Answer of={videos}>
@@ -40,7 +40,7 @@ function One({ id }: { id: string }) {
         {(found) => (
           <>
             <Watching video={found} />
-            {[...found.dropOffs].length > 0 && <p>Many stopped at {found.dropOffs.map(({ startSeconds }) => stamp(startSeconds)).join(', ')}.</p>}
+            {found.dropOffs.length > 0 && <p>Many stopped at {found.dropOffs.map(({ startSeconds }) => stamp(startSeconds)).join(', ')}.</p>}
             {found.replayHotSpots.length > 0 && <p>Many replayed {found.replayHotSpots.map(({ startSeconds, endSeconds }) => `${stamp(startSeconds)} to ${stamp(endSeconds)}`).join(', ')}.</p>}
           </>
         )}

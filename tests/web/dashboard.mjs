@@ -1,0 +1,141 @@
+// The dashboard as people meet it: every page, by eye, by keyboard and by screen reader.
+import { readFile } from 'node:fs/promises'
+import { asked, context, gateway, require, told, until } from './browser.mjs'
+
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+const answered = (tab) => until(() => tab.evaluate(() => document.querySelector('h1') && !document.querySelector('.waiting')), 'all questions are answered')
+
+const stories = {
+  /** Each page, narrow: what goes wrong, and how far it reaches beyond the window. */
+  async pages(browser) {
+    const { made, faults } = await context(browser, { viewport: { width: 320, height: 800 } })
+    const found = {}
+    for (const path of asked.paths) {
+      const tab = await made.newPage()
+      await tab.goto(gateway + path)
+      await answered(tab)
+      found[path] = await tab.evaluate(() => ({
+        title: document.title,
+        heading: document.querySelector('h1').textContent,
+        overflow: document.documentElement.scrollWidth - innerWidth,
+        troubles: document.querySelectorAll('[role=alert], .stale').length,
+      }))
+      await tab.close()
+    }
+    return { found, faults }
+  },
+
+  /** Each page: what axe-core finds, light and dark. It writes markup itself, so the policy is off. */
+  async axe(browser) {
+    const axe = await readFile(require.resolve('axe-core/axe.min.js'), 'utf8')
+    const found = []
+    for (const colorScheme of ['light', 'dark']) {
+      const { made } = await context(browser, { colorScheme, bypassCSP: true, reducedMotion: 'reduce' })
+      for (const path of asked.paths) {
+        const tab = await made.newPage()
+        await tab.goto(gateway + path)
+        await answered(tab)
+        await tab.evaluate(() => document.querySelectorAll('details').forEach((each) => (each.open = true)))
+        await tab.evaluate(axe)
+        const violations = await tab.evaluate(async (values) => (await axe.run(document, { runOnly: { type: 'tag', values } })).violations.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), RULES)
+        found.push(...violations.map((violation) => `${path} ${colorScheme} ${violation}`))
+        await tab.close()
+      }
+      await made.close()
+    }
+    return found
+  },
+
+  /** The figures of the first page, as they are read. */
+  async figures(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app`)
+    await answered(tab)
+    const tiles = await tab.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-kpi]')].map((tile) => [tile.dataset.kpi, tile.querySelector('dd').textContent])))
+    return { tiles, faults }
+  },
+
+  /** From the first page to a funnel as a table, without a mouse. */
+  async keyboard(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app`)
+    await answered(tab)
+    const focused = () => tab.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent)
+    const reach = async (name) => {
+      for (let presses = 0; presses < 60; presses++) {
+        await tab.keyboard.press('Tab')
+        if ((await focused()) === name) return
+      }
+      throw new Error(`Tab does not reach ${name}`)
+    }
+    await tab.keyboard.press('Tab')
+    const first = await focused()
+    await reach('Funnels')
+    await tab.keyboard.press('Enter')
+    await until(async () => (await focused()) === 'Funnels' && (await tab.evaluate(() => document.activeElement.localName)) === 'h1', 'the heading has the focus')
+    await answered(tab)
+    await reach('View as table: All users')
+    await tab.keyboard.press('Enter')
+    const rows = await tab.locator('figure table tbody tr').evaluateAll((all) => all.map((row) => row.children[1].textContent))
+    return { first, rows, path: new URL(tab.url()).pathname, faults }
+  },
+
+  /** A failed event, mended and sent again. */
+  async mended(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/pipeline`)
+    await answered(tab)
+    await tab.locator('.failures summary').first().click()
+    await tab.locator('.failures textarea').first().fill(JSON.stringify(asked.event))
+    await tab.getByRole('button', { name: 'Send it mended' }).first().click()
+    await tab.getByText('No event failed.').waitFor()
+    return { faults }
+  },
+
+  /** What each page says on a mesh that knows nothing. */
+  async empty(browser) {
+    const { made, faults } = await context(browser)
+    const found = {}
+    for (const path of asked.paths) {
+      const tab = await made.newPage()
+      await tab.goto(gateway + path)
+      await answered(tab)
+      found[path] = await tab.evaluate(() => document.querySelectorAll('.empty').length)
+      await tab.close()
+    }
+    return { found, faults }
+  },
+
+  /** A view that needs somebody to sign in. */
+  async stranger(browser) {
+    const { made } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/funnels`)
+    await answered(tab)
+    return tab.getByRole('link', { name: 'Sign in' }).first().getAttribute('href')
+  },
+
+  /** Pictures of every page into a folder. */
+  async pictures(browser) {
+    for (const [width, colorScheme] of [[1280, 'light'], [1280, 'dark'], [320, 'light']]) {
+      const { made } = await context(browser, { viewport: { width, height: 800 }, colorScheme, reducedMotion: 'reduce' })
+      for (const path of asked.paths) {
+        const tab = await made.newPage()
+        await tab.goto(gateway + path)
+        await answered(tab)
+        const url = new URL(gateway + path)
+        const name = url.searchParams.has('user') ? 'time-line' : (url.pathname.split('/')[2] ?? 'now')
+        await tab.screenshot({ path: `${asked.folder}/${name}-${width}-${colorScheme}.png` })
+        await tab.close()
+      }
+      await made.close()
+    }
+    return asked.paths.length
+  },
+}
+
+await told(stories[asked.part])

@@ -1,0 +1,109 @@
+"""A mesh with journeys in it: simulated users, viewers of a video, users who were helped, and an event that failed."""
+
+import contextlib
+import datetime as dt
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.processes import RunningMesh, running_mesh
+
+VIDEO: Final = "how-a-loan-works"
+STRUGGLER: Final = "ada"
+
+_POLICY: Final = Path(__file__).parents[2] / "policies" / "measured.yaml"
+_OUTCOMES: Final = (("shown", "accepted"), ("shown", "declined"), ("shown",))
+_EVENTS: Final = 3000
+_PATIENCE_SECONDS: Final = 60.0
+
+
+@contextlib.contextmanager
+def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
+    """A mesh whose analytics know all that was sent."""
+    policy = folder / "policy.yaml"
+    # What the simulator sends happened days ago; help comes for it all the same.
+    measured = yaml.safe_load(_POLICY.read_text())
+    policy.write_text(yaml.safe_dump({**measured, "version": "measured-demo", "freshness": "31d"}, sort_keys=False))
+    settings = {
+        "JOURNEYMESH_POLICY": str(policy),
+        "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",
+        "JOURNEYMESH_ANALYTICS_PERIOD_SECONDS": "0.5",
+    }
+    with running_mesh(folder, **settings) as mesh:
+        _simulate(mesh.url)
+        _help(mesh)
+        _watch(mesh)
+        mesh.track({"userId": "grace", "eventType": "no_such_event"})
+        _await_counted(mesh)
+        yield mesh
+
+
+def _simulate(url: str) -> None:
+    """Sends the journeys of the demo."""
+    command = [sys.executable, "-m", "cli", "demo", "--source", "simulated", "--events", str(_EVENTS), "--url", url]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+
+
+def _help(mesh: RunningMesh) -> None:
+    """Users who struggle, and what they make of the help they get; of some there is none, for comparison."""
+    for index, user in enumerate((STRUGGLER, "barbara", "edsger", "grace", "hedy", "katherine", "radia", "tony")):
+        about = {"page": "/calculator", "target": "loan", "attempts": 3}
+        kinds = ("page_view", "form_start", "form_submit", "struggle_signal")
+        whose = {"userId": user, "properties": about}
+        events = ({**whose, "eventId": f"{user}-{kind}", "eventType": kind} for kind in kinds)
+        assert mesh.track(*events).status == 202
+        mesh.await_applied(f"{user}-struggle_signal")
+        help_of = mesh.get(f"/api/interventions/{user}/pending").body["intervention"]
+        if help_of:
+            for outcome in _OUTCOMES[index % len(_OUTCOMES)]:
+                assert mesh.post(f"/api/interventions/{help_of['id']}/outcome", {"outcome": outcome}).status == 202
+
+
+def _watch(mesh: RunningMesh) -> None:
+    """Viewers of a video: fewer with each part of it, and one part that several watch again."""
+    now = dt.datetime.now(dt.UTC)
+    events = [
+        event
+        for viewer in range(12)
+        for event in _playback(f"viewer-{viewer}", 30 * (viewer % 4 + 1), now, replays=viewer % 3 == 0)
+    ]
+    assert mesh.track(*events).status == 202
+
+
+def _playback(user: str, until: int, now: dt.datetime, *, replays: bool) -> Iterator[dict[str, Any]]:
+    stretches = [(start, start + 10) for start in range(0, until, 10)] + [(10, 20)] * replays
+    begin = now - dt.timedelta(minutes=10)
+    for index, (start, end) in enumerate(stretches):
+        yield {
+            "userId": user,
+            "eventType": "video_playback",
+            "timestamp": (begin + dt.timedelta(seconds=11 * index)).isoformat(),
+            "properties": {
+                "videoId": VIDEO,
+                "action": "heartbeat",
+                "playbackSessionId": f"{user}-1",
+                "positionSeconds": end,
+                "watchedSeconds": end - start,
+                "durationSeconds": 120,
+            },
+        }
+
+
+def _await_counted(mesh: RunningMesh) -> None:
+    """Returns once the number of events and outcomes no longer grows for two seconds."""
+    deadline, before, since = time.monotonic() + _PATIENCE_SECONDS, None, time.monotonic()
+    while time.monotonic() < deadline:
+        answer = mesh.post("/api/analytics/kpis", {})
+        found = answer.body.get("kpis") if answer.status == 200 else None
+        if found != before:
+            before, since = found, time.monotonic()
+        elif found and time.monotonic() - since > 4:
+            return
+        time.sleep(0.2)
+    raise TimeoutError

@@ -1,0 +1,83 @@
+"""The dashboard over a mesh with journeys: every page, for everybody."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.processes import RunningMesh, running_mesh
+from tests.web.filled import STRUGGLER, VIDEO, filled_mesh
+from tests.web.story import told
+
+pytestmark = [pytest.mark.tools, pytest.mark.processes]
+
+PATHS: Final = (
+    "/app",
+    "/app/journeys",
+    f"/app/journeys?user={STRUGGLER}",
+    "/app/funnels?left=1&breakdown=platform",
+    "/app/retention",
+    "/app/struggles?page=/calculator",
+    "/app/help",
+    f"/app/videos?video={VIDEO}",
+    "/app/model",
+    "/app/pipeline",
+)
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
+    with filled_mesh(tmp_path_factory.mktemp("mesh")) as running:
+        yield running
+
+
+def test_every_page_fits_a_narrow_window_and_nothing_goes_wrong(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="pages", paths=PATHS)
+    assert seen["faults"] == []
+    for path, page in seen["found"].items():
+        assert page["title"] == f"{page['heading']} · Journeymesh"
+        assert (page["overflow"], page["troubles"]) == (0, 0), path
+
+
+def test_axe_finds_nothing_in_light_and_dark(mesh: RunningMesh) -> None:
+    assert told("dashboard", mesh.url, part="axe", paths=PATHS) == []
+
+
+def test_the_figures_are_those_of_the_api(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="figures")
+    figures = {each["name"]: each["value"] for each in mesh.post("/api/analytics/kpis", {}).body["kpis"]}
+    assert seen["faults"] == []
+    for name in ("events", "users", "sessions", "offered", "shown", "accepted"):
+        assert figures[name]
+        assert seen["tiles"][name] == f"{figures[name]:,.0f}"
+    assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}"
+
+
+def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="keyboard")
+    steps = [
+        {"where": [{"field": "event_type", "values": [each]}]} for each in ("page_view", "form_submit", "purchase")
+    ]
+    (funnel, *_) = mesh.post("/api/analytics/funnels", {"steps": steps}).body["funnels"]
+    assert (seen["first"], seen["path"], seen["faults"]) == ("Skip to the content", "/app/funnels", [])
+    assert seen["rows"] == [str(step["userCount"]) for step in funnel["steps"]]
+
+
+def test_a_failed_event_is_mended_and_sent_again(mesh: RunningMesh) -> None:
+    event: dict[str, Any] = {"eventId": "mended", "userId": "grace", "eventType": "page_view"}
+    assert told("dashboard", mesh.url, part="mended", event=event)["faults"] == []
+    mesh.await_applied("mended")
+
+
+def test_an_empty_mesh_says_what_to_do_next(tmp_path: Path) -> None:
+    paths = ("/app", "/app/journeys", "/app/funnels", "/app/retention", "/app/struggles", "/app/help", "/app/videos")
+    with running_mesh(tmp_path, JOURNEYMESH_ARCHIVE_PERIOD_SECONDS="1") as mesh:
+        seen = told("dashboard", mesh.url, part="empty", paths=paths)
+    assert seen["faults"] == []
+    assert all(seen["found"].values()), seen["found"]
+
+
+def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:
+    with running_mesh(tmp_path, JOURNEYMESH_KEYS="required") as mesh:
+        assert told("dashboard", mesh.url, part="stranger") == "/auth/sign-in?to=%2Fapp%2Ffunnels"
