@@ -90,10 +90,16 @@ const stories = {
     await tab.goto(`${gateway}/app/pipeline`)
     await answered(tab)
     await tab.locator('.failures summary').first().click()
-    await tab.locator('.failures textarea').first().fill(JSON.stringify(asked.event))
-    await tab.getByRole('button', { name: 'Send it mended' }).first().click()
+    const send = async (event) => {
+      await tab.locator('.failures textarea').first().fill(JSON.stringify(event))
+      await tab.getByRole('button', { name: 'Send it mended' }).first().click()
+    }
+    const { page: _, ...incomplete } = asked.event.properties
+    await send({ ...asked.event, properties: incomplete })
+    const refusal = await until(() => tab.locator('.failures [role=status]').first().textContent(), 'it is refused again')
+    await send(asked.event)
     await tab.getByText('No event failed.').waitFor()
-    return { faults }
+    return { refusal, faults }
   },
 
   /** What each page says on a mesh that knows nothing. */

@@ -66,7 +66,10 @@ def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
 
 def test_a_failed_event_is_mended_and_sent_again(mesh: RunningMesh) -> None:
     event: dict[str, Any] = {"eventId": "mended", "userId": "grace", "eventType": "page_view"}
-    assert told("dashboard", mesh.url, part="mended", event=event)["faults"] == []
+    event["properties"] = {"page": "/calculator"}
+    seen = told("dashboard", mesh.url, part="mended", event=event)
+    assert seen["refusal"] == "The event was refused again. A page view needs page."
+    assert all("409" in fault for fault in seen["faults"]), "what the browser says of the refusal"
     mesh.await_applied("mended")
 
 

@@ -45,8 +45,9 @@ async function send(method: string, path: string, body?: unknown): Promise<Respo
 }
 
 async function problem(answer: Response): Promise<Problem> {
-  const said = (await answer.json().catch(() => ({}))) as { reason?: string; detail?: string }
-  return new Problem(answer.status, said.reason ?? '', said.detail ?? `The gateway answered ${answer.status}.`)
+  const said = (await answer.json().catch(() => ({}))) as { reason?: string; detail?: string; rejected?: { detail: string }[] }
+  const details = [said.detail ?? `The gateway answered ${answer.status}.`, ...(said.rejected ?? []).map(({ detail }) => detail)]
+  return new Problem(answer.status, said.reason ?? '', details.join(' '))
 }
 
 /** What a route answers. Throws a Problem. */
