@@ -9,6 +9,8 @@ from gateway.contract.route import Route
 from mesh.errors import InvalidArgument
 
 _SEGMENT: Final = b"/v1/"
+# People type a slash after these.
+_PAGES: Final = (b"/app/", b"/demo/", b"/docs/")
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -30,13 +32,13 @@ class Router:
         self._patterns = [(_pattern(path), routes) for path, routes in by_path.items() if "{" in path]
 
     def find(self, raw_path: bytes) -> Found | None:
-        """The routes of a path; None if there are none. Slashes around one of Segment's paths are ignored.
+        """The routes of a path; None if there are none. Slashes around Segment's paths and after a page's are ignored.
 
         Raises:
             InvalidArgument: `INVALID_PARAMETER`, a parameter is not UTF-8.
         """
         bare = b"/" + raw_path.strip(b"/")
-        raw_path = bare if bare.startswith(_SEGMENT) else raw_path
+        raw_path = bare if bare.startswith(_SEGMENT) or raw_path in _PAGES else raw_path
         found = self._fixed.get(raw_path)
         if found is not None:
             return found

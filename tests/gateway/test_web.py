@@ -51,7 +51,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
         yield each
 
 
-PATHS: Final = ["/t.js", "/t/video.js", "/widget.js", "/demo", "/demo/main-0123456789ab.js", "/app", "/app/help"]
+PATHS: Final = [*(f"/{name}" for name in BUILT if "html" not in name), "/demo", "/demo/", "/app", "/app/", "/app/help"]
 
 
 @pytest.mark.parametrize("path", PATHS)
