@@ -17,26 +17,26 @@ class Seen(NamedTuple):
 
 
 class Watch:
-    """One user, event by event."""
+    """One user, event by event: the state and the signals that have not ended."""
 
     def __init__(self) -> None:
         self.state = State()
-        self._signals: list[history.Signal] = []
+        self.signals: list[history.Signal] = []
 
     def take(self, event: Event) -> None:
         """Applies an event."""
         found = features.apply(self.state, event)
-        if found is features.NOTHING and not self._signals:
+        if found is features.NOTHING and not self.signals:
             return
         over = {history.Settled(each.type, each.at_us, each.target) for each in found.settled}
         new = [
             history.Signal(each.type, each.strength, each.at_us, each.reason, b"", each.target, each.run_start_us)
             for each in found.signals
         ]
-        left = history.drop(self._signals, over)
-        self._signals = history.keep(left, new, event.at_us) if left or new else left
+        left = history.drop(self.signals, over)
+        self.signals = history.keep(left, new, event.at_us) if left or new else left
 
     def seen(self, at_us: int) -> Seen:
         """What is known at a time that is not before the last event."""
         values = vector(self.state, at_us)
-        return Seen(rules.probability(rules.find(history.active(self._signals, at_us), values)), values)
+        return Seen(rules.probability(rules.find(history.active(self.signals, at_us), values)), values)

@@ -30,14 +30,14 @@ _THEMES = [
     [Kind.PAGE_VIEW, Kind.FORM_START, Kind.FORM_SUBMIT, Kind.ERROR, Kind.TASK_SUCCESS, Kind.SESSION_END],
 ]
 _DIGESTS = {
-    0: "bb647c95461e8058",
-    1: "52d4e7acceb3e09c",
-    2: "0a2166f842098f28",
-    3: "f66a1b890ee9ef90",
-    4: "7cb2d3694ce59cda",
-    5: "9e11a1a808ddb174",
-    6: "1c2c612faf2aaa2e",
-    7: "9d005f52a215b8ad",
+    0: "59b0e475f9c6cc00",
+    1: "fd04112f6b10ec52",
+    2: "858ec29fcdc61130",
+    3: "96ca7defb486a0ee",
+    4: "42303a6562f342d9",
+    5: "5fbce14d6a52f2e2",
+    6: "1ef97b4273cfd4ee",
+    7: "00291c6bf33e650e",
 }
 
 

@@ -47,6 +47,21 @@ def test_a_failure_without_a_target_is_of_its_page() -> None:
     assert list(signal.evidence_event_ids) == ["e0", "e1"]
 
 
+def test_failures_name_a_place_only_if_all_were_there() -> None:
+    events = [at(0, Kind.ERROR, "/pay"), at(1, Kind.ERROR, "/pay", "card"), at(2, Kind.ERROR, "/cart", "card")]
+    page, target = signals(events, SignalType.REPEATED_FAILURES)
+    assert page.reason == "2 failed attempts on /pay"
+    assert target.reason == "2 failed attempts on card"
+    (nowhere,) = signals([at(0, Kind.ERROR, "", ""), at(1, Kind.ERROR, "", "card")], SignalType.REPEATED_FAILURES)
+    assert nowhere.reason == "2 failed attempts"
+
+
+def test_the_end_of_a_session_leaves_the_form_that_was_open() -> None:
+    events = [at(0, Kind.FORM_START, "/join", "signup_form"), at(60, Kind.SESSION_END, "/join", "logout")]
+    (left,) = signals(events, SignalType.FORM_ABANDONMENT)
+    assert (left.reason, left.target) == ("The form signup_form was begun and left", "signup_form")
+
+
 def test_failures_more_than_ten_minutes_apart_do_not_add_up() -> None:
     assert not signals([at(0, Kind.ERROR, "/a"), at(10 * MINUTE, Kind.ERROR, "/a")], SignalType.REPEATED_FAILURES)
 

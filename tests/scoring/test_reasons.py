@@ -24,7 +24,7 @@ COUNTS = {
         "64 or more requests for help",
     ),
     "page_exits": ("No page left", "1 page left", "2 pages left", "64 pages left"),
-    "form_abandons": ("No form left", "Forms left unfinished once", "2 times", "64 or more times"),
+    "form_abandons": ("No form left", "Forms begun and left once", "2 times", "64 or more times"),
     "click_frustration": ("No click led nowhere", "led nowhere once", "2 times", "64 or more times"),
     "session_count": ("No session", "1 session within", "2 sessions", "64 or more sessions"),
     "unique_pages_visited": ("No page viewed", "1 page viewed", "2 pages viewed", "64 pages viewed"),

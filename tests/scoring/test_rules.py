@@ -25,6 +25,11 @@ def test_a_rule_weighs_its_signal_and_repeats_its_reason() -> None:
     assert finding == rules.Finding("help_seeking", 75.0, 0.5 * 0.75, "2 requests for help")
 
 
+def test_an_older_signal_is_told_with_its_age() -> None:
+    (finding,) = rules.find([signal()], values(), NOW_US + 720 * 1_000_000)
+    assert finding.reason.endswith(", 12 minutes ago")
+
+
 def test_rules_together_are_a_noisy_or() -> None:
     signals = [signal(SignalType.HELP_SEEKING, 75.0), signal(SignalType.FORM_ERRORS, 78.4)]
     expected = 1 - (1 - 0.5 * 0.75) * (1 - 0.6 * 0.784)
@@ -84,4 +89,4 @@ def test_a_count_that_stops_is_said_to_be_so_many_or_more(count: int, text: str)
     (finding,) = rules.find([], values(error_count=count))
     assert finding.reason == f"{text} within 30 minutes"
     (left,) = rules.find([], values(form_abandons=count))
-    assert left.reason == f"Forms left unfinished {text.removesuffix(' errors')} times within 30 minutes"
+    assert left.reason == f"Forms begun and left {text.removesuffix(' errors')} times within 30 minutes"

@@ -277,7 +277,7 @@ async def test_the_live_model_has_a_card(stub: "ScoringServiceAsyncStub") -> Non
     assert model.training_source == "oulad"
     assert model.feature_schema_version == SCHEMA_VERSION
     assert model.training_time.seconds > 1_700_000_000
-    assert model.card.startswith(f"# Exit risk, model `{model.model_version}`")
+    assert model.card.startswith(f"# Model `{model.model_version}`")
 
 
 def of_record(sequence: int = 1, **members: Any) -> wire.AssessUsersRequest:

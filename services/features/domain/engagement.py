@@ -93,5 +93,5 @@ def find_drop(state: State, event: Event) -> list[Signal]:
     if drop < DROP_RATIO or step <= state.drop_step:
         return []
     state.drop_step = step
-    reason = f"Engagement is {drop:.0%} below the user's usual level"
+    reason = f"Engagement fell {drop:.0%} below the user's usual level"
     return [signal(SignalType.ENGAGEMENT_DROP, DROP_STRENGTH * drop, reason, event, evidence=[event.event_id])]

@@ -8,7 +8,7 @@ import msgspec
 from services.features.domain.event import NAME_LIMIT, Event
 from services.features.domain.state import SECOND_US, State, Trace
 
-DETECTOR_VERSION = "struggle-2"
+DETECTOR_VERSION = "struggle-3"
 """Changes whenever a detector finds other things than before."""
 EVIDENCE_LIMIT = 10
 SHOWN_NAME_LIMIT = 80

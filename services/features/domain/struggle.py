@@ -6,7 +6,7 @@ completes it, and again at events that raise it. What a success ends is in `sett
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -122,9 +122,17 @@ def _failure(state: State, event: Event) -> list[Signal]:
     place = event.target or event.page
     retries = sum(trace.count for trace in here if trace.kind == Kind.RETRY)
     tried = (counted(count - retries, "failed attempt", "failed attempts"), counted(retries, "retry", "retries"))
-    reason = _begun(f"{at_least(traces)}{' and '.join(filter(None, tried))}{place_text(place)}")
+    reason = _begun(f"{at_least(traces)}{' and '.join(filter(None, tried))}{place_text(_common_place(here))}")
     strength = repetition(0.6, count)
     return [signal(SignalType.REPEATED_FAILURES, strength, reason, event, evidence=ids(here), target=place)]
+
+
+def _common_place(traces: Sequence[Trace]) -> str:
+    """The target that all name, else the page that all are on, else nothing."""
+    for names in ({trace.target for trace in traces}, {trace.page for trace in traces}):
+        if len(names) == 1 and names != {""}:
+            return names.pop()
+    return ""
 
 
 def _form_error(state: State, event: Event, form: str) -> list[Signal]:
@@ -150,7 +158,7 @@ def _abandonment(state: State, event: Event) -> list[Signal]:
     begun = state.form if state.form_is_open and not is_late(state, event) else ""
     if event.kind == Kind.SESSION_END and not begun:
         return []
-    form = event.target or begun or event.page
+    form = begun if event.kind == Kind.SESSION_END else event.target or begun or event.page
     reason = f"The form {form[:NAME_LIMIT]} was begun and left" if form else "A form was begun and left"
     if not begun:
         return [signal(SignalType.FORM_ABANDONMENT, 60.0, reason, event, evidence=[event.event_id], target=form)]

@@ -63,7 +63,7 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
     active = history.active(journal.signals, at_us) if journal.signals else ()
     findings: Sequence[Finding] = ()
     if active or columns.may_apply[row]:
-        findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size))
+        findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size), at_us)
     if journal.assessed_count < COUNT_LIMIT:
         journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])
     judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
@@ -97,7 +97,7 @@ def explain(journal: Journal) -> Explained:
     """The last assessment, computed again from its stored input; the journal must have one."""
     values, terms = features(journal), _TERMS.unpack(journal.terms)
     active = history.active(journal.signals, journal.event_time_us)
-    findings = rules.find(active, values)
+    findings = rules.find(active, values, journal.event_time_us)
     judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
     parts = explanation.contributions(judged, findings, terms, values)
     strong, latest_us = history.strong_count(active), history.latest_us(active)

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons import is_absent, reason
 from services.scoring.domain.risk import PROBABILITY_LIMIT, Risk
 from services.scoring.domain.rules import Finding
 from services.scoring.domain.schema import FEATURES
@@ -77,8 +77,14 @@ def contributions(
 
 
 def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
-    """The strongest reasons for the risk, strongest first; without the baseline."""
-    shown = [part for part in parts if part.points >= INDICATOR_POINTS and part.name != BASELINE]
+    """The strongest reasons for the risk, strongest first; without the baseline and what did not happen."""
+    shown = [
+        part
+        for part in parts
+        if part.points >= INDICATOR_POINTS
+        and part.name != BASELINE
+        and (part.said is not None or not is_absent(part.name, part.value))
+    ]
     return sorted(shown, key=lambda part: -part.points)[:INDICATOR_LIMIT]
 
 

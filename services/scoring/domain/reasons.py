@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 _MINUTE: Final = 60.0
+# A reason younger than this is told without its age.
+_PRESENT: Final = _MINUTE
 _HOUR: Final = 3600.0
 _DAY: Final = 86400.0
 # The features count up to this.
@@ -20,6 +22,16 @@ _MOST_PAGES: Final = 128
 def reason(name: str, value: float) -> str:
     """The sentence for a feature's value, which is finite and not negative."""
     return _REASONS[name](value)
+
+
+def aged(said: str, seconds: float) -> str:
+    """What was said some time ago, with its age if that is a minute or more."""
+    return f"{said}, {_duration(seconds)} ago" if seconds >= _PRESENT else said
+
+
+def is_absent(name: str, value: float) -> bool:
+    """Whether a feature's value means that there was nothing, which is no reason for a risk."""
+    return round(value) == 0 if name in _COUNTS else value == _NOTHING.get(name)
 
 
 def counted(value: float, singular: str, plural: str, most: float = _MOST) -> str:
@@ -45,7 +57,7 @@ def _times(value: float) -> str:
 def _form_abandons(value: float) -> str:
     if not round(value):
         return "No form left unfinished within 30 minutes"
-    return f"Forms left unfinished {_times(value)} within 30 minutes"
+    return f"Forms begun and left {_times(value)} within 30 minutes"
 
 
 def _click_frustration(value: float) -> str:
@@ -117,3 +129,22 @@ _REASONS: Final[dict[str, Callable[[float], str]]] = {
     "unique_pages_visited": lambda value: f"{counted(value, 'page', 'pages', _MOST_PAGES)} viewed within 28 days",
     "average_time_per_page": _average_time_per_page,
 }
+_COUNTS: Final = frozenset(
+    {
+        "error_count",
+        "retry_count",
+        "help_requests",
+        "page_exits",
+        "form_abandons",
+        "click_frustration",
+        "session_count",
+        "unique_pages_visited",
+    }
+)
+_NOTHING: Final = {
+    "session_duration": 0.0,
+    "success_rate": 1.0,
+    "time_since_last_success": 0.0,
+    "average_time_per_page": 0.0,
+}
+"""What the features that are no counts are without anything to tell."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scoring.domain.history import Signal
-from services.scoring.domain.reasons import reason
+from services.scoring.domain.reasons import aged, reason
 from services.scoring.domain.schema import FEATURES, SignalType
 
 RULES_VERSION: Final = "rules-2"
@@ -51,22 +51,35 @@ _FORM_ABANDONS: Final = FEATURES.index("form_abandons")
 
 
 class Finding(NamedTuple):
-    """A rule that applies: its strength, 0 to 100, the probability it gives, and the reason."""
+    """A rule that applies: its strength, 0 to 100, the probability it gives, and what was said when it was found."""
 
     name: str
     strength: float
     probability: float
-    reason: str
+    said: str
+    age_seconds: float = 0.0
+
+    @property
+    def reason(self) -> str:
+        """The reason in words, with its age."""
+        return aged(self.said, self.age_seconds)
 
 
-def find(active_signals: Sequence[Signal], values: Sequence[float]) -> list[Finding]:
-    """The rules that apply: first those over signals in the order of their types, then those over features."""
+def find(active_signals: Sequence[Signal], values: Sequence[float], at_us: int = 0) -> list[Finding]:
+    """The rules that apply: first those over signals in the order of their types, then those over features.
+
+    Args:
+        active_signals: the signals that count.
+        values: the features.
+        at_us: when this is asked, in Unix microseconds; without it, signals are told without their age.
+    """
     findings = [
         Finding(
             _NAME_OF[signal.type],
             signal.strength,
             _WEIGHT_OF[signal.type] * signal.strength / 100.0,
             signal.reason,
+            max(0.0, (at_us - signal.time_us) / 1e6),
         )
         for signal in _strongest(active_signals)
     ]

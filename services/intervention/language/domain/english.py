@@ -18,7 +18,7 @@ _REASON_WORDS: Final = """
 errors error form forms page pages failed attempts attempt retries retry requests request minutes minute seconds second
 hours hour days day clicks click left unfinished success successes succeeded last calculation loaded times time
 sessions session different places place average tried frustrated ago begun a signal signals row current spent gone
-untouched nothing least
+untouched nothing least fell
 """
 # The commonest words of English; no other language shares more than a few of them.
 _COMMON: Final = frozenset(_COMMON_WORDS.split())
