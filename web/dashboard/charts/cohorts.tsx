@@ -27,7 +27,7 @@ export function Cohorts({ cohorts, period }: { cohorts: readonly Cohort[]; perio
                 <th scope="row">{day(start)}</th>
                 <td class="number">{number(userCount)}</td>
                 {returns.map((figure) => (
-                  <td class={`number q${userCount ? Math.ceil(figure.share * 5) : 0}${figure.isUnfinished ? ' open' : ''}`} title={`${counted(figure.userCount, 'user')}${figure.isUnfinished ? ', still growing' : ''}`}>
+                  <td class={`number q${userCount ? Math.ceil(figure.share * 5) : 0}${userCount && figure.isUnfinished ? ' open' : ''}`} title={`${counted(figure.userCount, 'user')}${figure.isUnfinished ? ', still growing' : ''}`}>
                     {userCount ? share(figure.share) : ''}
                   </td>
                 ))}

@@ -1,7 +1,7 @@
 // A user's exit risk over time, by their decisions.
 import type { Entry } from '../answers.ts'
 import { Chart, Drawing, Level } from '../parts.tsx'
-import { clock, number, time } from '../words.ts'
+import { number, time } from '../words.ts'
 
 const HEIGHT = 160
 const LEFT = 32
@@ -42,8 +42,8 @@ export function RiskCurve({ entries }: { entries: readonly Entry[] }) {
                   <title>{`${time(at)}: ${number(decision.score)}${decision.interventionId ? ', help offered' : ''}`}</title>
                 </circle>
               ))}
-              <text class="tick" x={LEFT} y={HEIGHT - 4}>{clock(first.time)}</text>
-              <text class="tick" x={width - 4} y={HEIGHT - 4} text-anchor="end">{clock(last.time)}</text>
+              <text class="tick" x={LEFT} y={HEIGHT - 4}>{time(first.time)}</text>
+              <text class="tick" x={width - 4} y={HEIGHT - 4} text-anchor="end">{time(last.time)}</text>
             </svg>
           )
         }}
