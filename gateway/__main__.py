@@ -22,8 +22,6 @@ from mesh.process.lifecycle import dump_no_core, in_background, spare_collection
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import SettingError, read_or_exit
 
-_log = logging.getLogger("gateway")
-
 
 async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None) -> None:
     """Serves until the process is to end."""
@@ -41,7 +39,7 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
             report_expiry(certificates, tracing.metrics, registry.HTTP_CERTIFICATE_EXPIRY),
         ):
             await serve(Application(core, system_clock), listener, stop, settings, certificates)
-    _log.info("drained")
+    logging.getLogger("gateway").info("drained")
 
 
 def main() -> None:

@@ -200,7 +200,7 @@ SERVICES: Final = (
         ),
         extras=("store", "access"),
         owns="keys and when they were last used, who is signed in, the audit log",
-        commands=("cli.__main__", "cli.keys", "cli.people", "cli.audit"),
+        commands=("cli.__main__", "cli.keys", "cli.tenants", "cli.people", "cli.audit"),
     ),
     Service(
         "analytics",

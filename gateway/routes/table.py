@@ -21,7 +21,6 @@ from gateway.http.asgi import JSON, PUBLIC_CACHE, TEXT, Answer, Request
 from gateway.http.parameters import CURSOR, LIST_CURSOR
 from gateway.push import socket, sse
 from gateway.routes import (
-    analytics,
     audit,
     events,
     failed,
@@ -35,6 +34,7 @@ from gateway.routes import (
     users,
     web,
 )
+from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
 from mesh.errors import NotFound
 from records.tenants import NAME
 
@@ -50,16 +50,8 @@ _AN_EVENT: Final = (
     '"properties":{"page":"/calculator","attempts":3},"context":{"platform":"web"}}'
 )
 
-_CALLS_REASONS: Final = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_TOO_SHORT")
-_BODY_REASONS: Final = (
-    "MALFORMED_JSON",
-    "INVALID_TYPE",
-    "UNKNOWN_FIELD",
-    "UNSUPPORTED_CONTENT_TYPE",
-    "REQUEST_TOO_LARGE",
-)
 _EVENT_REASONS: Final = (
-    *_BODY_REASONS,
+    *BODY_REASONS,
     "EVENT_TOO_LARGE",
     "MISSING_FIELD",
     "UNKNOWN_EVENT_TYPE",
@@ -73,9 +65,9 @@ _EVENT_REASONS: Final = (
     "RATE_LIMITED",
     "USER_ERASED",
     "BUFFER_FULL",
-    *_CALLS_REASONS,
+    *CALLS_REASONS,
 )
-_USER_REASONS: Final = ("USER_NOT_FOUND", *_CALLS_REASONS)
+_USER_REASONS: Final = ("USER_NOT_FOUND", *CALLS_REASONS)
 
 # Members we do not know are ignored, so none is unknown.
 _MESSAGE_REASONS: Final = tuple(reason for reason in _EVENT_REASONS if reason != "UNKNOWN_FIELD")
@@ -163,61 +155,6 @@ _SEGMENT_ROUTES: Final = (
     ),
 )
 
-_QUESTION_REASONS: Final = (
-    "MISSING_FIELD",
-    "VALUE_OUT_OF_RANGE",
-    "INVALID_TIME",
-    "QUESTION_TOO_LARGE",
-    "QUESTION_TOO_SLOW",
-    "TOO_MANY_QUESTIONS",
-    *_BODY_REASONS,
-    *_CALLS_REASONS,
-)
-_ANSWERED: Final = {
-    "kpis": "The key figures of a window, each with that of the window before.",
-    "trends": "A figure over time, also broken down.",
-    "funnels": "How many users go through a sequence of steps, and how long they take.",
-    "retention": "How many users come back.",
-    "paths": "Which ways sessions take through the product.",
-    "struggles": "Where users struggle: by kind, page and element.",
-    "journeys": "What one user did, and what was decided about them and why, in order of time.",
-    "lists": "Users or decisions, one by one.",
-}
-_QUESTION_EXAMPLES: Final = {
-    "trends": '{"measure":"users","interval":"day","breakdown":"platform"}',
-    "funnels": '{"steps":[{"where":[{"field":"page","values":["/calculator"]}]},'
-    '{"where":[{"field":"event_type","values":["form_submit"]}]}]}',
-}
-
-
-def _question_routes(kind: str, summary: str) -> tuple[Route, Route]:
-    of = analytics.KINDS[kind]
-    path = f"/api/analytics/{kind}" + ("/{userId}" if kind == "journeys" else "")
-    route = _post(
-        path,
-        summary,
-        analytics.asked(of),
-        of.answer,
-        reasons=_QUESTION_REASONS,
-        body=analytics.body(of),
-        example=_QUESTION_EXAMPLES.get(kind, "{}"),
-    )
-    file = Parameter("format", {"enum": [*analytics.FORMATS], "default": "csv"}, "The format of the file.")
-    return route, route._replace(
-        path=f"{path}/export",
-        summary=f"The same as a file. {summary}",
-        serve=analytics.exported(of),
-        answer=analytics.CSV,
-        other_answers=(analytics.PARQUET,),
-        query=(file,),
-        example="",
-    )
-
-
-_ANALYTICS_ROUTES: Final = tuple(
-    route for kind, summary in _ANSWERED.items() for route in _question_routes(kind, summary)
-)
-
 
 async def contract(_core: Core, _request: Request) -> Answer:
     """The OpenAPI document."""
@@ -270,7 +207,7 @@ ROUTES: Final = (
         "The receipt of an event: how far it has come, and which decision it led to.",
         events.receipt,
         ingest_pb2.Receipt.DESCRIPTOR,
-        reasons=("EVENT_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("EVENT_NOT_FOUND", *CALLS_REASONS),
     ),
     _get(
         "/api/users/{userId}",
@@ -320,28 +257,28 @@ ROUTES: Final = (
         "How a video is watched: retention second by second, drop-offs, hot spots.",
         users.video,
         video_pb2.GetVideoResponse.DESCRIPTOR,
-        reasons=("VIDEO_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("VIDEO_NOT_FOUND", *CALLS_REASONS),
     ),
     _get(
         "/api/features",
         "What each feature means.",
         users.definitions,
         features_pb2.ListFeatureDefinitionsResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _get(
         "/api/interventions/{userId}/pending",
         "What help waits for a user; `cursor` grows with every change, and is that of the stream and the socket.",
         interventions.pending,
         intervention_pb2.GetPendingInterventionResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _get(
         "/api/interventions/{userId}/stream",
         "The same pushed as server-sent events; goes on after `Last-Event-ID`.",
         sse.stream,
         "text/event-stream",
-        reasons=("TOO_MANY_STREAMS", *_CALLS_REASONS),
+        reasons=("TOO_MANY_STREAMS", *CALLS_REASONS),
         query=(
             text("lastEventId", _SEEN_LAST, pattern=CURSOR),
             text("ticket", "What a page got from `ticket`, as it can set no headers; only if keys are required."),
@@ -361,7 +298,7 @@ ROUTES: Final = (
         socket.connect,
         NOTHING,
         SWITCHING,
-        reasons=("TOO_MANY_STREAMS", *_CALLS_REASONS),
+        reasons=("TOO_MANY_STREAMS", *CALLS_REASONS),
         query=(text("cursor", "The last cursor seen; what came after it is sent first.", pattern=CURSOR),),
         example=socket.EXAMPLE,
     ),
@@ -370,7 +307,7 @@ ROUTES: Final = (
         "An intervention, what came of it, and how its messages came.",
         interventions.intervention,
         intervention_pb2.GetInterventionResponse.DESCRIPTOR,
-        reasons=("INTERVENTION_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("INTERVENTION_NOT_FOUND", *CALLS_REASONS),
     ),
     _post(
         "/api/interventions/{id}/outcome",
@@ -382,9 +319,9 @@ ROUTES: Final = (
             "INTERVENTION_NOT_FOUND",
             "INTERVENTION_ENDED",
             "VALUE_OUT_OF_RANGE",
-            *_BODY_REASONS,
+            *BODY_REASONS,
             "BUFFER_FULL",
-            *_CALLS_REASONS,
+            *CALLS_REASONS,
         ),
         body=interventions.OutcomeReport,
         example='{"outcome":"accepted"}',
@@ -395,7 +332,7 @@ ROUTES: Final = (
         "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
         interventions.decisions,
         intervention_pb2.ListDecisionsResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         query=(
             text("traceId", "The W3C trace id.", pattern="^[0-9a-fA-F]{32}$"),
             text("userId", "The user.", minLength=1),
@@ -407,30 +344,30 @@ ROUTES: Final = (
         "One decision: what was known, what was done, and why.",
         interventions.decision,
         intervention_pb2.Decision.DESCRIPTOR,
-        reasons=("DECISION_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("DECISION_NOT_FOUND", *CALLS_REASONS),
     ),
     _get(
         "/api/policies",
         "The policies that decided, decide and will decide, newest first.",
         insights.policies,
         intervention_pb2.ListPoliciesResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _get(
         "/api/lift",
         "What help changed: those who were helped against those who were held out.",
         insights.lift,
         intervention_pb2.GetLiftResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
     ),
-    *_ANALYTICS_ROUTES,
+    *QUESTION_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",
         insights.analysis,
         intervention_pb2.AnalyzeUserResponse.DESCRIPTOR,
-        reasons=("VALUE_OUT_OF_RANGE", *_BODY_REASONS, *_USER_REASONS),
+        reasons=("VALUE_OUT_OF_RANGE", *BODY_REASONS, *_USER_REASONS),
         body=insights.AnalysisOrder,
         example='{"depth":"quick"}',
     ),
@@ -439,14 +376,14 @@ ROUTES: Final = (
         "What the language models were asked, what it cost, and what is left of the budget.",
         insights.model_usage,
         intervention_pb2.GetModelUsageResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _get(
         "/api/failed-events",
         "Events that could not be accepted or applied, newest first, each with the first KiB of what was sent.",
         failed.list_failed,
         shapes.failed_events,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         query=(
             up_to("limit", 20, 100),
             text("cursor", "`nextCursor` of the page before.", pattern=LIST_CURSOR),
@@ -459,7 +396,7 @@ ROUTES: Final = (
         failed.replay_many,
         failed.Replayed,
         202,
-        (*_BODY_REASONS, "VALUE_OUT_OF_RANGE", "BUFFER_FULL", *_CALLS_REASONS),
+        (*BODY_REASONS, "VALUE_OUT_OF_RANGE", "BUFFER_FULL", *CALLS_REASONS),
         body=failed.ReplayOrder,
         example='{"reason":"POISON","limit":100}',
     ),
@@ -479,7 +416,7 @@ ROUTES: Final = (
         "One failed event: what was sent, and why it failed.",
         failed.failed_event,
         ingest_pb2.FailedEvent.DESCRIPTOR,
-        reasons=("FAILED_EVENT_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("FAILED_EVENT_NOT_FOUND", *CALLS_REASONS),
     ),
     _delete(
         "/api/failed-events/{id}",
@@ -487,7 +424,7 @@ ROUTES: Final = (
         failed.discard,
         NOTHING,
         204,
-        _CALLS_REASONS,
+        CALLS_REASONS,
     ),
     _post(
         "/api/privacy/erasures",
@@ -495,7 +432,7 @@ ROUTES: Final = (
         privacy.erase,
         erasure_pb2.Erasure.DESCRIPTOR,
         202,
-        (*_BODY_REASONS, "INVALID_IDENTIFIER", *_CALLS_REASONS),
+        (*BODY_REASONS, "INVALID_IDENTIFIER", *CALLS_REASONS),
         body=privacy.ErasureOrder,
         example=privacy.EXAMPLE,
     ),
@@ -504,7 +441,7 @@ ROUTES: Final = (
         "How far an erasure is; once all is erased, its receipt.",
         privacy.erasure,
         erasure_pb2.Erasure.DESCRIPTOR,
-        reasons=("ERASURE_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("ERASURE_NOT_FOUND", *CALLS_REASONS),
     ),
     _delete(
         "/api/privacy/erasures/{id}",
@@ -512,7 +449,7 @@ ROUTES: Final = (
         privacy.end_suppression,
         NOTHING,
         204,
-        ("ERASURE_NOT_FOUND", "ERASURE_UNFINISHED", *_CALLS_REASONS),
+        ("ERASURE_NOT_FOUND", "ERASURE_UNFINISHED", *CALLS_REASONS),
     ),
     _post(
         "/api/privacy/exports",
@@ -520,7 +457,7 @@ ROUTES: Final = (
         privacy.export,
         export_pb2.Export.DESCRIPTOR,
         202,
-        (*_BODY_REASONS, "INVALID_IDENTIFIER", "USER_ERASED", *_CALLS_REASONS),
+        (*BODY_REASONS, "INVALID_IDENTIFIER", "USER_ERASED", *CALLS_REASONS),
         body=privacy.ExportOrder,
         example=privacy.EXAMPLE,
     ),
@@ -529,14 +466,14 @@ ROUTES: Final = (
         "How far an export is; once it is ready, its data can be read.",
         privacy.read_export,
         export_pb2.Export.DESCRIPTOR,
-        reasons=("EXPORT_NOT_FOUND", *_CALLS_REASONS),
+        reasons=("EXPORT_NOT_FOUND", *CALLS_REASONS),
     ),
     _get(
         "/api/privacy/exports/{id}/data",
         "The data of an export: a JSON document, or a ZIP file with a CSV file per store.",
         privacy.export_data,
         JSON,
-        reasons=("EXPORT_NOT_FOUND", "EXPORT_UNFINISHED", *_CALLS_REASONS),
+        reasons=("EXPORT_NOT_FOUND", "EXPORT_UNFINISHED", *CALLS_REASONS),
         query=(Parameter("format", {"enum": [*privacy.FORMATS], "default": "json"}, "The form of the data."),),
     ),
     _get(
@@ -544,7 +481,7 @@ ROUTES: Final = (
         "What was done with keys to data about people and to the mesh, newest first; users as pseudonyms.",
         audit.entries,
         shapes.audit_entries,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         query=(
             up_to("limit", 20, 100),
             text("cursor", "`nextCursor` of the page before.", pattern=LIST_CURSOR),
@@ -557,7 +494,7 @@ ROUTES: Final = (
         "Who is signed in, newest first.",
         people.sessions,
         people_pb2.ListSessionsResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _delete(
         "/api/people/{person}/sessions",
@@ -565,14 +502,14 @@ ROUTES: Final = (
         people.end_sessions,
         NOTHING,
         204,
-        _CALLS_REASONS,
+        CALLS_REASONS,
     ),
     _get(
         "/api/pipeline",
         "How far each reader of the stream has come on each shard, and what keeps it.",
         operation.pipeline,
         ingest_pb2.GetPipelineResponse.DESCRIPTOR,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
     ),
     _get(
         "/auth/sign-in",
@@ -631,7 +568,7 @@ ROUTES: Final = (
         "Every service was reached once, or waited for a minute; if not, `services` names those that were not.",
         operation.startupz,
         operation.State,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         is_always_served=True,
     ),
     _get(
@@ -639,7 +576,7 @@ ROUTES: Final = (
         "Every service serves; if not, `services` names those that do not. `warnings` tells of readers in trouble.",
         operation.readyz,
         operation.State,
-        reasons=_CALLS_REASONS,
+        reasons=CALLS_REASONS,
         is_always_served=True,
     ),
     _get(

@@ -127,6 +127,12 @@ DASHBOARD: Final = dashboard(
                 "s",
                 (quantile(0.99, registry.REQUEST_SECONDS, INTERVAL, "http_route", **_CLIENTS), "{{http_route}}"),
             ),
+            bars(
+                "Requests over a limit",
+                "Requests refused because a key or a tenant had spent its limit.",
+                "short",
+                (summed(grown(registry.RATE_LIMITED_REQUESTS, INTERVAL, **here()), "limit"), "of a {{limit}}"),
+            ),
             lines(
                 "Open streams",
                 "Pages that watch for help by server-sent events or WebSocket.",

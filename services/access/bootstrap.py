@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import NamedTuple
 
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition, InvalidArgument
@@ -13,14 +15,38 @@ from mesh.settings import SettingError, or_exit, secret
 from mesh.store import redis
 from services.access.audit import upkeep
 from services.access.audit.adapters import heads
+from services.access.audit.adapters.redis import RedisChain
 from services.access.audit.ports import Signer
 from services.access.audit.usecases import Audit, Signing
 from services.access.keys.adapters.imported import RedisImportedKeys
+from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.importing import Importing
+from services.access.keys.translation import VOCABULARY
 from services.access.keys.usecases import Access
+from services.access.limits.adapters.redis import RedisLimits
+from services.access.limits.usecases import Limits
+from services.access.people.adapters.redis import RedisSessions
+from services.access.people.usecases import People
 from services.access.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+class Rooms(NamedTuple):
+    """The use cases of each room."""
+
+    audit: Audit
+    access: Access
+    people: People
+    limits: Limits
+
+
+def over_redis(client: redis.Client) -> Rooms:
+    """The service over Redis."""
+    audit = Audit(RedisChain(client), system_clock, secrets.token_bytes)
+    access = Access(RedisKeys(client), audit, VOCABULARY, system_clock, secrets.token_bytes)
+    people = People(RedisSessions(client), audit, system_clock, secrets.token_bytes, access.require_tenant)
+    return Rooms(audit, access, people, Limits(RedisLimits(client), system_clock))
 
 
 @contextlib.asynccontextmanager
