@@ -31,7 +31,9 @@ from offline.training.table import Table, table
 from services.scoring.domain.schema import FEATURES
 
 _NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
-_CLOSE: Final = 0.75
+_CLOSE: Final = 0.8
+# Shorter names are words of their own, such as DATE and MODE.
+_LENGTHS: Final = range(5, 10)
 _SHOWN_VALUES: Final = 6
 
 
@@ -48,7 +50,8 @@ def require_known(environment: Mapping[str, str]) -> None:
             message = f"{name} is no variable of this command; it knows {', '.join(sorted(_NAMES))}."
             raise SettingError(message)
     for name in sorted(environment.keys() - _NAMES):
-        if name.isupper() and len(name) < 10 and (close := difflib.get_close_matches(name, _NAMES, 1, _CLOSE)):
+        close = difflib.get_close_matches(name, _NAMES, 1, _CLOSE) if len(name) in _LENGTHS else []
+        if close and close[0] not in environment:
             message = f"{name} is no variable of this command; {close[0]} is."
             raise SettingError(message)
 

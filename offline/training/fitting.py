@@ -104,7 +104,7 @@ def train(source: Source) -> Trained:
     """Trains, exports and measures.
 
     Raises:
-        TooLittleError: too few users of either label.
+        TooLittleError: too few users of either label, or no feature that tells them apart.
         ParityError: the exported model disagrees with the trained one.
     """
     is_kept_back = kept_back(source.snapshots.users)
@@ -112,6 +112,8 @@ def train(source: Source) -> Trained:
     _require_enough(known, unknown)
     model = fit(known, source.measured, is_directed=source.is_directed)
     sum_of_steps = additive.read(model, known.values)
+    if not any(len(steps.bounds) for steps in sum_of_steps.steps):
+        raise TooLittleError("No feature tells apart for whom the label comes true: there is nothing to learn.")
     metadata = (("source", source.name), ("feature_schema_version", SCHEMA_VERSION), ("features", ",".join(FEATURES)))
     file = additive.to_onnx(sum_of_steps, metadata)
     parity_difference = parity.require(file, model, unknown.values)

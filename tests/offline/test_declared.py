@@ -306,6 +306,7 @@ def test_an_unknown_variable_is_refused(variables: dict[str, str], sentence: str
 
 def test_what_make_and_a_shell_have_is_no_unknown_variable() -> None:
     given.require_known(dict(os.environ) | {"MAKEFLAGS": " -- DATA=a LABEL=never\\ returns JOURNEYMESH_DATA=/d"})
+    given.require_known({"DATE": "2026-01-02", "MODE": "batch", "LABEL": "never returns", "LABELS": "of a build"})
 
 
 @pytest.mark.parametrize("missing", ["DATA", "MAPPING", "LABEL"])

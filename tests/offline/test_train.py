@@ -24,7 +24,7 @@ from tests.offline.courses import journey, made_up, real
 @pytest.fixture(scope="module")
 def course() -> Table:
     """Snapshots of users made up."""
-    return table(each for journey in made_up(60) for each in snapshots(journey))
+    return table(each for journey in made_up(150) for each in snapshots(journey))
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +99,11 @@ def test_too_few_users_are_refused(source: Source) -> None:
     few = source._replace(snapshots=source.snapshots.where(source.snapshots.users < "student-2"))
     with pytest.raises(fitting.TooLittleError, match="each must be 10 or more"):
         fitting.train(few)
+
+
+def test_features_that_tell_nothing_are_refused(source: Source) -> None:
+    with pytest.raises(fitting.TooLittleError, match="nothing to learn"):
+        fitting.train(source._replace(measured=frozenset()))
 
 
 def test_the_sum_of_steps_is_the_model(course: Table) -> None:
