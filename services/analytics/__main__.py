@@ -31,7 +31,7 @@ async def main() -> None:
             settings.listen,
             [lambda grpc_server: add_AnalyticsServiceServicer_to_server(servicer, grpc_server)],
             [analytics_pb2.DESCRIPTOR.services_by_name["AnalyticsService"].full_name],
-            {},
+            {"archive": asking.check},
             traced,
             site,
         )

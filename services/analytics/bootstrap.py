@@ -26,6 +26,9 @@ class _Nothing:
         """See `ports.Copies`."""
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no archive: JOURNEYMESH_ARCHIVE_URL is empty.")
 
+    async def check(self) -> None:
+        """See `ports.Copies`."""
+
 
 @contextlib.asynccontextmanager
 async def answering(settings: Settings) -> AsyncIterator[Asking]:

@@ -27,6 +27,13 @@ class Copies(Protocol):
             Unavailable: it cannot be read.
         """
 
+    async def check(self) -> None:
+        """Returns if they follow the archive, or there is none.
+
+        Raises:
+            Unavailable: the last attempt to follow it failed.
+        """
+
 
 class Files(Protocol):
     """Makes files of answers: flat rows, one for each innermost item, with the members of what it is part of."""

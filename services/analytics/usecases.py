@@ -52,6 +52,14 @@ class Asking:
         self._underway: dict[_Key, asyncio.Task[Answered]] = {}
         self._answered: OrderedDict[_Key, Answered] = OrderedDict()
 
+    async def check(self) -> None:
+        """Returns if questions can be answered, or there is nothing to answer from.
+
+        Raises:
+            Unavailable: the copies could not be brought up to the archive the last time.
+        """
+        await self._copies.check()
+
     async def ask(self, tenant: str, question: Question) -> Answered:
         """The answer to a question of a tenant.
 

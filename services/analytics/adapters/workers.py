@@ -129,6 +129,7 @@ class FolderCopies:
         self._workers = workers
         self._place = place
         self._read: tuple[tuple[int, int], Manifest] = ((0, 0), EMPTY)
+        self._follows = True
 
     def manifest(self) -> Manifest:
         """See `ports.Copies`."""
@@ -149,10 +150,20 @@ class FolderCopies:
             Unavailable: a storage cannot be reached.
             Outdated: a file of the archive went away meanwhile.
         """
-        found = await self._workers.result(self._place, _PASS_SECONDS)
+        try:
+            found = await self._workers.result(self._place, _PASS_SECONDS)
+        except Unavailable:
+            self._follows = False
+            raise
+        self._follows = not isinstance(found, Failure) or found.kind == "Outdated"
         if isinstance(found, Failure):
             raise _error(found)
         return bool(found)
+
+    async def check(self) -> None:
+        """See `ports.Copies`."""
+        if not self._follows:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "The archive cannot be followed.")
 
 
 def _error(failure: Failure) -> Exception:
