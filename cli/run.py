@@ -186,6 +186,7 @@ def greeting(url: str, seconds: float, *, is_key_required: bool = False) -> list
         "try, in another terminal:",
         *example.splitlines(),
         *([] if is_key_required else [f"or struggle in a browser, and see help come: {url}/demo"]),
+        f"{url}/app shows what it knows: figures, journeys, struggles, help",
         f"{url}/docs has every route; once this mesh is stopped, `make demo` runs its own",
         "Ctrl-C stops everything; data is kept under var/",
     ]

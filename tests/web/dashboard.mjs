@@ -125,6 +125,25 @@ const stories = {
     return tab.getByRole('link', { name: 'Sign in' }).first().getAttribute('href')
   },
 
+  /** Somebody with a role: what they are called, what they may see, and what not. */
+  async signedIn(browser) {
+    const { made } = await context(browser)
+    await made.addCookies([{ ...asked.cookie, url: gateway.replace('http:', 'https:'), secure: true, httpOnly: true, sameSite: 'Lax' }])
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/funnels`)
+    await answered(tab)
+    const funnels = await tab.locator('main').innerText()
+    const settings = await tab.locator('.settings').innerText()
+    await tab.goto(`${gateway}/app/pipeline`)
+    await answered(tab)
+    const pipeline = await tab.locator('main').innerText()
+    await tab.goto(`${gateway}/app/funnels`)
+    await answered(tab)
+    await Promise.all([tab.waitForEvent('load'), tab.getByRole('button', { name: 'Sign out' }).click()])
+    await tab.getByRole('link', { name: 'Sign in' }).first().waitFor()
+    return { funnels, settings, pipeline }
+  },
+
   /** Pictures of every page into a folder. */
   async pictures(browser) {
     for (const [width, colorScheme] of [[1280, 'light'], [1280, 'dark'], [320, 'light']]) {

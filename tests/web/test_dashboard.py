@@ -1,11 +1,14 @@
 """The dashboard over a mesh with journeys: every page, for everybody."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from gateway.access.people.roles import Role
+from gateway.access.people.sessions import SESSION, SESSION_SECONDS, Cookies, Session
 from tests.processes import RunningMesh, running_mesh
 from tests.web.filled import STRUGGLER, VIDEO, filled_mesh
 from tests.web.story import told
@@ -79,6 +82,30 @@ def test_an_empty_mesh_says_what_to_do_next(tmp_path: Path) -> None:
         seen = told("dashboard", mesh.url, part="empty", paths=paths)
     assert seen["faults"] == []
     assert all(seen["found"].values()), seen["found"]
+
+
+def test_whoever_signed_in_sees_what_their_roles_include(tmp_path: Path) -> None:
+    secret = "s" * 32
+    for file in ("client", "session"):
+        (tmp_path / file).write_text(secret)
+    here = "http://127.0.0.1"
+    settings = {
+        "JOURNEYMESH_KEYS": "required",
+        "JOURNEYMESH_PUBLIC_URL": here,
+        "JOURNEYMESH_OIDC_ISSUER": f"{here}:9",
+        "JOURNEYMESH_OIDC_CLIENT_ID": "journeymesh",
+        "JOURNEYMESH_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "client"),
+        "JOURNEYMESH_OIDC_GROUPS_CLAIM": "groups",
+        "JOURNEYMESH_OIDC_ROLES": "analyst=growth",
+        "JOURNEYMESH_SESSION_SECRET_FILE": str(tmp_path / "session"),
+    }
+    session = Session("https://id.example|1", "Ada", (Role.ANALYST,), "token", int(time.time()) + SESSION_SECONDS)
+    name, _, value = Cookies(secret.encode()).written(SESSION, session).partition(";")[0].partition("=")
+    with running_mesh(tmp_path, **settings) as mesh:
+        seen = told("dashboard", mesh.url, part="signedIn", cookie={"name": name, "value": value})
+    assert "Ada" in seen["settings"]
+    assert "Nobody made the first step" in seen["funnels"]
+    assert "Your roles do not include this view" in seen["pipeline"]
 
 
 def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ function Decided({ decision }: { decision: Decision }) {
             { name: 'Action', of: ({ action }) => named(action) },
             { name: 'Channel', of: ({ channel }) => named(channel) },
             { name: 'Expected to succeed', of: ({ successProbability }) => share(successProbability), isNumber: true },
-            { name: 'Why not', of: ({ refusal, isChosen }) => (isChosen ? <b>Chosen</b> : refusal ? named(refusal) : 'Another one was better') },
+            { name: 'Why not', of: ({ refusal, isChosen }) => (isChosen ? <b>Chosen</b> : refusal ? named(refusal) : 'Another was taken') },
           ]}
         />
       )}
