@@ -17,7 +17,6 @@ from mesh.errors import InvalidArgument, NotFound, PermissionDenied, Unauthentic
 from records import tenants
 
 _SECOND_US: Final = 1_000_000
-_HOME: Final = "/docs"
 LOCAL: Final = Person("local", "the operator of this machine", (Role.ADMIN,), tenants.DEFAULT)
 """Who signs in by a link that the command made."""
 
@@ -47,7 +46,7 @@ async def sign_in(core: Core, request: Request) -> Answer:
     """Sends a browser to the provider."""
     if core.sign_in is None or core.sign_in.provider is None:
         raise NotFound("PATH_NOT_FOUND", "There is no provider here: JOURNEYMESH_OIDC_ISSUER is not set.")
-    to, tenant = request.query.get("to", _HOME), request.query.get("tenant", "")
+    to, tenant = request.query.get("to", _home(core)), request.query.get("tenant", "")
     if not is_own_path(to):
         raise InvalidArgument("INVALID_PARAMETER", "`to` must be a path of this host.")
     if tenant and not tenants.is_name(tenant):
@@ -71,7 +70,7 @@ async def local(core: Core, request: Request) -> Answer:
         raise NotFound("PATH_NOT_FOUND", "People sign in with the provider here, or not at all.")
     token = request.query.get("token", "")
     await core.peers.people.RedeemSignInToken(people_pb2.RedeemSignInTokenRequest(token=token))
-    return _moved(_HOME, await _begun(core, core.sign_in, LOCAL, request))
+    return _moved(_home(core), await _begun(core, core.sign_in, LOCAL, request))
 
 
 async def session(core: Core, request: Request) -> Answer:
@@ -122,6 +121,11 @@ async def _begun(core: Core, sign_in: SignIn, person: Person, request: Request) 
     csrf = keys.new_secret(os.urandom)
     made = Session(person.subject, person.name, person.roles, csrf, ends, sid, person.tenant)
     return sign_in.cookies.written(SESSION, made)
+
+
+def _home(core: Core) -> str:
+    """Where somebody goes who has signed in and asked for nothing else."""
+    return "/app" if "app" in core.settings.served_pages else "/docs"
 
 
 def _moved(location: str, *cookies: str) -> Answer:

@@ -120,7 +120,7 @@ async def test_a_person_of_a_tenant_reaches_what_keys_of_the_tenant_reach(gatewa
     await gateway.client.get("/api/users/ada/profile")
     assert gateway.services.audit.acts[-1].actor == qualified("acme", "person:ann")
     assert gateway.services.audit.acts[-1].subject == qualified("acme", "ada")
-    assert (await gateway.client.get("/api/policies")).json()["reason"] == "NOT_PERMITTED"
+    assert (await gateway.client.get("/api/pipeline")).json()["reason"] == "NOT_PERMITTED"
     assert (await gateway.client.get("/api/failed-events")).json()["reason"] == "NOT_PERMITTED"
 
 
@@ -198,7 +198,7 @@ async def test_a_link_of_the_command_signs_in_once_as_admin() -> None:
         keep_cookies(gateway.client)
         path = await link(gateway)
         ended = await gateway.client.get(path)
-        assert (ended.status_code, ended.headers["location"]) == (302, "/docs")
+        assert (ended.status_code, ended.headers["location"]) == (302, "/app")
         session = (await gateway.client.get("/auth/session")).json()
         assert (session["roles"], session["tenant"]) == (["admin"], "default")
         assert (await gateway.client.get("/api/pipeline")).status_code == 200

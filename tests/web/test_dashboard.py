@@ -99,7 +99,8 @@ def test_whoever_signed_in_sees_what_their_roles_include(tmp_path: Path) -> None
         "JOURNEYMESH_OIDC_ROLES": "analyst=growth",
         "JOURNEYMESH_SESSION_SECRET_FILE": str(tmp_path / "session"),
     }
-    session = Session("https://id.example|1", "Ada", (Role.ANALYST,), "token", int(time.time()) + SESSION_SECONDS)
+    until = int(time.time()) + SESSION_SECONDS
+    session = Session("https://id.example|1", "Ada", (Role.ANALYST,), "token", until, "s-1")
     name, _, value = Cookies(secret.encode()).written(SESSION, session).partition(";")[0].partition("=")
     with running_mesh(tmp_path, **settings) as mesh:
         seen = told("dashboard", mesh.url, part="signedIn", cookie={"name": name, "value": value})
