@@ -63,7 +63,7 @@ def _add(amounts: dict[str, int], name: str, amount: int) -> None:
     if total:
         amounts[name] = total
     else:
-        del amounts[name]
+        amounts.pop(name, None)
 
 
 def share(most: int, percent: int, least: int = 1) -> int:

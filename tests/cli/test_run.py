@@ -23,8 +23,9 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
         "dispatcher": "127.0.0.1:7206",
         "archiver": "127.0.0.1:7207",
         "access": "127.0.0.1:7208",
-        "dispatcher-2": "127.0.0.1:7209",
-        "dispatcher-3": "127.0.0.1:7210",
+        "analytics": "127.0.0.1:7209",
+        "dispatcher-2": "127.0.0.1:7210",
+        "dispatcher-3": "127.0.0.1:7211",
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -43,7 +44,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/event/1", "/api/users//risk", "/api/users/a/b/risk", "/DOCS", "/docs/"]
+    "path", ["/", "/api", "/api/event/1", "/api/users//risk", "/api/users/a/b/risk", "/DOCS", "/docs//", "/api/lift/"]
 )
 async def test_an_unknown_path_is_a_problem(gateway: Gateway, path: str) -> None:
     for method in ("GET", "POST", "PUT"):
@@ -110,6 +111,7 @@ def test_every_reason_a_client_can_see_is_explained() -> None:
         "CALLER_NOT_PERMITTED",
         "KEY_ENDED",
         "KEY_EXISTS",
+        "EXPORT_TOO_LARGE",
         "TOO_MANY_KEYS",
         "TENANT_NOT_FOUND",
         "TENANT_EXISTS",
@@ -245,14 +247,14 @@ async def test_services_that_cannot_be_reached_are_a_problem() -> None:
     async with running() as gateway:
         answers: list[httpx.Response] = []
         closed = Closed()
-        for name in ("audit", "ingest", "erasure", "features", "scoring", "video", "intervention"):
+        for name in ("audit", "people", "ingest", "erasure", "export", "features", "scoring", "video", "intervention"):
             object.__setattr__(gateway.core.peers, name, closed)
         for route in ROUTES:
             if "DEPENDENCY_UNAVAILABLE" in route.reasons and route.path.startswith("/api") and route.method == "GET":
                 query = "?userId=a" if route.path == "/api/decisions" else ""
                 if route.status != SWITCHING:
                     answers.append(await gateway.client.get(filled(route) + query))
-        assert len(answers) == 22
+        assert len(answers) == 25
         assert {problem(answer)["reason"] for answer in answers} == {"DEPENDENCY_UNAVAILABLE"}
 
 
@@ -263,10 +265,15 @@ class Closed:
         async def fail(_request: object, **_options: object) -> None:
             raise errors.Unavailable("DEPENDENCY_UNAVAILABLE", "A service cannot be reached.")
 
-        def watch(_request: object) -> Any:
+        def watch(_request: object, **_options: object) -> Any:
             return self
 
-        return watch if name.startswith("Watch") else fail
+        return watch if name.startswith(("Watch", "ReadExport")) else fail
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """All messages of a stream."""
+        await self.read()
+        yield
 
     def cancel(self) -> None:
         """Leaves a stream."""

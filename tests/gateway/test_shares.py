@@ -73,3 +73,10 @@ def test_the_minimum_rate_waits_longer_after_more_bytes_and_never_beyond_the_dea
     assert read_timeout.due(size) <= read_timeout.due(size + more) <= seconds
     assert read_timeout.due(0) == min(5, seconds / 2)
     assert read_timeout.due(seconds * BYTES_PER_SECOND) == seconds
+
+
+def test_who_takes_nothing_is_not_remembered() -> None:
+    shares = Shares(10, 5, 5)
+    assert shares.take("192.0.2.1", 0, "acme") is None
+    shares.give_back("192.0.2.1", 0, "acme")
+    assert (len(shares), shares.taken) == (0, 0)
