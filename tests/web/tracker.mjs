@@ -36,6 +36,13 @@ await told(async (browser) => {
     return { made, tab, asked }
   }
 
+  /** Waits for what the tracker loads later. */
+  const ready = async (tab) => {
+    const isLoaded = () => performance.getEntriesByType('resource').filter(({ name, responseEnd }) => /\/t\/\w+\.js/.test(name) && responseEnd).length === 2
+    await tab.waitForFunction(isLoaded)
+    await tab.waitForTimeout(200)
+  }
+
   // Pages: within the page, by a hash route, loaded again; an anchor is none.
   {
     const { made, tab } = await open('/?user=pages')
@@ -54,7 +61,7 @@ await told(async (browser) => {
   // Forms: refused, sent, left.
   {
     const { made, tab } = await open('/?user=forms')
-    await tab.waitForTimeout(500)
+    await ready(tab)
     await tab.fill('[name=mail]', 'ada')
     await tab.fill('[name=secret]', 'open sesame')
     await tab.click('text=Order')
@@ -70,7 +77,7 @@ await told(async (browser) => {
   {
     const { made, tab } = await open('/?user=errors')
     found.faults.pop()
-    await tab.waitForTimeout(500)
+    await ready(tab)
     const fail = () => tab.evaluate(() => setTimeout(() => { throw new TypeError('no such member') }))
     await fail()
     await tab.waitForTimeout(1100)
