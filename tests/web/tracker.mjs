@@ -91,7 +91,7 @@ await told(async (browser) => {
   // A video: ten seconds are watched, a part is skipped, two more are watched.
   {
     const { made, tab } = await open('/?user=videos')
-    await tab.waitForTimeout(500)
+    await ready(tab)
     await tab.evaluate(async () => {
       const video = document.querySelector('video')
       const reaches = (second) => new Promise((resolve) => (video.ontimeupdate = () => video.currentTime >= second && resolve()))
