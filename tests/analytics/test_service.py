@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from journeymesh.analytics.v1 import analytics_pb2 as wire
@@ -235,6 +236,23 @@ def _question() -> Any:
     from services.analytics.translation import trend_of
 
     return trend_of(wire.TrendQuestion(), NOW_US)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.000_1, 0.001, 0.005, 0.02])
+async def test_a_question_given_up_leaves_no_process(tmp_path: Path, seconds: float) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        before = _children()
+        async with working(1) as workers:
+            hurried = DuckDb(workers, str(tmp_path / "copies"), kill_seconds=seconds)
+            for _ in range(5):
+                with pytest.raises(DeadlineExceeded):
+                    await Asking(at.copies, hurried).ask("", _question())
+                assert _children() == before
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
 
 
 async def test_without_an_archive_questions_are_refused_and_nothing_else_happens() -> None:

@@ -65,10 +65,12 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
+        # Not in the thread: a question that is given up would leave it with a process that nobody ends.
+        process = self._process = self._process or _started()
         is_whole = False
         try:
             async with asyncio.timeout(seconds):
-                found = await asyncio.to_thread(self._exchanged, pickle.dumps(task))
+                found = await asyncio.to_thread(_exchanged, process, pickle.dumps(task))
             is_whole = True
         except TimeoutError:
             raise DeadlineExceeded("QUESTION_TOO_SLOW", "It took longer than a question may.") from None
@@ -89,20 +91,22 @@ class _Worker:
                     with contextlib.suppress(OSError):  # what it was not told any more
                         pipe.close()
 
-    def _exchanged(self, sent: bytes) -> Any:  # noqa: ANN401 - as above
-        # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
-        process = self._process = self._process or subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert process.stdin is not None  # noqa: S101 - both are pipes
-        assert process.stdout is not None  # noqa: S101 - as above
-        process.stdin.write(LENGTH.pack(len(sent)) + sent)
-        process.stdin.flush()
-        head = process.stdout.read(LENGTH.size)
-        if len(head) < LENGTH.size:
-            raise EOFError
-        (length,) = LENGTH.unpack(head)
-        return pickle.loads(process.stdout.read(length))  # noqa: S301 - our own process wrote it
+
+def _started() -> subprocess.Popen[bytes]:
+    # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
+    return subprocess.Popen([sys.executable, "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own module
+
+
+def _exchanged(process: subprocess.Popen[bytes], sent: bytes) -> Any:  # noqa: ANN401 - what the task gives
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101 - as above
+    process.stdin.write(LENGTH.pack(len(sent)) + sent)
+    process.stdin.flush()
+    head = process.stdout.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    (length,) = LENGTH.unpack(head)
+    return pickle.loads(process.stdout.read(length))  # noqa: S301 - our own process wrote it
 
 
 class DuckDb:
