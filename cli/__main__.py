@@ -10,6 +10,7 @@ _COMMANDS = {
     "explain": "explain why a user was or was not helped",
     "replay": "derive archived decisions again, or with another policy or model",
     "policy": "check a policy, or learn its priors from outcomes",
+    "experiment": "compare the arms of an experiment, from a table of its users",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "tenants": "create, list and delete those who use the mesh beside others",
     "people": "list who is signed in, and end sessions",

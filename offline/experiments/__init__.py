@@ -1,0 +1,1 @@
+"""What an experiment found, from a table of its users."""
