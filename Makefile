@@ -11,7 +11,7 @@ WEB_SOURCES := $(shell find web -path '*/node_modules' -prune -o -path web/built
 PROTOS := $(shell find protos -name '*.proto')
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --quiet --prerelease if-necessary-or-explicit
-RUN_EXTRAS = --extra cli --extra embedded --extra experiments $(shell $(BIN)/python -m topology)
+RUN_EXTRAS = --extra cli --extra embedded --extra statistics $(shell $(BIN)/python -m topology)
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
 BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 

@@ -22,7 +22,9 @@ def ran(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("command", ["run", "check", "demo", "explain", "replay", "policy", "experiment", "keys"])
+@pytest.mark.parametrize(
+    "command", ["run", "check", "demo", "explain", "replay", "policy", "experiment", "customers", "keys"]
+)
 def test_every_command_lists_its_options(command: str) -> None:
     code, text = ran(command, "--help")
     assert (code, text.split()[:3]) == (0, ["usage:", "journeymesh", command])

@@ -1,0 +1,186 @@
+"""`journeymesh customers FILE`: what customers will buy, and which of them need what, from a table of purchases."""
+
+import argparse
+import csv
+import datetime as dt
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from cli.terminal import plain
+from offline.customers import purchases as tables
+from offline.customers import segments
+from offline.customers.forecast import Expected, Forecast, forecast
+from offline.customers.purchases import Columns, Known, PurchaseError, Purchases, Row
+from offline.customers.repeats import FitError
+from offline.customers.spending import mean_of_all
+
+_HORIZONS: Final = (30, 90, 365)
+_SEED: Final = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("file", type=Path, help="CSV, also compressed: a row per order or per line of one")
+    parser.add_argument("--customer", default="", metavar="COLUMN", help="the column that names the customer")
+    parser.add_argument("--time", default="", metavar="COLUMN", help="the column of the time")
+    parser.add_argument("--amount", default="", metavar="COLUMN", help="the column of the amount")
+    parser.add_argument(
+        "--until", type=_date, metavar="DATE", help="the last complete day (default: the last in the file)"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write a row per customer to this CSV file")
+    parser.add_argument(
+        "--seed", type=int, default=_SEED, metavar="N", help="of the draws of the intervals (default: 1)"
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Prints the forecast and the segments; returns the exit code."""
+    console = Console(highlight=False, markup=False)
+    columns = Columns(arguments.customer, arguments.time, arguments.amount)
+    try:
+        purchases = tables.read(arguments.file, columns, _tracked)
+        until = arguments.until or int(purchases.days.max())
+        with console.status("fitting"):
+            found = forecast(purchases, until, _HORIZONS, arguments.seed)
+        early = purchases.until(until)
+        of = tables.known(early)
+        scores = segments.scores(of.last, of.orders)
+        names = [segments.NAMES[int(recency), int(frequency)] for recency, frequency in zip(*scores, strict=True)]
+        if arguments.output:
+            _write(arguments.output, early, of, scores, names, found)
+    except (OSError, UnicodeDecodeError, csv.Error, PurchaseError, FitError) as error:
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(
+            f"journeymesh: {arguments.file} gives no forecast: {plain(error)}"
+        )
+        return 1
+    _print(console, early, of, names, found, until)
+    if arguments.output:
+        console.print(f"A row per customer is in {arguments.output}.", soft_wrap=True)
+    return 0
+
+
+def _tracked(rows: Iterable[Row]) -> Iterable[Row]:
+    return track(rows, "reading", total=None, console=Console(stderr=True), transient=True)
+
+
+def _print(
+    console: Console, purchases: Purchases, of: Known, names: Sequence[str], found: Forecast, until: int
+) -> None:
+    days = f"{_told(int(purchases.days.min()))} to {_told(until)}"
+    console.print(f"{of.orders.size:,} customers, {int(of.orders.sum()):,} orders, {days}.")
+    if purchases.skipped_rows:
+        console.print(f"{purchases.skipped_rows:,} rows could not be read and are left out.")
+    if purchases.returned_days:
+        console.print(
+            f"{purchases.returned_days:,} days are left out on which a customer gave back as much as they bought."
+        )
+    r, alpha, a, b, likelihood = found.buys
+    console.print(
+        f"Repeats: BG/NBD r {r:.4f}, alpha {alpha:.4f} weeks, a {a:.4f}, b {b:.4f}, log-likelihood {likelihood:,.2f}."
+    )
+    if found.spends:
+        p, q, v, likelihood = found.spends
+        console.print(
+            f"Spending: Gamma-Gamma p {p:.4f}, q {q:.4f}, v {v:.4f}, log-likelihood {likelihood:,.2f}; "
+            f"{mean_of_all(found.spends):,.2f} per order."
+        )
+    if found.back_test:
+        test = found.back_test
+        console.print(
+            f"Back-test, {_told(test.from_day)} to {_told(test.until_day)} told from the days before: "
+            f"{test.expected:,.0f} orders expected, {test.happened:,} happened. "
+            f"Error per customer {test.error:.3f}; if all went on at their own rate {test.naive_error:.3f}."
+        )
+    console.print(_horizons(found.horizons))
+    console.print(_segments(of, names, found.horizons[1]))
+
+
+def _horizons(horizons: Sequence[Expected]) -> Table:
+    table = Table(title="Expected of all customers", title_justify="left")
+    for heading in ("next days", "orders", "80 % by chance", "money"):
+        table.add_column(heading, justify="right")
+    for each in horizons:
+        lower, upper = each.total_interval
+        money = float(each.money.sum())
+        ends = f"{lower:,.0f} to {upper:,.0f}"
+        table.add_row(f"{each.days}", f"{each.total:,.0f}", ends, "" if math.isnan(money) else f"{money:,.0f}")
+    return table
+
+
+def _segments(of: Known, names: Sequence[str], expected: Expected) -> Table:
+    table = Table(title="Segments", title_justify="left")
+    for heading in ("segment", "customers", "share", "orders each", "money each", f"orders in {expected.days} days"):
+        table.add_column(heading, justify="left" if heading == "segment" else "right")
+    of_each = np.array(names)
+    for name in segments.SEGMENTS:
+        inside = of_each == name
+        if not inside.any():
+            table.add_row(name, "0", "0.0%", "", "", "")
+            continue
+        table.add_row(
+            name,
+            f"{int(inside.sum()):,}",
+            f"{inside.mean():.1%}",
+            f"{of.orders[inside].mean():.1f}",
+            f"{of.money[inside].mean():,.0f}",
+            f"{expected.orders[inside].mean():.2f}",
+        )
+    return table
+
+
+def _write(
+    path: Path,
+    purchases: Purchases,
+    of: Known,
+    scores: segments.Scores,
+    names: Sequence[str],
+    found: Forecast,
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["customer", "orders", "first", "last", "money", "recency", "frequency", "segment", "active"]
+            + [f"{what}{each.days}" for each in found.horizons for what in ("orders", "lower", "upper", "money")]
+        )
+        for number, name in enumerate(purchases.customers):
+            # Of who bought once, the model knows nothing about having left.
+            active = f"{found.active[number]:.4f}" if of.orders[number] > 1 else ""
+            writer.writerow(
+                [
+                    name,
+                    of.orders[number],
+                    _told(int(of.first[number])),
+                    _told(int(of.last[number])),
+                    f"{of.money[number]:.2f}",
+                    scores[0][number],
+                    scores[1][number],
+                    names[number],
+                    active,
+                    *(value for each in found.horizons for value in _row(each, number)),
+                ]
+            )
+
+
+def _row(of: Expected, number: int) -> Sequence[str]:
+    money = of.money[number]
+    return [
+        f"{of.orders[number]:.4f}",
+        f"{of.lower[number]:.0f}",
+        f"{of.upper[number]:.0f}",
+        "" if math.isnan(money) else f"{money:.2f}",
+    ]
+
+
+def _told(ordinal: int) -> str:
+    return dt.date.fromordinal(ordinal).isoformat()
+
+
+def _date(text: str) -> int:
+    return dt.date.fromisoformat(text).toordinal()

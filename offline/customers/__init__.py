@@ -1,0 +1,1 @@
+"""What customers will buy and which of them need what, from a table of purchases."""
