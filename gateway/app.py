@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from opentelemetry import trace
@@ -22,7 +23,7 @@ from gateway.metrics import count_request
 from gateway.routes.router import Found, Router, allowed
 from gateway.routes.table import ROUTES
 from mesh.clock import Clock
-from mesh.errors import InvalidArgument, NotFound
+from mesh.errors import InvalidArgument, NotFound, ResourceExhausted
 from mesh.observability import registry, semconv, telemetry
 
 # Probed every few seconds; their traces would bury the others.
@@ -64,11 +65,8 @@ class Application:
             seconds = time.perf_counter() - began
             headers = (
                 (b"x-trace-id", request.trace_id.hex().encode()),
-                asgi.NOSNIFF,
-                asgi.NO_REFERRER,
-                *(asgi.HTTPS_ONLY if scope["scheme"] in _SECURE else ()),
+                *self._usual_headers(scope),
                 *self._core.rates.headers(request.caller.limits),
-                *cors.headers(scope, self._core.door.origins),
                 *self._headers(answer),
             )
             try:
@@ -88,6 +86,22 @@ class Application:
             await send_socket(answer, headers, request, send, functools.partial(self._respond, answer, request))
         else:
             await send_answer(answer, headers, request, send)
+
+    def refusal(
+        self, method: str, target: bytes, fields: Sequence[tuple[bytes, bytes]], first: Headers
+    ) -> bytes | None:
+        """The whole answer, with these headers first, to a request that is refused by its head alone; else None."""
+        is_last = self._core.closing.is_set()
+        return None if is_last else self._core.refusals.answer(method, target, fields, first)
+
+    def _usual_headers(self, scope: Scope) -> Headers:
+        """The headers of every answer to this client."""
+        return (
+            asgi.NOSNIFF,
+            asgi.NO_REFERRER,
+            *(asgi.HTTPS_ONLY if scope["scheme"] in _SECURE else ()),
+            *cors.headers(scope, self._core.door.origins),
+        )
 
     def _headers(self, answer: Answer | Stream | Socket) -> Headers:
         """The headers of an answer; once the process is ending, the answer closes its connection."""
@@ -139,7 +153,7 @@ class Application:
             request.caller = self._core.door.admit(request, NEEDS[route.method, route.path])
         tenancy.require_route(request.caller, route.method, route.path)
         if NEEDS[route.method, route.path] is not None:
-            request.admit()
+            self._admit(request, route)
         request.parameters = tenancy.owned(request.caller, request.parameters)
         request.query = tenancy.owned(request.caller, request.query)
         if self._core.door.is_key_required and (route.method, route.path) in AUDITED:
@@ -156,6 +170,22 @@ class Application:
         if request.scope["method"] == "GET" and isinstance(answer, Answer) and is_large(answer):
             request.hold(len(answer.body))
         return answer
+
+    def _admit(self, request: Request, route: Route) -> None:
+        """Admits a request by the caller's limits; a refusal is remembered for those that follow."""
+        try:
+            request.admit()
+        except ResourceExhausted as error:
+            scope, method = request.scope, request.scope["method"]
+            if scope["type"] == "http" and method != "HEAD":
+                query = scope["query_string"]
+                target = scope["raw_path"] + (b"?" + query if query else b"")
+                headers = (*self._usual_headers(scope), asgi.NO_STORE)
+                count = functools.partial(
+                    count_request, self._core.telemetry.metrics, method, route.path, problems.status(error)
+                )
+                self._core.refusals.note(method, target, scope["headers"], request.caller.limits, headers, count)
+            raise
 
     def _request(self, scope: Scope, receive: Receive, span: trace.Span) -> Request:
         ids = span.get_span_context()

@@ -16,6 +16,7 @@ from gateway.http.shares import Shares, share
 from gateway.metrics import count_events
 from gateway.peers import Peers
 from gateway.settings import Settings
+from gateway.transport.refusals import Refusals
 from mesh.clock import Clock, monotonic_clock
 from mesh.observability import registry
 from mesh.observability.telemetry import Telemetry
@@ -52,6 +53,7 @@ class Core:
     closing: asyncio.Event
     admission: AdmissionControl
     rates: Rates
+    refusals: Refusals
     startup: Startup
     streams: OpenStreams
     door: Door
@@ -89,9 +91,20 @@ def bootstrap(
         tenant_rate=settings.tenant_rate,
     )
     rates = Rates(monotonic, telemetry.metrics)
-    startup = Startup(peers.health)
     return Core(
-        settings, peers, coalescer, telemetry, closing, admission, rates, startup, streams, door, sign_in, files
+        settings,
+        peers,
+        coalescer,
+        telemetry,
+        closing,
+        admission,
+        rates,
+        Refusals(rates, monotonic),
+        Startup(peers.health),
+        streams,
+        door,
+        sign_in,
+        files,
     )
 
 

@@ -126,7 +126,11 @@ async def serve(
     """
     max_connections = connections_within_files(settings.connection_count)
     limits = ConnectionLimits.of(
-        max_connections, settings.address_percent, settings.proxies, ReadTimeout(settings.body_seconds)
+        max_connections,
+        settings.address_percent,
+        settings.proxies,
+        ReadTimeout(settings.body_seconds),
+        application.refusal,
     )
     config = uvicorn.Config(
         application,

@@ -80,17 +80,27 @@ class Rates:
             ResourceExhausted: `RATE_LIMITED`, nothing is left of one of them.
         """
         now_us = self._monotonic()
-        standings = [self._standings[limit] for limit in limits]
+        refusal = self._refusal(limits, now_us)
+        if refusal is not None:
+            raise refusal
+        for limit in limits:
+            self._standings[limit].spend(limit, 1, now_us)
+
+    def refusal(self, limits: Sequence[Limit]) -> ResourceExhausted | None:
+        """The error of `admit`, counted as a refused request; None if a unit of each limit is left. Spends nothing."""
+        return self._refusal(limits, self._monotonic())
+
+    def _refusal(self, limits: Sequence[Limit], now_us: int) -> ResourceExhausted | None:
         self.has_news.set()
-        for limit, standing in zip(limits, standings, strict=True):
+        for limit in limits:
+            standing = self._standings[limit]
             over = standing.missing(limit, now_us) - (limit.burst - 1) * SECOND_US
             if over > 0:
                 standing.is_news = True  # others may have spent less than it seems
                 self._metrics.count(registry.RATE_LIMITED_REQUESTS, 1, limit.policy)
                 detail = f"The {limit.policy} may send and ask for {limit.per_second} events and requests per second."
-                raise ResourceExhausted("RATE_LIMITED", detail, over / limit.per_second / SECOND_US)
-        for limit, standing in zip(limits, standings, strict=True):
-            standing.spend(limit, 1, now_us)
+                return ResourceExhausted("RATE_LIMITED", detail, over / limit.per_second / SECOND_US)
+        return None
 
     def spend(self, limits: Sequence[Limit], units: int) -> None:
         """Spends units of each limit, whether they are left or not."""

@@ -4,7 +4,7 @@ They belong to no trace.
 """
 
 import http
-from typing import Any, Final
+from typing import Final
 
 from gateway.http import asgi, problems
 from gateway.http.asgi import Answer, BodyTooSlow, Headers
@@ -15,19 +15,23 @@ MAX_FIELDS: Final = 100
 MAX_TARGET_BYTES: Final = 8 * 1024
 
 
-def _canned(error: MeshError, code: int | None = None, headers: Headers = ()) -> bytes:
-    answer: Answer = problems.answer(error, b"", code=code, headers=headers)
-    fields: list[tuple[bytes, Any]] = [
+def written(answer: Answer, first: Headers = ()) -> bytes:
+    """A whole answer as it is sent, with these headers before its own."""
+    head = b"HTTP/1.1 %d %b\r\n" % (answer.status, http.HTTPStatus(answer.status).phrase.encode())
+    fields: Headers = (
+        *first,
         (b"content-type", answer.content_type.encode()),
         (b"content-length", b"%d" % len(answer.body)),
-        *(field for field in answer.headers if field != problems.CONNECTION_CLOSE),
-        asgi.NOSNIFF,
-        asgi.NO_REFERRER,
-        asgi.NO_STORE,
-        problems.CONNECTION_CLOSE,
-    ]
-    head = b"HTTP/1.1 %d %b\r\n" % (answer.status, http.HTTPStatus(answer.status).phrase.encode())
-    return head + b"".join(b"%b: %b\r\n" % field for field in fields) + b"\r\n" + answer.body
+        *answer.headers,
+    )
+    return head + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n" + answer.body
+
+
+def _canned(error: MeshError, code: int | None = None, headers: Headers = ()) -> bytes:
+    answer = problems.answer(error, b"", code=code, headers=headers)
+    own = (field for field in answer.headers if field != problems.CONNECTION_CLOSE)
+    secure = (asgi.NOSNIFF, asgi.NO_REFERRER, asgi.NO_STORE)
+    return written(answer._replace(headers=(*own, *secure, problems.CONNECTION_CLOSE)))
 
 
 def _malformed(why: str, code: int = 400, headers: Headers = ()) -> bytes:

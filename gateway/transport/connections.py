@@ -8,6 +8,7 @@ server underneath would wait for a head for ever, and take one of any size. `asg
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
 import httptools
@@ -15,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
+from gateway.http import asgi
 from gateway.http.addresses import Proxies
 from gateway.http.admission import MIN_ADDRESS_BYTES
 from gateway.http.exchange import KEY, Exchange
@@ -46,11 +48,15 @@ _WAITING_BYTES: Final = 8 * 1024 * 1024
 _MAX_FRAGMENTS: Final = 64
 
 
+Refusal = Callable[[str, bytes, heads.Fields, asgi.Headers], bytes | None]
+"""The whole answer to a request that is refused by method, target and fields, with these headers first; else None."""
+
+
 class ConnectionLimits(NamedTuple):
     """The limits that all connections of a server share.
 
     `waiting` counts the bytes read ahead of the answers to earlier requests; `refused` are the connections beyond the
-    limit that wait for their 503.
+    limit that wait for their 503. `refusal` decides by heads.
     """
 
     places: Shares
@@ -58,15 +64,16 @@ class ConnectionLimits(NamedTuple):
     proxies: Proxies
     read_timeout: ReadTimeout
     refused: set[asyncio.Protocol]
+    refusal: Refusal
 
     @classmethod
     def of(
-        cls, max_connections: int, address_percent: int, proxies: Proxies, read_timeout: ReadTimeout
+        cls, max_connections: int, address_percent: int, proxies: Proxies, read_timeout: ReadTimeout, refusal: Refusal
     ) -> "ConnectionLimits":
         """The limits of a server that has no connection yet."""
         places = Shares(max_connections, share(max_connections, address_percent))
         waiting = Shares(_WAITING_BYTES, share(_WAITING_BYTES, address_percent, MIN_ADDRESS_BYTES))
-        return cls(places, waiting, proxies, read_timeout, set())
+        return cls(places, waiting, proxies, read_timeout, set(), refusal)
 
 
 class _Refused(Exception):
@@ -90,6 +97,10 @@ class Connection(HttpToolsProtocol):
     """Whether a request has begun to arrive and is incomplete."""
     _is_in_head = False
     _is_other_protocol = False
+    _is_refused = False
+    """Whether the last request was refused by its head; its body is ignored."""
+    _refused_count = 0
+    """How many requests of what was last received were."""
     _began = 0.0
     _piece_bytes = 0
     """The size of the last piece; the head of a request begins somewhere in it."""
@@ -160,6 +171,7 @@ class Connection(HttpToolsProtocol):
         if self in self.limits.refused:
             self._close_after(canned_answers.TOO_MANY_CONNECTIONS)
         elif self._last is None and not self.transport.is_closing():
+            self._refused_count = 0
             self._read(self._take_held() + data)
 
     def on_message_begin(self) -> None:
@@ -167,6 +179,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._cancel_timer()
         self._is_in_request = self._is_in_head = True
+        self._is_refused = False
         self._unframed, self._body_bytes = min(self._unframed, self._piece_bytes), 0
         super().on_message_begin()
 
@@ -180,9 +193,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
-        head = heads.read(
-            self.parser.get_method().decode("ascii"), self.parser.get_http_version(), self.url, self.headers
-        )
+        method = self.parser.get_method().decode("ascii")
+        head = heads.read(method, self.parser.get_http_version(), self.url, self.headers)
         if isinstance(head, bytes):
             raise _Refused(head)
         self.url = head.target
@@ -191,6 +203,8 @@ class Connection(HttpToolsProtocol):
                 raise _Refused(canned_answers.BAD_HANDSHAKE)
             self._is_other_protocol = not head.is_handshake
             self.scope["method"] = "GET"
+        elif (refusal := self._refusal(method)) is not None:
+            self._send_refusal(refusal)
         else:
             super().on_headers_complete()
             self.scope[KEY] = Exchange(self.cycle)  # type: ignore[typeddict-unknown-key]
@@ -205,12 +219,13 @@ class Connection(HttpToolsProtocol):
         self._unframed -= len(body)
         self._body_bytes += len(body)
         self._body_left = max(0, self._body_left - len(body))
-        super().on_body(body)
+        if not self._is_refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is complete."""
         self._is_in_request = False
-        if not self.parser.should_upgrade():
+        if not self._is_refused and not self.parser.should_upgrade():
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -226,6 +241,26 @@ class Connection(HttpToolsProtocol):
         """Hands the connection, and its place, over to a socket."""
         super().handle_websocket_upgrade()
         cast("SocketConnection", self.transport.get_protocol()).counted_for = self._counted_for
+
+    def _refusal(self, method: str) -> bytes | None:
+        """The answer to the request whose head is complete, if it can be refused by it and the connection goes on.
+
+        Not if other answers come first or the client does not read them, nor if much was received at once: such
+        requests wait their turn as all others do.
+        """
+        goes_on = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        if self._due or self._refused_count == _MAX_WAITING or not goes_on:
+            return None
+        if self.expect_100_continue or self.flow.write_paused:
+            return None
+        return self.limits.refusal(method, self.url, self.headers, tuple(self.server_state.default_headers))
+
+    def _send_refusal(self, answer: bytes) -> None:
+        """Answers the request that is arriving. As after every answer, the next one must begin in time."""
+        self._is_refused = True
+        self._refused_count += 1
+        self.transport.write(answer)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _read(self, data: bytes) -> None:
         """Reads piece by piece, so as never to read far beyond the requests that may wait."""
