@@ -18,7 +18,7 @@ const page = `<!doctype html><html lang="en"><title>fixtures</title>
 <video id="player" controls width="200"></video> <canvas id="board" width="40" height="40"></canvas>
 <div id="host"></div> <dialog id="dialog">Hello</dialog> <button id="prints">Print</button>
 <button id="broken">Broken</button> <div class="div" id="broken-div">Broken</div> <a id="broken-link" href="#">Broken</a> <span id="broken-span">Looks as if</span>
-<button id="throws">Fails</button> <div id="broken-host"></div> <button id="broken-beside-clock">Broken</button>
+<button id="throws">Fails</button> <div id="broken-host"></div> <button id="broken-beside-clock">Broken</button> <button id="brings-help">Broken</button>
 <p id="far" style="margin-top: 3000px">far</p>
 <script>
 const at = (id) => document.getElementById(id)
@@ -44,6 +44,14 @@ root.innerHTML = '<button id="inner">Inside</button><p></p>'
 root.querySelector('button').onclick = () => (root.querySelector('p').textContent += '.')
 const broken = at('broken-host').attachShadow({ mode: 'open' })
 broken.innerHTML = '<button id="inner-broken">Inside</button>'
+// Help that comes is no effect.
+on('brings-help', () => setTimeout(() => {
+  const card = document.createElement('journeymesh-help')
+  card.popover = 'manual'
+  document.body.append(card)
+  card.showPopover()
+  card.style.inset = '9px'
+}, 500))
 // Something always moves.
 setInterval(() => (at('clock').textContent = new Date().toISOString()), 200)
 </script>`
@@ -54,7 +62,7 @@ const works = {
   label: three, field: three, choice: three, summary: three, anchor: { clicks: 1 }, opens: { clicks: 1 }, slow: { clicks: 1 }, link: { clicks: 1 },
   leaves: { clicks: 1 }, focuses: { clicks: 1 }, player: three, board: three, inner: three, prints: { clicks: 1 }, text: { double: true }, 'broken-span': { clicks: 1 },
 }
-const fails = { broken: three, 'broken-div': three, 'broken-link': three, 'broken-span': three, throws: three, 'inner-broken': three, 'broken-beside-clock': { clicks: 3, pause: 210 }, 'broken-once': { clicks: 1, on: 'broken' } }
+const fails = { broken: three, 'broken-div': three, 'broken-link': three, 'broken-span': three, throws: three, 'inner-broken': three, 'broken-beside-clock': { clicks: 3, pause: 210 }, 'broken-once': { clicks: 1, on: 'broken' }, 'brings-help': { clicks: 1 } }
 
 const pages = { '/': page, '/other': '<title>other</title>', '/file.txt': 'words', '/slow': '<title>slow</title>' }
 

@@ -29,6 +29,7 @@ def test_what_works_is_no_trouble(seen: dict[str, Any]) -> None:
 def test_what_is_broken_always_is(seen: dict[str, Any]) -> None:
     signals = {user: OF_A_CLICK & set(each["signals"]) for user, each in seen.items() if user.startswith("fails-")}
     assert signals.pop("fails-broken-once") == {"dead_click"}
+    assert signals.pop("fails-brings-help") == {"dead_click"}
     assert len(signals) == 7
     assert {user: found for user, found in signals.items() if found != {"rage_clicks"}} == {}
 

@@ -14,7 +14,10 @@ from tests.web.story import told
 
 pytestmark = [pytest.mark.tools, pytest.mark.processes]
 
-USERS = ("keyboard", "reader", "tabs", "solved", "streams", "asks")
+USERS = (
+    *("keyboard", "reader", "tabs", "solved", "streams", "asks"),
+    *("anchored", "mirrored", "modal", "contrast"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,24 @@ def test_help_that_is_not_needed_any_more_goes(seen: Any) -> None:
 @pytest.mark.parametrize("way", ["streams", "asks"])
 def test_it_comes_by_other_ways_where_no_socket_can_be_opened(seen: Any, way: str) -> None:
     assert seen[way] == ["declined"]
+
+
+@pytest.mark.parametrize(("user", "side"), [("anchored", "left"), ("mirrored", "right")])
+def test_it_stands_beside_what_it_is_about(seen: Any, user: str, side: str) -> None:
+    places = seen[user]
+    beside = {"isSeen": True, "isAligned": side, "gap": 10}
+    assert places["first"] == {"side": "below", **beside}
+    assert places["scrolled"] == {"side": "below", **beside}
+    assert places["low"] == {"side": "above", **beside}
+    assert (places["narrow"]["side"], places["narrow"]["isSeen"]) == ("below", True)
+    assert (places["pushed"]["side"], places["pushed"]["gap"]) == ("below", 10)
+    assert places["away"]["isSeen"]
+    assert (places["gone"]["side"], places["gone"]["isSeen"]) == ("corner", True)
+
+
+def test_it_is_reached_also_where_something_modal_is_open(seen: Any) -> None:
+    assert seen["modal"] == ["journeymesh-help", "dialog", "accepted"]
+
+
+def test_it_can_be_told_apart_in_forced_colours(seen: Any) -> None:
+    assert seen["contrast"] == {"isForced": True, "edges": [True] * 4, "hasFocusRing": True}

@@ -63,7 +63,8 @@ export function watchClicks(core: Core): void {
   const observer = new MutationObserver((records) => {
     const now = performance.now()
     let isNews = false
-    for (const { target } of records) {
+    for (const { target, addedNodes, removedNodes } of records) {
+      if (isHelp(target) || isHelp(addedNodes[0]) || isHelp(removedNodes[0])) continue
       const last = alone.get(target)
       const isNoise = !!last?.isOften && now - last.at < NOISE_MS
       if (pending.length && (isHandling || !isNoise)) isNews = true
@@ -79,7 +80,7 @@ export function watchClicks(core: Core): void {
 
   on(['scroll'], () => within(SCROLL_MS, hasEffect))
   on(['input', 'change'], () => within(VALUE_MS, (click) => (click.value = true)))
-  on(['submit', 'invalid', 'copy', 'fullscreenchange', 'toggle'], () => within(EFFECT_MS, hasEffect))
+  on(['submit', 'invalid', 'copy', 'fullscreenchange', 'toggle'], ({ target }) => isHelp(target) || within(EFFECT_MS, hasEffect))
   on(['transitionrun', 'animationstart'], ({ target }) =>
     within(EFFECT_MS, (click) => !click.element.contains(target as Node) && hasEffect(click)),
   )
@@ -202,6 +203,11 @@ export function watchClicks(core: Core): void {
       { at: performance.timeOrigin + click.at, isUrgent: error || !(effect || value) },
     )
   }
+}
+
+/** Whether this is the widget's card: help that comes is no effect of a click. */
+function isHelp(node: EventTarget | null | undefined): boolean {
+  return (node as Element | null | undefined)?.localName === 'journeymesh-help'
 }
 
 function isNear(one: Watched, other: Watched): boolean {
