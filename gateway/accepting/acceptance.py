@@ -26,7 +26,8 @@ from records.tenants import qualified
 _ACCEPTED: Final = ingest_pb2.VERDICT_ACCEPTED
 _DUPLICATE: Final = ingest_pb2.VERDICT_DUPLICATE
 _REASONS: Final = enum_names(error_reason_pb2.ErrorReason.DESCRIPTOR)
-_RETRY_SECONDS: Final = 1.0
+# After how many seconds a request may be repeated as a whole, although its events were refused one by one.
+_RETRY_SECONDS: Final = {"RATE_LIMITED": 1.0, "BUFFER_FULL": 60.0}
 _KINDS: Final[dict[str, type[MeshError]]] = {
     "NOT_PERMITTED": PermissionDenied,
     "USER_PROOF_REQUIRED": Unauthenticated,
@@ -165,13 +166,13 @@ async def accept(
 def refusal_of(tracked: Tracked) -> MeshError | None:
     """The error if no event of a request was accepted; None if any was.
 
-    A rate limit takes precedence: the request may be repeated as a whole, as failed events are kept only once.
+    A limit takes precedence: the request may be repeated as a whole, as failed events are kept only once.
     """
     if tracked.accepted or tracked.duplicates:
         return None
     for one in tracked.rejected:
-        if one.reason == "RATE_LIMITED":
-            return ResourceExhausted(one.reason, one.detail, _RETRY_SECONDS)
+        if one.reason in _RETRY_SECONDS:
+            return ResourceExhausted(one.reason, one.detail, _RETRY_SECONDS[one.reason])
     first = tracked.rejected[0]
     return _KINDS.get(first.reason, InvalidArgument)(first.reason, first.detail)
 
@@ -195,8 +196,8 @@ def _listed(rejected: list[Rejected], most: int) -> list[Rejected]:
     if len(rejected) <= most:
         return rejected
     rest = rejected[most:]
-    # A rate limit must not get lost: it says that the request may be repeated.
-    first = next((one for one in rest if one.reason == "RATE_LIMITED"), rest[0])
+    # A limit must not get lost: it says that the request may be repeated.
+    first = next((one for one in rest if one.reason in _RETRY_SECONDS), rest[0])
     detail = f"{len(rest)} events more were refused and are not listed; of one of them: {first.detail}"
     return [*rejected[:most], Rejected(rest[0].index, None, first.reason, detail)]
 

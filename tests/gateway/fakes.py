@@ -34,6 +34,10 @@ from services.access.people.usecases import People
 from tests.access.builders import World
 
 SECONDS = 1_767_348_000
+MUST_WAIT = {
+    "limited": error_reason_pb2.ERROR_REASON_RATE_LIMITED,
+    "full": error_reason_pb2.ERROR_REASON_BUFFER_FULL,
+}
 """2026-01-02T10:00:00Z."""
 
 
@@ -188,10 +192,9 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 reason = error_reason_pb2.ERROR_REASON_RESERVED_ID
                 response.rejections.add(event_index=index, reason=reason, detail="It is the mesh's own.")
-            elif event.user_id == "limited":
+            elif event.user_id in MUST_WAIT:
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
-                reason = error_reason_pb2.ERROR_REASON_RATE_LIMITED
-                response.rejections.add(event_index=index, reason=reason, detail="Too many events of one user.")
+                response.rejections.add(event_index=index, reason=MUST_WAIT[event.user_id], detail="Too many events.")
             elif event.user_id == "refused":
                 response.verdicts.append(ingest_pb2.VERDICT_REJECTED)
                 response.rejections.add(

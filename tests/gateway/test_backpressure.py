@@ -211,6 +211,11 @@ def test_admission_control_counts_what_is_in_progress() -> None:
     assert (admission.requests, admission.held_bytes) == (1, 0)
 
 
+async def test_a_tenant_of_whom_too_much_is_set_aside_must_wait(gateway: Gateway) -> None:
+    answer = await gateway.track(EVENT | {"userId": "full"}, {"eventType": "?"})
+    assert (answer.status_code, answer.json()["reason"], answer.headers["retry-after"]) == (429, "BUFFER_FULL", "60")
+
+
 async def test_a_user_above_the_rate_limit_must_wait(gateway: Gateway) -> None:
     limited: dict[str, Any] = EVENT | {"userId": "limited"}
     assert_comes_again(await gateway.track(limited, limited), 429, "RATE_LIMITED")

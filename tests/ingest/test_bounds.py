@@ -15,6 +15,7 @@ from services.ingest.accept.ports import Progress
 from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
 from tests.ingest.harness import ACCEPTED, REJECTED, running
+from tests.ingest.test_tenants import of
 
 WORST: dict[str, tuple[Callable[[str], object], str]] = {
     "agent of digits": (lambda sent: device.recognized(1, sent), "7"),
@@ -220,12 +221,16 @@ class Full:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.is_so = True
+        self.tenants = frozenset[str]()
 
     def lag_seconds(self) -> float | None:
         return None
 
     def is_full(self) -> bool:
         return self.is_so
+
+    def full_tenants(self) -> frozenset[str]:
+        return self.tenants
 
     async def checkpoint(self, shard: str) -> int:
         return await self.progress.checkpoint(shard)
@@ -240,3 +245,19 @@ async def test_intake_pauses_and_says_so_while_as_much_is_set_aside_as_may_be() 
             assert refused.value.reason == "BUFFER_FULL"
             full.is_so = False
             assert (await paused.accept(event("a"))).verdicts == [ACCEPTED]
+
+
+async def test_intake_pauses_for_a_tenant_that_has_its_share_of_what_is_set_aside_and_for_no_other() -> None:
+    async with running() as harness:
+        full = Full(harness.ingest.progress)
+        full.is_so, full.tenants = False, frozenset({"acme"})
+        async with running(progress=full) as paused:
+            answer = await paused.accept(
+                of("acme", event("a")), of("acme", event("a")), of("other", event("b")), of("acme", event("c", page=""))
+            )
+            assert answer.verdicts == [REJECTED, REJECTED, ACCEPTED, REJECTED]
+            assert {one.reason for one in answer.rejections} == {error_reason_pb2.ERROR_REASON_BUFFER_FULL}
+            listed = await paused.stub.ListFailedEvents(ingest_pb2.ListFailedEventsRequest())
+            assert not listed.failed_events
+            full.tenants = frozenset()
+            assert (await paused.accept(of("acme", event("a")))).verdicts == [ACCEPTED]

@@ -426,6 +426,28 @@ async def test_there_is_room_for_so_many_that_were_accepted(store: str, valkey: 
     assert await kept.has_room(1)
 
 
+async def test_a_tenant_with_half_of_that_room_is_known_and_loses_nothing(store: str, valkey: redis.Client) -> None:
+    kept: FailedEvents = (
+        MemoryFailedEvents(most_failed=6) if store == "memory" else RedisFailedEvents(valkey, most_failed=6)
+    )
+
+    def of(tenant: str, number: int) -> FailedEvent:
+        position = EventPosition("0", number, 0)
+        return failed(number)._replace(user_id=qualified(tenant, "ada"), position=position)
+
+    await kept.add([of("acme", 1), of("acme", 2), of("", 3), of("", 4), of("", 5)])
+    await kept.add([failed(number)._replace(user_id=qualified("globex", "ada")) for number in range(10, 15)])
+    await kept.add([of("acme", 2)])
+    assert await kept.full_tenants() == set()
+    await kept.add([of("acme", 6)])
+    assert await kept.full_tenants() == {"acme"}
+    await kept.add([of("acme", 7)])
+    assert None not in await kept.find(["f-1", "f-2", "f-6", "f-7"])
+    await kept.remove("f-1")
+    await kept.strike_off(of("acme", 2))
+    assert await kept.full_tenants() == set()
+
+
 async def keep_as_before(valkey: redis.Client, kept: Sequence[FailedEvent], most: int) -> None:
     """Keeps failed events as the version before does: of all there are the latest, in one index, without sizes."""
     prefix, index = "jm:failed:{failed}:", "jm:failed:{failed}:index"

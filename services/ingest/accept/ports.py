@@ -65,6 +65,9 @@ class Progress(Protocol):
     def is_full(self) -> bool:
         """Whether the list of failed events is full, as of at most two seconds ago. Does not wait."""
 
+    def full_tenants(self) -> frozenset[str]:
+        """The tenants that have their share of that list, as of at most two seconds ago. Does not wait."""
+
 
 class ShardStanding(NamedTuple):
     """How far a consumer has come on a shard."""

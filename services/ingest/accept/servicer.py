@@ -30,7 +30,7 @@ from services.ingest.events.domain.event import Event
 
 _PAGE_SIZE: Final = 20
 # Too many, or not to be kept.
-_NOT_KEPT: Final = frozenset({"RATE_LIMITED", "USER_ERASED"})
+_NOT_KEPT: Final = frozenset({"BUFFER_FULL", "RATE_LIMITED", "USER_ERASED"})
 _PAGE_SIZE_MOST: Final = 100
 
 

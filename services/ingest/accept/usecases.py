@@ -17,6 +17,7 @@ from services.ingest.accept.domain.acceptance import (
     Verdict,
     judge,
     refuse_erased,
+    refuse_full,
     refuse_repeats,
     stamp,
 )
@@ -105,7 +106,8 @@ class Ingest:
         """
         self.require_room()
         now_us = self.clock()
-        return await self.take(table, judge(table, now_us, self.rules, self.masking), now_us)
+        judged = judge(table, now_us, self.rules, self.masking)
+        return await self.take(table, refuse_full(table, judged, self.progress.full_tenants()), now_us)
 
     async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:
         """Accepts a batch that is judged, as `accept` does.

@@ -107,6 +107,9 @@ class FailedEvents(Protocol):
     async def has_room(self, count: int) -> bool:
         """Whether `count` more events may be kept that were accepted and could not be applied."""
 
+    async def full_tenants(self) -> frozenset[str]:
+        """The tenants, never the default one, that have half of that room or more. They MUST NOT lose any for it."""
+
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """The failed events with these ids, in the order asked."""
 

@@ -26,6 +26,7 @@ class LeaseProgress:
         self._failed = failed
         self._monotonic = monotonic
         self._is_full = False
+        self._full_tenants: frozenset[str] = frozenset()
         self._lag_seconds: float | None = None
         self._read_us = -_KNOWN_US
         self._since_us = -_KNOWN_US
@@ -51,10 +52,15 @@ class LeaseProgress:
         """See `ports.Progress`."""
         return self._is_full
 
+    def full_tenants(self) -> frozenset[str]:
+        """See `ports.Progress`."""
+        return self._full_tenants
+
     async def _read(self) -> None:
         try:
             standings = await self._leases.standings()
             self._is_full = not await self._failed.has_room(1)
+            self._full_tenants = await self._failed.full_tenants()
         except MeshError:
             return  # what is known ages and expires
         now_us = self._monotonic()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from records.tenants import tenant_of
 from services.ingest.accept.domain import device, identity, skew
 from services.ingest.accept.domain.columns import rows_without
 from services.ingest.accept.domain.identity import Ending
@@ -27,6 +28,7 @@ _STAMPS: Final = (
 )
 _ODD_SENT: Final = Note("sentAt", "Not the clock of `timestamp`, nor a time a clock shows; it was left out.")
 _ERASED: Final = Rejection("USER_ERASED", "The user was erased, and their events are not accepted.")
+_FULL: Final = Rejection("BUFFER_FULL", "As many events of the tenant are set aside as may be. Replay or discard some.")
 _CONTENT: Final = ("user_id", "event_type", "page", "properties")
 _OTHER_CONTENT: Final = Note("eventId", "It differs from an earlier event with this eventId, and counts as its copy.")
 
@@ -136,6 +138,21 @@ def refuse_erased(table: Table, judged: Judged, suppression: Suppression) -> Jud
         table.columns["anonymous_id"] = [
             "" if each in erased and row not in refused else each for row, each in enumerate(table.anonymous_id)
         ]
+    return _refused(judged, refused)
+
+
+def refuse_full(table: Table, judged: Judged, tenants: frozenset[str]) -> Judged:
+    """The batch with all events of these tenants refused: their share of the list of failed events is full.
+
+    A request holds events of one tenant, so it is refused as a whole, and may be repeated as a whole.
+    """
+    if not tenants:
+        return judged
+    ids = enumerate(zip(table.user_id, table.event_id, strict=True))
+    return _refused(judged, {row: _FULL for row, pair in ids if not tenants.isdisjoint(map(tenant_of, pair))})
+
+
+def _refused(judged: Judged, refused: Mapping[int, Rejection]) -> Judged:
     return judged._replace(
         fresh=[row for row in judged.fresh if row not in refused],
         repeated=[row for row in judged.repeated if row not in refused],

@@ -1,5 +1,6 @@
 """The shared ports in memory: for tests. Nothing expires."""
 
+import collections
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
@@ -86,6 +87,12 @@ class MemoryFailedEvents:
     async def has_room(self, count: int) -> bool:
         """See `ports.FailedEvents`."""
         return sum(one.position is not None for one in self._failed.values()) + count <= self._most_failed
+
+    async def full_tenants(self) -> frozenset[str]:
+        """See `ports.FailedEvents`."""
+        set_aside = (_tenant(one) for one in self._failed.values() if one.position is not None)
+        counts = collections.Counter(tenant for tenant in set_aside if tenant != DEFAULT)
+        return frozenset(tenant for tenant, count in counts.items() if count >= self._most_failed // 2)
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""

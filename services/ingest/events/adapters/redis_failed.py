@@ -1,5 +1,6 @@
 """Failed events and failed records on Redis."""
 
+import collections
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +15,7 @@ _FAILED_SECONDS: Final = 7 * 24 * 3600
 _REFUSED_MOST: Final = 10_000
 _REFUSED_BYTES: Final = 64 * 1024 * 1024
 _SET_ASIDE_MOST: Final = 10_000
-# One tenant of several takes at most half of the room for refused events.
+# One tenant of several takes at most half of the room, of that for refused events and of that for the others.
 _TENANTS: Final = 2
 _PREFIX: Final = "jm:failed:{failed}:"
 # Longer than an archiver is ever down.
@@ -23,13 +24,15 @@ _SEQUENCE_DIGITS: Final = 78
 
 # KEYS: the index by time of those that were refused, the reasons by id, the index of those of the dispatcher, and the
 # sizes of refused ones by id with their sum at `sum`; of refused ones of tenants size and tenant by id, as
-# `<size>:<tenant>`, and the sums of those sizes by tenant. ARGV: the prefix of all keys. Beside each index there is one
-# per reason, at `<index>:<reason>`, and beside the first one per tenant, at `<index>:of:<tenant>`.
+# `<size>:<tenant>`, and the sums of those sizes by tenant; of those of the dispatcher the tenants by id. ARGV: the
+# prefix of all keys. Beside each index there is one per reason, at `<index>:<reason>`, and beside the first one per
+# tenant, at `<index>:of:<tenant>`.
 _FORGET: Final = """
 local function forget(id)
   local reason = redis.call('HGET', KEYS[2], id)
   redis.call('DEL', ARGV[1] .. 'e:' .. id, ARGV[1] .. 'record:' .. id)
   redis.call('HDEL', KEYS[2], id)
+  redis.call('HDEL', KEYS[7], id)
   for _, index in ipairs({KEYS[1], KEYS[3]}) do
     redis.call('ZREM', index, id)
     if reason then redis.call('ZREM', index .. ':' .. reason, id) end
@@ -104,6 +107,7 @@ for i = 9, #ARGV, 7 do
     if ARGV[i + 6] ~= '' then own(id, time, #all, ARGV[i + 6]) end
   else
     keep(KEYS[3], id, reason, time)
+    if ARGV[i + 6] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 6]) end
   end
 end
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[2]) end
@@ -139,6 +143,7 @@ class RedisFailedEvents:
 
     _REFUSED: Final = f"{_PREFIX}index"
     _SET_ASIDE: Final = f"{_PREFIX}set-aside"
+    _SET_ASIDE_TENANTS: Final = f"{_PREFIX}set-aside-tenants"
     _KEYS: Final = (
         _REFUSED,
         f"{_PREFIX}reasons",
@@ -146,6 +151,7 @@ class RedisFailedEvents:
         f"{_PREFIX}sizes",
         f"{_PREFIX}tenants",
         f"{_PREFIX}tenant-sizes",
+        _SET_ASIDE_TENANTS,
     )
 
     def __init__(
@@ -182,6 +188,16 @@ class RedisFailedEvents:
         with redis.translating_errors():
             kept: int = await self._client.zcard(self._SET_ASIDE)
         return kept + count <= self._most_failed
+
+    async def full_tenants(self) -> frozenset[str]:
+        """See `ports.FailedEvents`."""
+        most = self._most_failed // _TENANTS
+        with redis.translating_errors():
+            if await self._client.hlen(self._SET_ASIDE_TENANTS) < most:
+                return frozenset()
+            tenants: Any = await self._client.hvals(self._SET_ASIDE_TENANTS)
+        counts = collections.Counter(map(bytes.decode, tenants))
+        return frozenset(tenant for tenant, count in counts.items() if count >= most)
 
     async def find(self, ids: Sequence[str]) -> list[FailedEvent | None]:
         """See `ports.FailedEvents`."""
