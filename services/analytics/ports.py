@@ -15,6 +15,8 @@ class Reading(NamedTuple):
     events: tuple[str, ...]
     decisions: tuple[str, ...]
     watermark_us: int
+    is_summed: bool
+    """Whether there are summaries of these files."""
 
 
 class Copies(Protocol):

@@ -89,12 +89,16 @@ class Asking:
             return self._answered[key]
         self._require_affordable(parts)
         if key not in self._underway:
-            task = asyncio.create_task(self._answer(key, question, parts))
+            is_summed = manifest.summaries == layout.SUMMARIES
+            is_summed = manifest.summaries == layout.SUMMARIES
+            task = asyncio.create_task(self._answer(key, question, parts, is_summed=is_summed))
             self._underway[key] = task
             task.add_done_callback(lambda _: self._underway.pop(key, None))
         return await asyncio.shield(self._underway[key])
 
-    async def _answer(self, key: _Key, question: Question, parts: dict[tuple[str, Partition], Part]) -> Answered:
+    async def _answer(
+        self, key: _Key, question: Question, parts: dict[tuple[str, Partition], Part], *, is_summed: bool
+    ) -> Answered:
         def paths(kind: str) -> tuple[str, ...]:
             return tuple(
                 f"{kind}/{layout.VERSION}/{partition.folder}/{part.name}"
@@ -102,7 +106,7 @@ class Asking:
                 if of == kind
             )
 
-        reading = Reading(question, key.tenant, paths(EVENTS), paths(DECISIONS), key.watermark_us)
+        reading = Reading(question, key.tenant, paths(EVENTS), paths(DECISIONS), key.watermark_us, is_summed)
         async with self._turn(key.tenant):
             answer = await self._engine.answer(reading)
         answered = Answered(answer, _receipt(key, question, parts, answer))

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import io
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,7 +65,9 @@ class Site:
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the copies, in the order of their files."""
-        found = sorted((self.folder / "copies").rglob("*.parquet"), key=lambda path: path.parent)
+        found = sorted(
+            (self.folder / "copies").rglob("*.parquet"), key=lambda path: (path.parent, path.name.partition("-")[0])
+        )
         return [row for path in found for row in pq.read_table(path, partitioning=None).to_pylist()]
 
     def residue(self, text: str) -> list[Path]:
@@ -110,7 +113,7 @@ async def test_a_late_event_changes_its_own_day_only(tmp_path: Path) -> None:
 async def test_who_is_erased_is_in_no_answer_and_no_file(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         await at.archive(event("e-1", user_id="eve"), event("e-2", user_id="ada"), score=80)
-        assert len(at.residue("'eve'")) == 2
+        assert len(at.residue("'eve'")) == 6
         for kind in (EVENTS, DECISIONS):
             for file in at.world.archive.files(kind):
                 await at.world.archive.erase(file, ["eve"])
@@ -164,10 +167,23 @@ async def test_copies_are_the_same_when_they_are_made_again(tmp_path: Path) -> N
         for number in range(3):
             await at.archive(event(f"e-{number}"), score=80)
         before = at.rows()
-        assert len(before) == 6
+        assert sum("received_time" in row for row in before) == 6
         (tmp_path / "copies" / "manifest.json").unlink()
         await at.bring_up()
         assert at.rows() == before
+
+
+async def test_copies_without_summaries_answer_and_get_them(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
+        before = at.rows()
+        shutil.rmtree(tmp_path / "copies" / "summaries")
+        written = tmp_path / "copies" / "manifest.json"
+        written.write_text(written.read_text().replace("summaries", "unknown"))
+        assert await at.count() == 2
+        await at.bring_up()
+        assert at.rows() == before
+        assert await at.count() == 2
 
 
 async def test_an_export_has_the_rows_of_the_answer_and_no_formulas(tmp_path: Path) -> None:

@@ -23,10 +23,11 @@ class Bounds(NamedTuple):
 _USUAL: Final = Bounds()
 
 
-def opened(
-    temporary: Path, folders: Sequence[str], bounds: Bounds = _USUAL, time_zone: str = "UTC"
-) -> duckdb.DuckDBPyConnection:
-    """A database in memory that reads and writes in these folders only, downloads nothing, and stays as it is set."""
+def opened(temporary: Path, folders: Sequence[str], bounds: Bounds = _USUAL) -> duckdb.DuckDBPyConnection:
+    """A database in memory that reads and writes in these folders only, downloads nothing, and stays as it is set.
+
+    Only its time zone may be set later.
+    """
     connection = duckdb.connect(
         config={
             "memory_limit": f"{bounds.memory_mib}MiB",
@@ -38,7 +39,8 @@ def opened(
             "preserve_insertion_order": False,
         }
     )
-    connection.execute("SET TimeZone = $zone", {"zone": time_zone})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET allowed_configs = ['TimeZone']")
     connection.execute("SET allowed_directories = $folders", {"folders": [f"{each}/" for each in folders]})
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -2,6 +2,7 @@
 
     <root>/events/v1/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
     <root>/decisions/v1/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/summaries/…          of each of these files (`summaries`)
     <root>/manifest.json
 
 A file is written beside its name, and named by its bytes. The manifest is put in its place last: what it does not name
@@ -16,11 +17,21 @@ from typing import Final
 
 import duckdb
 
-from services.analytics.adapters import columns, manifests
+from services.analytics.adapters import columns, manifests, summaries
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.connection import Bounds, opened
 from services.analytics.adapters.tasks import Place
-from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, VERSION, ArchiveFile, Partition
+from services.analytics.domain.layout import (
+    DECISIONS,
+    EVENTS,
+    FOLDERS,
+    KINDS,
+    SUMMARIES,
+    VERSION,
+    ArchiveFile,
+    Partition,
+    summary_path,
+)
 from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp, next_pass
 
 # Files to add in one pass: what is staged of them fits on the disk for temporary files.
@@ -32,9 +43,9 @@ _ORDER: Final = {EVENTS: "user_id, event_time, event_id", DECISIONS: "user_id, e
 _DAY: Final = "(epoch_us(event_time) // 86400000000)::INTEGER"
 
 
-def path_of(root: str, kind: str, partition: Partition, part: Part) -> str:
-    """The path of a file of the copies."""
-    return f"{root}/{kind}/{VERSION}/{partition.folder}/{part.name}"
+def relative(kind: str, partition: Partition, part: Part) -> str:
+    """The path of a file of the copies below their root."""
+    return f"{kind}/{VERSION}/{partition.folder}/{part.name}"
 
 
 def bring_up(place: Place) -> bool:
@@ -48,7 +59,7 @@ def bring_up(place: Place) -> bool:
     known = manifests.read(root)
     listed = archive.listed()
     todo = next_pass(known, listed, _PASS_BYTES)
-    if todo.is_empty:
+    if todo.is_empty and known.summaries == SUMMARIES:
         return False
     with tempfile.TemporaryDirectory(dir=root, prefix=".pass-") as folder:
         made = _Pass(archive, root, Path(folder), known, listed, todo).run()
@@ -86,7 +97,9 @@ class _Pass:
             folders = [str(self._root), *({str(Path(path).parent) for path in paths.values()})]
             connection = opened(self._folder / "spilled", folders, Bounds(temporary_gib=8))
             try:
-                return self._made(connection, paths)
+                made = self._made(connection, paths)
+                self._summarise(connection, made)
+                return made._replace(summaries=SUMMARIES)
             finally:
                 connection.close()
 
@@ -113,6 +126,12 @@ class _Pass:
                     parts[kind, partition] = made
             connection.execute("DROP TABLE staged")
         return Manifest(sources, parts, watermark_us)
+
+    def _summarise(self, connection: duckdb.DuckDBPyConnection, made: Manifest) -> None:
+        known = self._known.parts if self._known.summaries == SUMMARIES else {}
+        for (kind, partition), part in made.parts.items():
+            if known.get((kind, partition)) != part:
+                summaries.write(connection, self._root, relative(kind, partition, part))
 
     def _stage(
         self,
@@ -177,7 +196,7 @@ class _Pass:
         names = ", ".join(_COLUMNS[kind])
         rows = f"SELECT {names} FROM staged WHERE tenant = {_text(partition.tenant)} AND day = {partition.day}"
         if old is not None:
-            before = _text(path_of(str(self._root), kind, partition, old))
+            before = _text(str(self._root / relative(kind, partition, old)))
             rows += f" UNION ALL BY NAME SELECT {names} FROM read_parquet({before}, hive_partitioning = false)"
         if kind == EVENTS:
             # Of an event that was copied to a known user's journey, the copy counts.
@@ -197,7 +216,7 @@ class _Pass:
             return None
         aside.chmod(_MODE)
         part = Part(f"part-{_digest(aside)[:32]}.parquet", row_count)
-        path = Path(path_of(str(self._root), kind, partition, part))
+        path = self._root / relative(kind, partition, part)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         aside.replace(path)
         return part
@@ -219,10 +238,16 @@ def _names(connection: duckdb.DuckDBPyConnection, path: str) -> set[str]:
 
 def _remove_others(root: Path, manifest: Manifest) -> None:
     """Removes the files that the manifest does not name: they were replaced, or left by a pass that ended early."""
-    named = {path_of(str(root), kind, partition, part) for (kind, partition), part in manifest.parts.items()}
-    found: Iterable[Path] = (path for kind in KINDS for path in (root / kind).glob("*/*/*/*.parquet"))
+    parts = [(kind, relative(kind, partition, part)) for (kind, partition), part in manifest.parts.items()]
+    named = {root / path for _, path in parts} | {
+        root / summary_path(name, path)
+        for kind, path in parts
+        for name, summary in summaries.SUMMARIES.items()
+        if summary.kind == kind
+    }
+    found: Iterable[Path] = (path for folder in FOLDERS for path in (root / folder).glob("*/*/*/*.parquet"))
     for path in found:
-        if str(path) not in named:
+        if path not in named:
             path.unlink(missing_ok=True)
 
 

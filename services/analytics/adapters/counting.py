@@ -4,15 +4,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.analytics.adapters.relations import Query, column
+from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, column, listed
 from services.analytics.domain import answer
 from services.analytics.domain.question import Field, Interval, Kpis, Measure, Struggles, Trend, Window
+from services.analytics.domain.summary import QUARTER_US
 
 _LEVELS: Final = ("low", "medium", "high", "critical")
-_OUTCOMES: Final = ("shown", "accepted", "declined", "converted")
+OUTCOMES: Final = ("shown", "accepted", "declined", "converted")
 # Of an outcome, what it is of: help from another system has no id, and each report of it counts.
-_HELP: Final = "coalesce(nullif(intervention_id, ''), event_id)"
-_FORM_ENDS: Final = "('form_submit', 'task_success', 'purchase')"
+HELP: Final = "coalesce(nullif(intervention_id, ''), event_id)"
 _ORDER: Final = (
     "events",
     "users",
@@ -20,42 +20,45 @@ _ORDER: Final = (
     "struggles",
     "users_at_level",
     "offered",
-    *_OUTCOMES,
+    *OUTCOMES,
     "conversion_rate",
     "abandonment_rate",
     "time_to_help_seconds",
     "revenue",
 )
-_QUARTER_US: Final = 900_000_000
 # No value of a field: it holds a character that none may.
 _OTHER: Final = "\x00"
 
-_Figures = dict[tuple[str, str], float | None]
+Figures = dict[tuple[str, str], float | None]
 
 
 def kpis(query: Query, asked: Kpis) -> answer.Kpis:
     """Key figures of a window and of the one before."""
-    now, before = _figures(query, asked, asked.window), _figures(query, asked, asked.previous)
+    return both(_figures(query, asked, asked.window), _figures(query, asked, asked.previous))
+
+
+def both(now: Figures, before: Figures) -> answer.Kpis:
+    """The figures of a window, each with that of the window before."""
     names = sorted({*now, *before}, key=lambda each: (_ORDER.index(each[0]), each[1]))
     # What one window has of a kind and the other has not is zero there; a share of nothing is none.
     return answer.Kpis(tuple(answer.Kpi(*each, now.get(each, 0.0), before.get(each, 0.0)) for each in names))
 
 
-def _figures(query: Query, asked: Kpis, window: Window) -> _Figures:
-    found: _Figures = {}
+def _figures(query: Query, asked: Kpis, window: Window) -> Figures:
+    found: Figures = {}
     converted = query.met(asked.conversion)
     ((events, users, converts, *outcomes),) = query.rows(
         f"SELECT count(*), count(DISTINCT user_id), count(DISTINCT user_id) FILTER ({converted}), "
-        + ", ".join(f"count(DISTINCT {_HELP}) FILTER (outcome = '{each}')" for each in _OUTCOMES)
+        + ", ".join(f"count(DISTINCT {HELP}) FILTER (outcome = '{each}')" for each in OUTCOMES)
         + f" FROM ({query.chosen(asked, window)})"
     )
     found["events", ""], found["users", ""] = float(events), float(users)
-    found |= {(name, ""): float(count) for name, count in zip(_OUTCOMES, outcomes, strict=True)}
+    found |= {(name, ""): float(count) for name, count in zip(OUTCOMES, outcomes, strict=True)}
     found["conversion_rate", ""] = converts / users if users else None
     ((sessions, formed, ended),) = query.rows(
         "SELECT count(*), count(*) FILTER (has_form), count(*) FILTER (has_form AND NOT has_end) FROM ("
-        "SELECT bool_or(event_type IN ('form_start', 'form_abandon')) AS has_form, "
-        f"bool_or(event_type IN {_FORM_ENDS}) AS has_end FROM ({query.in_sessions(asked, window)}) "
+        f"SELECT bool_or(event_type IN ({listed(FORMS)})) AS has_form, "
+        f"bool_or(event_type IN ({listed(FORM_ENDS)})) AS has_end FROM ({query.in_sessions(asked, window)}) "
         "GROUP BY user_id, session HAVING bool_or(is_chosen))"
     )
     found["sessions", ""] = float(sessions)
@@ -92,7 +95,7 @@ def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     counted, source = _counted(query, asked)
     query.make(
         "labelled",
-        f"SELECT unit, name, bucket FROM ({source}) JOIN buckets ON quarter = moment // {_QUARTER_US} "
+        f"SELECT unit, name, bucket FROM ({source}) JOIN buckets ON quarter = moment // {QUARTER_US} "
         f"{'GROUP BY ALL' if counted != 'count(*)' else ''}",
     )
     found = query.rows(f"SELECT name, bucket, {counted} FROM labelled GROUP BY GROUPING SETS ((name, bucket), (name))")
@@ -123,7 +126,7 @@ def _map_times(query: Query, buckets: Sequence[tuple[int, int]]) -> None:
     starts, ends = query.bound([start for start, _ in buckets]), query.bound([end for _, end in buckets])
     query.make(
         "buckets",
-        f"SELECT bucket, unnest(range(bucket // {_QUARTER_US}, -(-until // {_QUARTER_US}))) AS quarter FROM "
+        f"SELECT bucket, unnest(range(bucket // {QUARTER_US}, -(-until // {QUARTER_US}))) AS quarter FROM "
         f"(SELECT unnest({starts}::BIGINT[]) AS bucket, unnest({ends}::BIGINT[]) AS until)",
     )
 
@@ -164,7 +167,7 @@ _UNITS: Final[Mapping[Measure, tuple[str, str]]] = {
     Measure.USERS: ("user_id", "true"),
     Measure.USERS_AT_RISK: ("user_id", "level IN ('medium', 'high', 'critical')"),
     Measure.OFFERED: ("NULL", "kind = 'intervene'"),
-    **{Measure(outcome): (_HELP, f"outcome = '{outcome}'") for outcome in _OUTCOMES},
+    **{Measure(outcome): (HELP, f"outcome = '{outcome}'") for outcome in OUTCOMES},
 }
 """What a measure counts, each once, or NULL for rows; and of which rows."""
 

@@ -26,7 +26,7 @@ def read(root: Path) -> Manifest:
         for path, size, modified, days in written["sources"]
     }
     parts = {(kind, Partition(tenant, day)): Part(name, rows) for kind, tenant, day, name, rows in written["parts"]}
-    return Manifest(sources, parts, written["watermark_us"])
+    return Manifest(sources, parts, written["watermark_us"], written.get("summaries", ""))
 
 
 def write(root: Path, manifest: Manifest) -> None:
@@ -35,6 +35,7 @@ def write(root: Path, manifest: Manifest) -> None:
         "format": _FORMAT,
         "columns": VERSION,
         "watermark_us": manifest.watermark_us,
+        "summaries": manifest.summaries,
         "sources": [[path, *each.stamp, sorted(each.partitions)] for path, each in sorted(manifest.sources.items())],
         "parts": [[kind, *partition, *part] for (kind, partition), part in sorted(manifest.parts.items())],
     }

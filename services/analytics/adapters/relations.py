@@ -3,7 +3,7 @@
 Nothing that a caller said becomes SQL: values are bound, and the names of columns come from a closed set of fields.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import duckdb
@@ -42,6 +42,15 @@ BEGUN: Final = (
 )
 """The struggles that began with a decision: the last one's signals stand in `before`, its time in `before_t`."""
 
+SIGNALS: Final = "list_filter(list_transform(indicators, lambda i: i.name), lambda n: list_contains({known}, n))"
+"""The signals of struggles that a decision names; `known` is the list of all."""
+
+FORMS: Final = ("form_start", "form_abandon")
+"""With these events a session has a form."""
+
+FORM_ENDS: Final = ("form_submit", "task_success", "purchase")
+"""With one of these it was not abandoned."""
+
 _COMPARED: Final[dict[Comparison, Callable[[str, str], str]]] = {
     Comparison.IS: lambda column, values: f"list_contains({values}, {column})",
     Comparison.IS_NOT: lambda column, values: f"NOT list_contains({values}, {column})",
@@ -56,8 +65,9 @@ class Query:
     """A question to a connection: values are bound as they come up."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._values: dict[str, Any] = {}
+        self._made: set[str] = set()
 
     def bound(self, value: object) -> str:
         """The place of a value in a query."""
@@ -68,11 +78,17 @@ class Query:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of a query; what was bound belongs to it, and to none after it."""
         values, self._values = self._values, {}
-        return self._connection.execute(sql, values).fetchall()
+        return self.connection.execute(sql, values).fetchall()
 
     def make(self, name: str, sql: str) -> None:
-        """Makes a table of a query's rows."""
+        """Makes a table of a query's rows, until `close`."""
+        self._made.add(name)
         self.rows(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    def close(self) -> None:
+        """Drops the tables that were made."""
+        for name in self._made:
+            self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
 
     def met(self, conditions: Conditions) -> str:
         """Whether a row meets all conditions."""
@@ -125,9 +141,7 @@ class Query:
 
     def signals(self) -> str:
         """The signals of struggles that a decision names."""
-        known = self.bound(list(STRUGGLES))
-        names = "list_transform(indicators, lambda i: i.name)"
-        return f"list_filter({names}, lambda n: list_contains({known}::VARCHAR[], n))"
+        return SIGNALS.format(known=f"{self.bound(list(STRUGGLES))}::VARCHAR[]")
 
     def struggles(self, question: Question, window: Window | None = None) -> str:
         """The decisions that a question is about, one row for each struggle that began there, as `struggle`.
@@ -147,6 +161,11 @@ class Query:
         ) WHERE {self.within(its)} AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"""
 
 
+def listed(values: Iterable[str]) -> str:
+    """Values that are no caller's as SQL, with commas between them."""
+    return ", ".join("'" + each.replace("'", "''") + "'" for each in values)
+
+
 _COUNTS: Final = "NOT is_bot AND NOT is_system"
 
 
@@ -162,6 +181,6 @@ def open_files(connection: duckdb.DuckDBPyConnection, events: list[str], decisio
         ("all_decisions", decisions, columns.DECISIONS),
     ):
         if files:
-            connection.read_parquet(files, hive_partitioning=False, union_by_name=True).create_view(name)
+            connection.read_parquet(files, hive_partitioning=False).create_view(name)
         else:
-            connection.execute(f"CREATE TEMP VIEW {name} AS {columns.none(known)}")
+            connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {columns.none(known)}")

@@ -1,5 +1,6 @@
 """Funnels, retention and paths."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.analytics.adapters.counting import intervals
@@ -150,13 +151,25 @@ def retention(query: Query, asked: Retention, watermark_us: int) -> answer.Reten
     )
     came_back = {(cohort, number): count for cohort, number, count in rows}
     sizes = dict(query.rows("SELECT cohort, count(*) FROM cohorts GROUP BY cohort"))
-    whole = Window(
-        asked.window.start_us,
-        asked.window.end_us + (asked.period_count + 1) * 31 * _ROLLING_DAYS[asked.period] * DAY_US,
-        "",
-    )
-    every = _whole_intervals(query, whole, asked.period)
-    cohorts = []
+    return cohorts(asked, periods(query, asked), sizes, came_back, watermark_us)
+
+
+def periods(query: Query, asked: Retention) -> list[tuple[int, int]]:
+    """The periods of cohorts and of all who come back, in order: when each begins and ends; some more at the end."""
+    end_us = asked.window.end_us + (asked.period_count + 1) * 31 * _ROLLING_DAYS[asked.period] * DAY_US
+    return _whole_intervals(query, Window(asked.window.start_us, end_us, ""), asked.period)
+
+
+def cohorts(
+    asked: Retention,
+    every: Sequence[tuple[int, int]],
+    sizes: Mapping[int, int],
+    came_back: Mapping[tuple[int, int], int],
+    watermark_us: int,
+) -> answer.Retention:
+    """The cohorts of a window, of what was counted by the beginning of their periods."""
+    rolling_us = _ROLLING_DAYS[asked.period] * DAY_US
+    found = []
     for position, (start, end) in enumerate(every):
         if start >= asked.window.end_us:
             break
@@ -171,8 +184,8 @@ def retention(query: Query, asked: Retention, watermark_us: int) -> answer.Reten
                 break
             count = came_back.get((start, number), 0)
             figures.append(answer.ReturnFigure(count, count / size if size else 0.0, ends > watermark_us))
-        cohorts.append(answer.Cohort(max(start, asked.window.start_us), size, tuple(figures)))
-    return answer.Retention(tuple(cohorts))
+        found.append(answer.Cohort(max(start, asked.window.start_us), size, tuple(figures)))
+    return answer.Retention(tuple(found))
 
 
 def _whole_intervals(query: Query, window: Window, interval: Interval) -> list[tuple[int, int]]:

@@ -3,24 +3,23 @@
 Both are pickles after their length as 4 bytes. What it reads comes from its own parent alone.
 """
 
+import contextlib
 import pickle
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any, Final
 
 import duckdb
 
 from mesh.errors import MeshError
-from services.analytics.adapters import copies, counting, people, ways
-from services.analytics.adapters.connection import opened
+from services.analytics.adapters import copies, counting, people, summed, ways
+from services.analytics.adapters.kept import Tenants
 from services.analytics.adapters.relations import Query, open_files
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer
-from services.analytics.domain.layout import KINDS, VERSION, tenant_folder
+from services.analytics.domain.summary import is_summed
 
 _INTERRUPT_SECONDS: Final = 10.0
 
@@ -36,29 +35,37 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
 }
 
 
-def answered(task: Count, interrupt_seconds: float = _INTERRUPT_SECONDS) -> Answer:
+_SUMMED: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]] = {
+    asked.Kpis: summed.kpis,
+    asked.Trend: summed.trend,
+    asked.Retention: summed.retention,
+}
+
+
+def answered(tenants: Tenants, task: Count, interrupt_seconds: float = _INTERRUPT_SECONDS) -> Answer:
     """The answer to a question. It is interrupted after some seconds."""
     reading = task.reading
-    with tempfile.TemporaryDirectory(prefix="question-") as folder:
-        tenant = [f"{task.root}/{kind}/{VERSION}/{tenant_folder(reading.tenant)}" for kind in KINDS]
-        connection = opened(Path(folder), tenant, time_zone=reading.question.window.time_zone)
-        watch = threading.Timer(interrupt_seconds, connection.interrupt)
+    with tenants.of(task.root, reading) as tenant, contextlib.closing(Query(tenant.connection)) as query:
+        watch = threading.Timer(interrupt_seconds, tenant.connection.interrupt)
         watch.start()
         try:
+            tenant.connection.execute("SET TimeZone = $zone", {"zone": reading.question.window.time_zone})
+            can_sum = reading.is_summed and is_summed(reading.question)
+            if can_sum and tenant.load(reading, summed.needed(reading.question)):
+                return _SUMMED[type(reading.question)](query, reading.question, reading.watermark_us)
             events, decisions = (
                 [f"{task.root}/{path}" for path in paths] for paths in (reading.events, reading.decisions)
             )
-            open_files(connection, events, decisions)
-            return _ANSWERS[type(reading.question)](Query(connection), reading.question, reading.watermark_us)
+            open_files(tenant.connection, events, decisions)
+            return _ANSWERS[type(reading.question)](query, reading.question, reading.watermark_us)
         finally:
             watch.cancel()
-            connection.close()
 
 
-def done(task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
+def done(tenants: Tenants, task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
     """What comes of a task: its result, or its failure."""
     try:
-        return copies.bring_up(task) if isinstance(task, Place) else answered(task)
+        return copies.bring_up(task) if isinstance(task, Place) else answered(tenants, task)
     except MeshError as error:
         return Failure(type(error).__name__, error.reason, error.detail)
     except duckdb.InterruptException:
@@ -71,8 +78,9 @@ def done(task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a 
 
 def main(source: IO[bytes], to: IO[bytes]) -> None:
     """Does tasks until there are no more."""
+    tenants = Tenants()
     while head := source.read(LENGTH.size):
-        result = pickle.dumps(done(pickle.loads(source.read(*LENGTH.unpack(head)))))  # noqa: S301 - its parent's
+        result = pickle.dumps(done(tenants, pickle.loads(source.read(*LENGTH.unpack(head)))))  # noqa: S301 - its parent's
         to.write(LENGTH.pack(len(result)) + result)
         to.flush()
 

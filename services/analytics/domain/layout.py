@@ -13,6 +13,10 @@ DECISIONS: Final = "decisions"
 KINDS: Final = (EVENTS, DECISIONS)
 VERSION: Final = "v1"
 """Of the columns of the copies; grows when one changes its meaning or goes, and all copies are made again then."""
+SUMMARIES: Final = "summaries/v1"
+"""The folder of the summaries; its version grows when one of them changes, and they are all made again then."""
+FOLDERS: Final = (*KINDS, "summaries")
+"""Below the root of the copies."""
 DAY_US: Final = 86_400_000_000
 
 _EPOCH: Final = dt.date(1970, 1, 1)
@@ -56,6 +60,17 @@ class Partition(NamedTuple):
 def tenant_folder(tenant: str) -> str:
     """The folder of a tenant, below the folder of a kind."""
     return f"tenant={tenant or _DEFAULT_TENANT}"
+
+
+def summary_path(name: str, path: str) -> str:
+    """The path of a summary of a file of the copies; both are below the root."""
+    _, _, tenant, day, part = path.split("/")
+    return f"{SUMMARIES}/{tenant}/{day}/{name}-{part.removeprefix('part-')}"
+
+
+def day_of(path: str) -> int:
+    """The day of a file of the copies, counted from 1970, by its path below the root."""
+    return (dt.date.fromisoformat(path.split("/")[3].removeprefix("day=")) - _EPOCH).days
 
 
 def archive_file(path: str) -> ArchiveFile | None:

@@ -34,6 +34,8 @@ class Manifest(NamedTuple):
     parts: Mapping[tuple[str, Partition], Part]
     watermark_us: int
     """The latest time of receipt among the events; 0 without any."""
+    summaries: str = ""
+    """The version of the summaries that all parts have; empty if they may have none."""
 
 
 EMPTY = Manifest({}, {}, 0)

@@ -1,0 +1,158 @@
+"""What a process keeps of a tenant between questions: its connection, and the summaries of days as tables in memory.
+
+Users are numbers in them (`person`), which mean nothing elsewhere.
+"""
+
+import contextlib
+import tempfile
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from services.analytics.adapters.connection import opened
+from services.analytics.adapters.relations import listed
+from services.analytics.adapters.summaries import SUMMARIES
+from services.analytics.domain import layout
+from services.analytics.domain.layout import DAY_US, KINDS, VERSION, day_of, tenant_folder
+from services.analytics.domain.layout import SUMMARIES as FOLDER
+from services.analytics.domain.question import SESSION_GAP_US
+from services.analytics.ports import Reading
+
+_MOST_TENANTS: Final = 4
+_MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
+_MOST_ROWS: Final = 6_000_000
+_PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
+
+_Days = Mapping[int, str]
+
+
+class Tenants:
+    """The tenants asked about last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], Tenant] = OrderedDict()
+
+    @contextlib.contextmanager
+    def of(self, root: str, reading: Reading) -> Iterator["Tenant"]:
+        """The tenant of a question, for the block; forgotten if it fails."""
+        key = root, reading.tenant
+        tenant = self._kept.pop(key, None) or Tenant(root, reading.tenant)
+        while self._kept and (len(self._kept) >= _MOST_TENANTS or self._idle_bytes() > _MOST_IDLE_BYTES):
+            self._kept.popitem(last=False)[1].close()
+        try:
+            yield tenant
+        except BaseException:
+            tenant.close()
+            raise
+        self._kept[key] = tenant
+
+    def _idle_bytes(self) -> int:
+        return sum(tenant.byte_count() for tenant in self._kept.values())
+
+
+class Tenant:
+    """A tenant's connection, and which days of which summaries are in its tables."""
+
+    def __init__(self, root: str, tenant: str) -> None:
+        self._root = root
+        self._spilled = tempfile.TemporaryDirectory(prefix="question-")
+        its = tenant_folder(tenant)
+        folders = [f"{root}/{kind}/{VERSION}/{its}" for kind in KINDS] + [f"{root}/{FOLDER}/{its}"]
+        self.connection = opened(Path(self._spilled.name), folders)
+        self._loaded: defaultdict[str, dict[int, str]] = defaultdict(dict)
+        self._row_count = 0
+        self.connection.execute("CREATE TABLE people (person INTEGER, user_id VARCHAR)")
+        for name, summary in SUMMARIES.items():
+            columns = ", ".join(f"{each} {kind}" for each, kind in ({"day": "INTEGER"} | summary.columns).items())
+            self.connection.execute(f"CREATE TABLE all_{name} ({columns})")
+        self._join()
+
+    def close(self) -> None:
+        """Gives back what it takes."""
+        self.connection.close()
+        self._spilled.cleanup()
+
+    def byte_count(self) -> int:
+        """The memory that it takes."""
+        (found,) = self.connection.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone() or (0,)
+        return int(found)
+
+    def load(self, reading: Reading, names: frozenset[str]) -> bool:
+        """Makes views of summaries that have the days of a question; returns False if they are too many rows."""
+        question = reading.question
+        asked = layout.days(question.read_from_us, question.read_to_us)
+        is_changed = False
+        for name in sorted(names):
+            paths = reading.events if SUMMARIES[name].kind == layout.EVENTS else reading.decisions
+            wanted = {day_of(path): f"{self._root}/{layout.summary_path(name, path)}" for path in paths}
+            gone = {day for day, path in self._loaded[name].items() if day in asked and wanted.get(day) != path}
+            new = {day: path for day, path in wanted.items() if self._loaded[name].get(day) != path}
+            if gone or new:
+                if not self._fits([*new.values()]):
+                    return False
+                self._replace(name, gone, [*new.values()])
+                self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
+                is_changed = True
+            self.connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
+                f"WHERE day >= {asked.start} AND day < {asked.stop}"
+            )
+        if is_changed:
+            self._join()
+        return True
+
+    def _fits(self, paths: list[str]) -> bool:
+        if not paths:
+            return True
+        (more,) = self.connection.execute(
+            f"SELECT sum(num_rows) FROM parquet_file_metadata([{listed(paths)}])"
+        ).fetchone() or (0,)
+        self._row_count += int(more)
+        return self._row_count <= _MOST_ROWS
+
+    def _replace(self, name: str, gone: set[int], paths: list[str]) -> None:
+        columns = ", ".join(["day", *SUMMARIES[name].columns])
+        days = ", ".join(map(str, gone)) or "NULL"
+        kept = f"SELECT * FROM all_{name} WHERE (day IN ({days})) IS NOT true"
+        if not paths:
+            self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept}")
+            return
+        rows = f"read_parquet([{listed(paths)}], hive_partitioning = false)"
+        if name in _PERSONS:
+            self.connection.execute(
+                "INSERT INTO people SELECT "
+                "(row_number() OVER () + (SELECT coalesce(max(person), 0) FROM people))::INTEGER, user_id "
+                f"FROM (SELECT DISTINCT user_id FROM {rows} ANTI JOIN people USING (user_id))"
+            )
+            rows += " JOIN people USING (user_id)"
+        self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept} UNION ALL SELECT {columns} FROM {rows}")
+
+    def _join(self) -> None:
+        """Joins what goes on past midnight, and forgets users who are in no day any more."""
+        near = (
+            f"SELECT person FROM all_fragments WHERE first_us % {DAY_US} <= {SESSION_GAP_US} "
+            f"INTERSECT SELECT person FROM all_fragments WHERE last_us % {DAY_US} >= {DAY_US - SESSION_GAP_US}"
+        )
+        self.connection.execute(
+            f"""CREATE OR REPLACE TABLE all_sessions AS WITH near AS ({near})
+            SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
+            UNION ALL SELECT person, min(first_us), min(form_us), min(ended_us) FROM (
+                SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
+                    SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins
+                    FROM all_fragments WHERE person IN (FROM near))
+            ) GROUP BY person, number"""
+        )
+        self.connection.execute(
+            f"""CREATE OR REPLACE TABLE all_struggles AS SELECT person, t, struggle FROM all_begun
+            WHERE NOT is_first OR NOT EXISTS (FROM all_edges WHERE all_edges.person = all_begun.person
+                AND all_edges.day = all_begun.day - 1 AND all_begun.t - all_edges.t <= {SESSION_GAP_US}
+                AND list_contains(all_edges.signals, struggle))"""
+        )
+        counts = ", ".join(f"(SELECT count(*) FROM all_{name})" for name in SUMMARIES)
+        self._row_count = sum(self.connection.execute(f"SELECT {counts}").fetchone() or ())
+        held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(_PERSONS))
+        self.connection.execute(
+            f"CREATE OR REPLACE TABLE people AS FROM people WHERE person IN (SELECT DISTINCT person FROM ({held}))"
+        )

@@ -1,0 +1,219 @@
+"""Answers from summaries of days: the same as from the events."""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.analytics.adapters import counting, summaries, summed, ways
+from services.analytics.adapters.kept import Tenant
+from services.analytics.adapters.relations import Query
+from services.analytics.domain import layout
+from services.analytics.domain.answer import Answer
+from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
+from services.analytics.domain.question import (
+    DAY_US,
+    CohortKind,
+    Comparison,
+    Conditions,
+    DayKind,
+    Field,
+    Interval,
+    Kpis,
+    Measure,
+    Question,
+    Retention,
+    Trend,
+    Window,
+)
+from services.analytics.domain.summary import QUARTER_US, is_summed
+from services.analytics.ports import Reading
+from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Decision, Event, asking, journeys, where
+
+LATER_US = 1 << 60
+UNEVEN = Window(START_US + 1, START_US + DAY_US, "UTC")
+PURCHASE = where(Field.EVENT_TYPE, "purchase")
+VIEWS = where(Field.EVENT_TYPE, "page_view", "click")
+ANSWERS: dict[type[Question], Callable[[Query, Any, int], Answer]] = {
+    Kpis: summed.kpis,
+    Trend: summed.trend,
+    Retention: summed.retention,
+}
+properties = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+windows = st.builds(
+    lambda start, quarters, zone: Window(
+        START_US + start * QUARTER_US, START_US + (start + quarters) * QUARTER_US, zone
+    ),
+    st.integers(-96, 96),
+    st.integers(1, 4 * 96),
+    st.sampled_from(("UTC", "Europe/Berlin", "Asia/Kathmandu")),
+)
+
+
+@st.composite
+def decided(draw: st.DrawFn) -> list[Decision]:
+    """Decisions of a few users about the first midnight and later, no two of a user at the same time."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from("ab"),
+                st.one_of(st.integers(-10, 10), st.integers(-100, 800)),
+                st.sets(st.sampled_from(("rage_clicks", "form_errors", "not_a_struggle"))),
+                st.integers(0, 3),
+            ),
+            max_size=25,
+            unique_by=lambda each: each[:2],
+        )
+    )
+    return [
+        Decision(
+            user,
+            START_US + step * 5 * MINUTE_US,
+            f"d{number:03}",
+            tuple(sorted(signals)),
+            ("low", "medium", "high", "critical")[risk],
+            risk * 25.0 + number / 100,
+            "intervene" if risk == 3 else "none",
+            f"i{number}" if risk == 3 else None,
+        )
+        for number, (user, step, signals, risk) in enumerate(drawn)
+    ]
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[tuple[Path, Tenant]]:
+    with tempfile.TemporaryDirectory() as folder:
+        tenant = Tenant(folder, "")
+        try:
+            yield Path(folder), tenant
+        finally:
+            tenant.close()
+
+
+def written(
+    root: Path, events: Sequence[Event], decisions: Sequence[Decision], name: str = "1"
+) -> dict[str, list[str]]:
+    """Writes rows as the files of their days, with their summaries; returns the paths."""
+    query = asking(events, decisions)
+    found: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
+    for kind, rows in ((EVENTS, events), (DECISIONS, decisions)):
+        for day in sorted({each.t // DAY_US for each in rows}):
+            path = f"{kind}/v1/{Partition('', day).folder}/part-{name}.parquet"
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            query.rows(
+                f"COPY (SELECT * FROM all_{kind} WHERE epoch_us(event_time) // {DAY_US} = {day}) TO '{root / path}'"
+            )
+            summaries.write(query.connection, root, path)
+            found[kind].append(path)
+    return found
+
+
+def reading(question: Question, paths: dict[str, list[str]]) -> Reading:
+    return Reading(question, "", tuple(paths[EVENTS]), tuple(paths[DECISIONS]), LATER_US, is_summed=True)
+
+
+def answered(tenant: Tenant, question: Question, paths: dict[str, list[str]]) -> Answer:
+    assert is_summed(question)
+    assert tenant.load(reading(question, paths), summed.needed(question))
+    tenant.connection.execute(f"SET TimeZone = '{question.window.time_zone}'")
+    with contextlib.closing(Query(tenant.connection)) as query:
+        return ANSWERS[type(question)](query, question, LATER_US)
+
+
+@properties
+@given(journeys(), decided(), windows, st.sampled_from((PURCHASE, VIEWS)), st.data())
+def test_key_figures(
+    events: list[Event], decisions: list[Decision], window: Window, conversion: Conditions, data: st.DataObject
+) -> None:
+    helped = [each for each in decisions if each.kind == "intervene"]
+    if helped:
+        said = st.lists(st.tuples(st.sampled_from(helped), st.sampled_from(("shown", "accepted")), st.integers(0, 40)))
+        events = events + [
+            Event(
+                to.user_id,
+                to.t + late * MINUTE_US + 1,
+                f"o{number}",
+                "intervention_outcome",
+                outcome=outcome,
+                intervention_id=to.intervention_id,
+            )
+            for number, (to, outcome, late) in enumerate(data.draw(said))
+        ]
+    question = Kpis(window, (), EVERYBODY, conversion)
+    within = layout.days(question.read_from_us, question.read_to_us)
+    events = [each for each in events if each.t // DAY_US in within]
+    decisions = [each for each in decisions if each.t // DAY_US in within]
+    with kept() as (root, tenant):
+        found = answered(tenant, question, written(root, events, decisions))
+    assert found == counting.kpis(asking(events, decisions, window.time_zone), question)
+
+
+@properties
+@given(
+    journeys(),
+    windows,
+    st.sampled_from((Measure.EVENTS, Measure.USERS, Measure.SESSIONS)),
+    st.sampled_from(Interval),
+)
+def test_figures_over_time(events: list[Event], window: Window, measure: Measure, interval: Interval) -> None:
+    chosen = VIEWS if measure is Measure.USERS else ()
+    question = Trend(window, chosen, EVERYBODY, measure, interval, Field.UNSPECIFIED, 5)
+    with kept() as (root, tenant):
+        found = answered(tenant, question, written(root, events, []))
+    assert found == counting.trend(asking(events, time_zone=window.time_zone), question, LATER_US)
+
+
+@properties
+@given(
+    journeys(),
+    windows,
+    st.sampled_from(CohortKind),
+    st.sampled_from((Interval.DAY, Interval.WEEK, Interval.MONTH)),
+    st.sampled_from((((), ()), (PURCHASE, ()), (PURCHASE, PURCHASE), (VIEWS, VIEWS))),
+)
+def test_who_comes_back(
+    events: list[Event],
+    window: Window,
+    cohorts: CohortKind,
+    period: Interval,
+    what: tuple[Conditions, Conditions],
+) -> None:
+    question = Retention(window, (), EVERYBODY, *what, period, 3, DayKind.CALENDAR, cohorts)
+    with kept() as (root, tenant):
+        found = answered(tenant, question, written(root, events, []))
+    assert found == ways.retention(asking(events, time_zone=window.time_zone), question, LATER_US)
+
+
+@properties
+@given(journeys(), journeys(), decided(), decided())
+def test_a_day_made_again_takes_the_place_of_what_it_was(
+    before: list[Event], after: list[Event], decided_before: list[Decision], decided_after: list[Decision]
+) -> None:
+    question = Kpis(Window(START_US, START_US + 10 * DAY_US, "UTC"), (), EVERYBODY, PURCHASE)
+    with kept() as (root, tenant):
+        answered(tenant, question, written(root, before, decided_before, "1"))
+        found = answered(tenant, question, written(root, after, decided_after, "2"))
+        people = {user for (user,) in tenant.connection.execute("SELECT user_id FROM people").fetchall()}
+    assert found == counting.kpis(asking(after, decided_after), question)
+    assert people == {each.user_id for rows in (after, decided_after) for each in rows}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Trend(WINDOW, where(Field.PAGE, "/a"), EVERYBODY, Measure.USERS, Interval.DAY, Field.UNSPECIFIED, 5),
+        Trend(WINDOW, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.PAGE, 5),
+        Trend(WINDOW, VIEWS, EVERYBODY, Measure.EVENTS, Interval.DAY, Field.UNSPECIFIED, 5),
+        Trend(UNEVEN, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.UNSPECIFIED, 5),
+        Kpis(WINDOW, (), EVERYBODY, where(Field.EVENT_TYPE, "pur", comparison=Comparison.BEGINS_WITH)),
+        Retention(WINDOW, (), EVERYBODY, (), PURCHASE, Interval.DAY, 3, DayKind.CALENDAR, CohortKind.FIRST_TIME),
+        Retention(WINDOW, (), EVERYBODY, (), (), Interval.DAY, 60, DayKind.CALENDAR, CohortKind.FIRST_TIME),
+    ],
+)
+def test_what_a_summary_does_not_say_is_read_from_the_events(question: Question) -> None:
+    assert not is_summed(question)
