@@ -16,7 +16,7 @@ from gateway.formats.rendering import render
 from gateway.formats.schema import OUTCOMES
 from gateway.http import cors, problems
 from gateway.http.asgi import Request, Socket
-from gateway.push.watching import Watch, watch
+from gateway.push.watching import Pending, Watch, watch
 from mesh.errors import InvalidArgument
 from mesh.keys import Scope
 
@@ -64,7 +64,7 @@ async def connect(core: Core, request: Request) -> Socket:
     return Socket(_frames(watched), functools.partial(_respond, core), watched.close)
 
 
-async def _frames(watched: Watch) -> AsyncIterator[bytes]:
+async def _frames(watched: Watch[Pending]) -> AsyncIterator[bytes]:
     async for pending in watched.changes():
         if pending is not None:
             yield msgspec.json.encode({"type": CHANGE, **render(pending)})

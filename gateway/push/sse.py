@@ -19,8 +19,8 @@ EVENT: Final = "intervention"
 NO_EVENT: Final = "none"
 """The names of the events: help waits; none does any more."""
 
-# Proxies must not buffer.
-_HEADERS: Final = ((b"x-accel-buffering", b"no"),)
+HEADERS: Final = ((b"x-accel-buffering", b"no"),)
+"""Proxies must not buffer."""
 
 
 async def stream(core: Core, request: Request) -> Stream:
@@ -31,7 +31,7 @@ async def stream(core: Core, request: Request) -> Stream:
     """
     cursor = request.header(b"last-event-id") or request.query.get("lastEventId", "")
     watched = await watch(core, request.parameters["userId"], request.address, request.caller, cursor)
-    return Stream(_frames(watched), "text/event-stream", _HEADERS, watched.close)
+    return Stream(_frames(watched), "text/event-stream", HEADERS, watched.close)
 
 
 def frame(pending: Pending) -> bytes:
@@ -40,7 +40,7 @@ def frame(pending: Pending) -> bytes:
     return f"id: {pending.cursor}\nevent: {name}\ndata: ".encode() + msgspec.json.encode(render(pending)) + b"\n\n"
 
 
-async def _frames(watched: Watch) -> AsyncGenerator[bytes, None]:
+async def _frames(watched: Watch[Pending]) -> AsyncGenerator[bytes, None]:
     yield f"retry: {STREAM_RETRY_SECONDS * 1000:.0f}\n\n".encode()
     async for pending in watched.changes(HEARTBEAT_SECONDS):
         yield b": still here\n\n" if pending is None else frame(pending)

@@ -1,12 +1,14 @@
-"""Watches the help that waits for a user: the one source of event streams and sockets, and so of their cursor.
+"""Watches a service for a client: the help that waits for one user, or what happens to all users of a tenant.
+
+The watch of waiting help is the one source of event streams and sockets, and so of their cursor.
 
 A slow client holds up only its own watch: nothing is read from the service before the client has taken what was read.
 A watch survives the end of a replica or of an old connection: another replica continues from the same cursor.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Generic, TypeVar
 
 import grpc
 from journeymesh.intervention.v1 import intervention_pb2
@@ -15,6 +17,7 @@ from gateway.core import Core
 from gateway.http import parameters
 from gateway.http.caller import Caller
 from mesh.observability import registry
+from records.tenants import qualified
 
 # How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
 # once; silence is no refusal.
@@ -22,23 +25,40 @@ _REFUSAL_SECONDS: Final = 0.5
 # A call that ends sooner is not repeated: the service is in trouble, and the client will come back by itself.
 _SHORT_SECONDS: Final = 1.0
 
+Happenings = intervention_pb2.WatchHappeningsResponse
 Pending = intervention_pb2.GetPendingInterventionResponse
+_Change = TypeVar("_Change")
 
 
-class Watch:
-    """Changes of the help that waits for one user. Counts as an open stream until it is closed."""
+class Watch(Generic[_Change]):
+    """The answers of a service that streams them. Counts as an open stream until it is closed.
+
+    Args:
+        core: the services and limits.
+        address: of the client.
+        caller: who watches.
+        whose: the user whose stream it is, or another name within the tenant: both share its bound.
+        begin: begins the call, after what was taken last.
+        taken: what a client is shown of an answer.
+    """
 
     _began: float
     _call: Any
     _reading: "asyncio.Future[Any]"
 
     def __init__(
-        self, core: Core, address: str, caller: Caller, asked: intervention_pb2.WatchPendingInterventionRequest
+        self,
+        core: Core,
+        address: str,
+        caller: Caller,
+        whose: str,
+        begin: Callable[[], Any],
+        taken: Callable[[Any], _Change],
     ) -> None:
-        core.streams.enter(address, asked.user_id)
+        core.streams.enter(address, whose)
         self._core = core
-        self._address, self._caller = address, caller
-        self._asked = asked
+        self._address, self._caller, self._whose = address, caller, whose
+        self._call_again, self._taken = begin, taken
         self._is_open = True
         self._closing = asyncio.ensure_future(core.closing.wait())
         self._begin()
@@ -55,8 +75,8 @@ class Watch:
         if error is not None:
             raise error
 
-    async def changes(self, silence_seconds: float | None = None) -> AsyncIterator[Pending | None]:
-        """What waits, at every change, and None after each such silence.
+    async def changes(self, silence_seconds: float | None = None) -> AsyncIterator[_Change | None]:
+        """Every change, and None after each such silence.
 
         Ends with the service, the process, or the key.
         """
@@ -68,9 +88,7 @@ class Watch:
             if not self._reading.done():
                 yield None
             elif not _has_ended(self._reading):
-                change = self._reading.result()
-                self._asked.cursor = change.cursor
-                yield _pending(change)
+                yield self._taken(self._reading.result())
                 self._reading = asyncio.ensure_future(self._call.read())
             elif asyncio.get_running_loop().time() - self._began < _SHORT_SECONDS:
                 return
@@ -82,7 +100,7 @@ class Watch:
         if not self._is_open:
             return
         self._is_open = False
-        self._core.streams.leave(self._address, self._asked.user_id)
+        self._core.streams.leave(self._address, self._whose)
         self._core.telemetry.metrics.set_gauge(registry.STREAMS, len(self._core.streams))
         self._closing.cancel()
         self._reading.cancel()
@@ -90,11 +108,11 @@ class Watch:
 
     def _begin(self) -> None:
         self._began = asyncio.get_running_loop().time()
-        self._call = self._core.peers.intervention.WatchPendingIntervention(self._asked)
+        self._call = self._call_again()
         self._reading = asyncio.ensure_future(self._call.read())
 
 
-async def watch(core: Core, user_id: str, address: str, caller: Caller, cursor: str) -> Watch:
+async def watch(core: Core, user_id: str, address: str, caller: Caller, cursor: str) -> Watch[Pending]:
     """Watches what waits for a user after the cursor, or from the beginning if it is empty.
 
     Raises:
@@ -107,7 +125,29 @@ async def watch(core: Core, user_id: str, address: str, caller: Caller, cursor: 
     asked = intervention_pb2.WatchPendingInterventionRequest(
         user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
     )
-    opened = Watch(core, address, caller, asked)
+
+    def taken(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending:
+        asked.cursor = change.cursor
+        return _pending(change)
+
+    begin = core.peers.intervention.WatchPendingIntervention
+    return await _settled(Watch(core, address, caller, user_id, lambda: begin(asked), taken))
+
+
+async def watch_happenings(core: Core, address: str, caller: Caller) -> Watch[Happenings]:
+    """Watches what happens to the users of the caller's tenant from now on.
+
+    Raises:
+        Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`, in total, or for this address or caller.
+        MeshError: the service refused.
+    """
+    asked = intervention_pb2.WatchHappeningsRequest(tenant=caller.tenant)
+    whose = qualified(caller.tenant, caller.key_id or address)
+    begin = core.peers.intervention.WatchHappenings
+    return await _settled(Watch(core, address, caller, whose, lambda: begin(asked), lambda happened: happened))
+
+
+async def _settled(opened: Watch[_Change]) -> Watch[_Change]:
     try:
         await opened.settle()
     except BaseException:

@@ -32,6 +32,7 @@ async def main() -> None:
             async with lifecycle.in_background(
                 policies.watch(files.read),
                 core.copywriter.run(),
+                core.live.run(),
                 workers.run(),
                 gauges.run(),
                 *(each.run() for each in recordings),

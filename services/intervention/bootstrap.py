@@ -41,6 +41,9 @@ from services.intervention.language.ports import Insights, Model
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.live.adapters.memory import MemoryFeed
+from services.intervention.live.adapters.redis import RedisFeed
+from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
@@ -73,6 +76,7 @@ class Core(NamedTuple):
     copywriter: Copywriter
     erasing: Erasing
     exporting: Exporting
+    live: Live
 
 
 @contextlib.asynccontextmanager
@@ -142,6 +146,7 @@ async def over_redis(
                 system_clock,
                 own.watch_poll_seconds,
                 models,
+                Live(RedisFeed(client), own.live_limit),
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
@@ -207,6 +212,7 @@ def in_memory(
         clock,
         poll_seconds,
         ModelSettings(),
+        Live(MemoryFeed(), 10),
     )
 
 
@@ -221,12 +227,24 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     clock: Clock,
     poll_seconds: float,
     limits: ModelSettings,
+    live: Live,
 ) -> Core:
     state, shards, ledger, outbox = stores
     copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
     words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
     deciding = Deciding(
-        policies, state, shards, ledger, outbox, observer, listeners, copywriter, notice, clock, words_us=words_us
+        policies,
+        state,
+        shards,
+        ledger,
+        outbox,
+        observer,
+        listeners,
+        copywriter,
+        notice,
+        clock,
+        words_us=words_us,
+        tell=live.tell,
     )
     reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(
@@ -237,6 +255,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         copywriter,
         Erasing(state, ledger, outbox),
         Exporting(state, ledger, outbox, policies),
+        live,
     )
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceServicer
@@ -11,26 +11,23 @@ from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServic
 from mesh.observability.metrics import Metrics
 from mesh.state import applied, erasing
 from services.intervention.batch.deciding import Deciding
-from services.intervention.decision.domain.ledger import Decision
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.live.usecases import Live
 from services.intervention.reading import READS_AT_ONCE, Reading, in_turns
-from services.intervention.translation import counts, decisions, interventions, reports, rows, words
+from services.intervention.translation import counts, decisions, interventions, listing, reports, rows, words
 
 if TYPE_CHECKING:
     from journeymesh.intervention.v1.intervention_pb2_grpc import _ServicerContext as Context
-
-_PAGE_SIZE: Final = 20
-_LARGEST_PAGE_SIZE: Final = 100
 
 
 class InterventionServicer(InterventionServiceServicer):
     """Serves `InterventionService`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the use cases
         self,
         deciding: Deciding,
         reading: Reading,
@@ -39,15 +36,12 @@ class InterventionServicer(InterventionServiceServicer):
         copywriter: Copywriter,
         erasing: Erasing,
         exporting: Exporting,
+        live: Live,
         metrics: Metrics,
     ) -> None:
-        self._deciding = deciding
-        self._reading = reading
-        self._analyses = analyses
-        self._models = models
-        self._copywriter = copywriter
-        self._erasing = erasing
-        self._exporting = exporting
+        self._deciding, self._reading, self._live = deciding, reading, live
+        self._analyses, self._models, self._copywriter = analyses, models, copywriter
+        self._erasing, self._exporting = erasing, exporting
         self._metrics = metrics
         self._places = asyncio.Semaphore(READS_AT_ONCE)
 
@@ -74,6 +68,13 @@ class InterventionServicer(InterventionServiceServicer):
         async for waiting in self._reading.watch(request.user_id, cursor):
             yield interventions.watch_message(waiting)
 
+    async def WatchHappenings(
+        self, request: wire.WatchHappeningsRequest, _context: "Context"
+    ) -> AsyncIterator[wire.WatchHappeningsResponse]:
+        """Streams what happens to a tenant's users."""
+        async for each in self._live.watch(request.tenant):
+            yield interventions.happenings_message(each)
+
     async def GetIntervention(
         self, request: wire.GetInterventionRequest, _context: "Context"
     ) -> wire.GetInterventionResponse:
@@ -92,21 +93,9 @@ class InterventionServicer(InterventionServiceServicer):
     ) -> wire.ListDecisionsResponse:
         """Lists decisions by user, by trace or by position."""
         async with self._places:
-            found = await self._listed(request)
+            found = await listing.listed(self._reading, request)
             status = [await self._reading.status(each) for each in found]
             return wire.ListDecisionsResponse(decisions=await in_turns(map(decisions.decision_message, found, status)))
-
-    async def _listed(self, request: wire.ListDecisionsRequest) -> Sequence[Decision]:
-        limit = min(request.page_size or _PAGE_SIZE, _LARGEST_PAGE_SIZE)
-        match request.WhichOneof("by"):
-            case "user_id":
-                return await self._reading.decisions_of_user(request.user_id, limit)
-            case "trace_id":
-                return await self._reading.decisions_of_trace(words.trace_id_of(request.trace_id), limit)
-            case "position":
-                return await self._reading.decisions_at(words.position_of(request.position))
-            case _:
-                raise words.unlisted(request)
 
     async def ReadLedger(self, request: wire.ReadLedgerRequest, _context: "Context") -> wire.ReadLedgerResponse:
         """Reads the decisions of whole records."""
@@ -125,8 +114,9 @@ class InterventionServicer(InterventionServiceServicer):
     async def AnalyzeUser(self, request: wire.AnalyzeUserRequest, context: "Context") -> wire.AnalyzeUserResponse:
         """Looks at one user and says what stands out."""
         left = context.time_remaining()
-        within_seconds = math.inf if left is None else left
-        found = await self._analyses.analyze(request.user_id, words.depth_of(request.depth), within_seconds)
+        found = await self._analyses.analyze(
+            request.user_id, words.depth_of(request.depth), math.inf if left is None else left
+        )
         return reports.analysis_message(found)
 
     async def GetModelUsage(

@@ -51,6 +51,12 @@ class Settings:
     watch_limit: int = setting(
         "JOURNEYMESH_WATCH_LIMIT", 10_000, "How many may watch at a time in one process.", minimum=1
     )
+    live_limit: int = setting(
+        "JOURNEYMESH_LIVE_LIMIT",
+        100,
+        "How many may watch at a time in one process what happens to all users of a tenant.",
+        minimum=1,
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -415,6 +415,8 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self.list_requests: list[intervention_pb2.ListDecisionsRequest] = []
         self.watched: list[intervention_pb2.WatchPendingInterventionRequest] = []
         self.changes: deque[intervention_pb2.WatchPendingInterventionResponse] = deque()
+        self.happenings: list[intervention_pb2.WatchHappeningsResponse] = []
+        self.watched_tenants: list[str] = []
         self.ends = False
         self.watch_error: MeshError | None = None
         self.watch_left = asyncio.Event()
@@ -451,6 +453,20 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
                     yield change
             if not self.ends:
                 await asyncio.Event().wait()
+        finally:
+            self.watch_left.set()
+
+    async def WatchHappenings(
+        self, request: intervention_pb2.WatchHappeningsRequest, context: object
+    ) -> AsyncIterator[intervention_pb2.WatchHappeningsResponse]:
+        self.watched_tenants.append(request.tenant)
+        if self.watch_error is not None:
+            raise self.watch_error
+        try:
+            yield intervention_pb2.WatchHappeningsResponse()
+            for each in self.happenings:
+                yield each
+            await asyncio.Event().wait()
         finally:
             self.watch_left.set()
 

@@ -40,6 +40,8 @@ from services.intervention.language.domain.budget import Amount
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.live.adapters.memory import MemoryFeed
+from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import MemoryPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
@@ -274,6 +276,7 @@ class World:
         store = MemoryPolicies([each for each, _ in dated])
         self.policies = Policies(store, MemoryPolicies(), parse, self.clock, Timeline(dated))
         self.notice_count = 0
+        self.live = Live(MemoryFeed(), 2, pause_seconds=0.01)
         self.deciding = Deciding(
             self.policies,
             self.state,
@@ -285,6 +288,7 @@ class World:
             self.words,
             self._notice,
             self.clock,
+            tell=self.live.tell,
         )
         self.reading = Reading(
             self.policies,
@@ -311,7 +315,7 @@ class World:
         erasing = Erasing(self.state, self.ledger, self.outbox)
         exporting = Exporting(self.state, self.ledger, self.outbox, self.policies)
         return InterventionServicer(
-            self.deciding, self.reading, analyses, models, copywriter, erasing, exporting, Metrics()
+            self.deciding, self.reading, analyses, models, copywriter, erasing, exporting, self.live, Metrics()
         )
 
     async def deliver(self, first: int, records: Sequence[Sequence[Row]]) -> list[Created]:

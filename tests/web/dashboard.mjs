@@ -1,6 +1,6 @@
 // The dashboard as people meet it: every page, by eye, by keyboard and by screen reader.
 import { readFile } from 'node:fs/promises'
-import { asked, context, gateway, require, told, until } from './browser.mjs'
+import { asked, context, gateway, get, require, told, until } from './browser.mjs'
 
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
 
@@ -55,6 +55,40 @@ const stories = {
     await answered(tab)
     const tiles = await tab.evaluate(() => Object.fromEntries([...document.querySelectorAll('[data-kpi]')].map((tile) => [tile.dataset.kpi, tile.querySelector('dd').textContent])))
     return { tiles, faults }
+  },
+
+  /** What happens while the first page is open: how soon the first line is there, and what the lines say. */
+  async live(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app`)
+    await answered(tab)
+    await tab.getByText('Nothing has happened since').waitFor()
+    const lines = () => tab.locator('.happening li').allInnerTexts()
+    const said = async (word) => (await lines()).find((line) => line.includes(word))
+    const post = (path, body) => fetch(gateway + path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+    const began = Date.now()
+    await post('/api/events/track', { events: asked.events })
+    await tab.locator('.happening li').first().waitFor()
+    const seconds = (Date.now() - began) / 1000
+    await until(() => said('Help offered'), 'help is offered')
+    const user = (await said('Help offered')).match(/ada-\d/)[0]
+    const { intervention } = await get(`/api/interventions/${user}/pending`)
+    await post(`/api/interventions/${intervention.id}/outcome`, { outcome: 'accepted' })
+    await until(() => said('Help accepted'), 'its outcome is told')
+    const risks = await tab.locator('table', { hasText: 'Users at risk' }).innerText()
+    await tab.getByRole('button', { name: 'Pause' }).click()
+    return { seconds, lines: await lines(), risks, user, faults }
+  },
+
+  /** The first page where nothing can be pushed. */
+  async asking(browser) {
+    const { made } = await context(browser)
+    const tab = await made.newPage()
+    await tab.route('**/api/happenings/stream', (route) => route.abort())
+    await tab.goto(`${gateway}/app`)
+    await answered(tab)
+    return tab.locator('main').innerText()
   },
 
   /** From the first page to a funnel as a table, without a mouse. */

@@ -57,6 +57,25 @@ def test_the_figures_are_those_of_the_api(mesh: RunningMesh) -> None:
     assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}"
 
 
+def test_what_happens_is_on_the_page_within_a_second(mesh: RunningMesh) -> None:
+    about = {"page": "/calculator", "target": "loan", "attempts": 3}
+    kinds = ("page_view", "form_start", "form_submit", "struggle_signal")
+    events = [
+        {"userId": f"ada-{number}", "eventType": kind, "properties": about} for number in range(8) for kind in kinds
+    ]
+    seen = told("dashboard", mesh.url, part="live", events=events)
+    assert seen["faults"] == []
+    assert any("Repeated failures" in line and "/calculator" in line for line in seen["lines"])
+    assert seen["user"] in seen["risks"]
+    assert seen["seconds"] < 1
+
+
+def test_where_nothing_is_pushed_the_page_asks(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="asking")
+    assert "looked at every 5 seconds" in seen
+    assert "Nothing is pushed at the moment" in seen
+
+
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="keyboard")
     steps = [

@@ -86,6 +86,29 @@ export interface Struggles extends Answered {
   struggles: Struggle[]
 }
 
+export interface Happening {
+  kind: 'struggle' | 'decision' | 'outcome'
+  time: string
+  userId: string
+  decisionId: string
+  page: string
+  score: number
+  level: string
+  why: string
+  signal: string | null
+  target: string
+  reason: string | null
+  interventionId: string
+  action: string
+  channel: string
+  outcome: string | null
+}
+
+export interface Happenings {
+  happenings: Happening[]
+  leftOutCount: number
+}
+
 export interface Indicator {
   name: string
   contribution: number

@@ -8,7 +8,7 @@ import msgspec
 from mesh.state import keyed
 from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
-from services.intervention.batch import effects
+from services.intervention.batch import effects, telling
 from services.intervention.batch.effects import Created
 from services.intervention.batch.rows import (
     Rows,
@@ -20,6 +20,7 @@ from services.intervention.batch.rows import (
     unanswered,
     withheld_of,
 )
+from services.intervention.batch.telling import Tell
 from services.intervention.batch.users import Users
 from services.intervention.decision.domain.decision import Decided
 from services.intervention.decision.domain.eligibility import Reason
@@ -66,6 +67,7 @@ class Deciding:
         notice: is called after messages were added to the outbox.
         clock: the time for outbox and housekeeping, in Unix microseconds; no decision depends on it.
         words_us: how long messages wait for generated copy, in microseconds; 0: not at all.
+        tell: is told what happened once it is recorded.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -82,6 +84,7 @@ class Deciding:
         clock: Callable[[], int],
         *,
         words_us: int = 0,
+        tell: Tell = telling.nobody,
     ) -> None:
         self._policies = policies
         self._state = state
@@ -94,6 +97,7 @@ class Deciding:
         self._notice = notice
         self._clock = clock
         self._words_us = words_us
+        self._tell = tell
         self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
@@ -151,6 +155,7 @@ class Deciding:
                     for record, part in records.items()
                 ]
             )
+            self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(
             made,

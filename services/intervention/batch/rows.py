@@ -24,6 +24,16 @@ from services.intervention.decision.domain.linking import UserTransfer
 from services.intervention.policy.domain.policy import EventKind, Policy
 
 
+class Struggle(NamedTuple):
+    """A signal found at a row: its type, its strength (0 to 100), what it is about, and a sentence that says why."""
+
+    row: int
+    signal: int
+    strength: float
+    target: str
+    why: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rows:
     """A batch of events and the assessments of their users, column by column; `record_indexes` never descend.
@@ -34,7 +44,7 @@ class Rows:
 
     `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender leaves them
     out; then events count as happened when they were received. Lists and mappings of rows ascend; only decided rows
-    have features and settled signals.
+    have features and settled signals. `struggles` are told to those who watch, and decide nothing.
     """
 
     record_indexes: Sequence[int]
@@ -64,6 +74,7 @@ class Rows:
     settled_rows: Sequence[int] = ()
     transfers: Mapping[int, UserTransfer] = dataclasses.field(default_factory=dict)
     linked: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    struggles: Sequence[Struggle] = ()
     decided_rows: Sequence[int] = ()
     decisions: Sequence[int] = ()
 

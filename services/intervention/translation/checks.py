@@ -182,4 +182,5 @@ def _single_rows(rows: Rows) -> Iterable[int]:
         rows.features,
         rows.transfers,
         rows.linked,
+        (each.row for each in rows.struggles),
     )

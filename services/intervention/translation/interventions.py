@@ -1,7 +1,9 @@
 """Interventions, their words and their deliveries, for the wire."""
 
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
+from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
+from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.rpc.timestamps import timestamp
 from services.intervention.decision.domain.offer import Withdrawn
@@ -9,6 +11,7 @@ from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id_of
 from services.intervention.delivery.domain.delivery import Delivery
 from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.live.domain.happening import Happening, Happenings
 from services.intervention.reading import InterventionStatus, Waiting
 
 
@@ -53,6 +56,32 @@ def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
         cost_micro_usd=of.cost_micro_usd,
         worded_time=timestamp(of.written_us),
         is_cached=of.is_cached,
+    )
+
+
+def happenings_message(of: Happenings) -> wire.WatchHappeningsResponse:
+    """The wire message of what happened."""
+    return wire.WatchHappeningsResponse(happenings=map(_happening, of.happenings), left_out_count=of.left_out)
+
+
+def _happening(of: Happening) -> wire.Happening:
+    return wire.Happening(
+        kind=wire.HappeningKind.ValueType(of.kind),
+        time=timestamp(of.at_us),
+        user_id=of.user_id,
+        decision_id=of.decision_id,
+        page=of.page,
+        score=of.score,
+        level=scoring_pb2.RiskLevel.ValueType(of.level),
+        why=of.why,
+        signal=features_pb2.SignalType.ValueType(of.signal),
+        strength=of.strength,
+        target=of.target,
+        reason=wire.DecisionReason.ValueType(of.reason),
+        intervention_id=of.intervention_id,
+        action=of.action,
+        channel=of.channel,
+        outcome=WireOutcome.ValueType(of.outcome),
     )
 
 

@@ -10,7 +10,7 @@ from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.errors import InvalidArgument, VersionMismatch
-from services.intervention.batch.rows import Rows
+from services.intervention.batch.rows import Rows, Struggle
 from services.intervention.decision.domain import linking
 from services.intervention.decision.domain.facts import (
     Assessment,
@@ -27,6 +27,9 @@ from services.intervention.translation import checks
 # The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
 _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]] = operator.attrgetter(
     *Assessment.__struct_fields__[:6]
+)
+_SIGNAL: Final[Callable[[object], tuple[int, float, str, str]]] = operator.attrgetter(
+    "type", "strength", "target", "reason"
 )
 _LAST_LEVEL: Final = int(Level.CRITICAL)
 _INDICATOR: Final[Callable[[object], tuple[str, float, str]]] = operator.attrgetter(*Indicator.__struct_fields__)
@@ -69,6 +72,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         settled_rows=_ascending(request.settled_rows),
         transfers={each.row: _moving(each.standing) for each in request.standings},
         linked={each.row: each.user_id for each in request.linked_rows},
+        struggles=[Struggle(each.row, *_SIGNAL(each.signal)) for each in request.signals],
         decided_rows=list(request.decided_rows),
         decisions=list(request.decisions),
     )

@@ -1,31 +1,40 @@
 // What happens now: key figures, users at risk, struggles, help.
-import type { Kpi, Kpis, List, Struggles, Trend } from '../answers.ts'
+import type { Kpi, Kpis, List, Row, Struggles, Trend } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Lines } from '../charts/lines.tsx'
+import { happened, isLive, risks, useLive } from '../live.ts'
 import { Card, Level, Receipt, Table, User } from '../parts.tsx'
 import { days, since } from '../route.ts'
 import { named, number, seconds, share, time } from '../words.ts'
+import { Happening } from './happening.tsx'
 
 const EVERY_SECONDS = 5
+// Lists lag behind by the archive's period: while what happens is pushed, they need not be asked for as often.
+const EVERY_SECONDS_LIVE = 15
+const SHOWN_AT_RISK = 12
+
+type Risky = Pick<Row, 'userId' | 'level' | 'score' | 'reason'>
 
 export function Now() {
+  useLive()
+  const every = isLive.value ? EVERY_SECONDS_LIVE : EVERY_SECONDS
   const window = since()
   const interval = days.value === 1 ? 'hour' : 'day'
   const trend = { measure: 'users', interval, window }
-  const atRisk = { kind: 'users_at_risk', limit: 12, window }
+  const atRisk = { kind: 'users_at_risk', limit: SHOWN_AT_RISK, window }
   const offers = { kind: 'offers', limit: 12, window }
-  const kpis = useAnswer<Kpis>('/api/analytics/kpis', { window }, EVERY_SECONDS)
-  const users = useAnswer<Trend>('/api/analytics/trends', trend, EVERY_SECONDS)
-  const risky = useAnswer<List>('/api/analytics/lists', atRisk, EVERY_SECONDS)
-  const struggles = useAnswer<Struggles>('/api/analytics/struggles', { limit: 8, window }, EVERY_SECONDS)
-  const help = useAnswer<List>('/api/analytics/lists', offers, EVERY_SECONDS)
+  const kpis = useAnswer<Kpis>('/api/analytics/kpis', { window }, every)
+  const users = useAnswer<Trend>('/api/analytics/trends', trend, every)
+  const risky = useAnswer<List>('/api/analytics/lists', atRisk, every)
+  const struggles = useAnswer<Struggles>('/api/analytics/struggles', { limit: 8, window }, every)
+  const help = useAnswer<List>('/api/analytics/lists', offers, every)
   return (
     <>
       <Answer of={kpis}>
         {({ kpis: found, receipt }) =>
           found.find(({ name }) => name === 'events')?.value ? (
             <>
-              <p class="live">{receipt.watermark ? `As of ${time(receipt.watermark)}; looked at every ${EVERY_SECONDS} seconds.` : ''}</p>
+              <p class="live">{receipt.watermark ? `As of ${time(receipt.watermark)}; looked at every ${every} seconds.` : ''}</p>
               <Tiles kpis={found} />
               <Receipt of={receipt} question="kpis" body={{ window }} />
             </>
@@ -35,6 +44,7 @@ export function Now() {
         }
       </Answer>
       <div class="grid">
+        <Happening />
         <Card title="Users" isWide>
           <Answer of={users}>
             {({ series, receipt }) => (
@@ -49,10 +59,10 @@ export function Now() {
           <Answer of={risky}>
             {({ rows, totalCount, receipt }) => (
               <>
-                {rows.length ? (
+                {rows.length || atRiskNow().length ? (
                   <Table
                     caption={`Users at risk, ${number(totalCount)} in all`}
-                    rows={rows}
+                    rows={withLatest(rows)}
                     columns={[
                       { name: 'Risk', of: ({ level, score }) => <Level level={level} score={score} /> },
                       { name: 'User', of: ({ userId }) => <User id={userId} /> },
@@ -117,6 +127,17 @@ export function Now() {
       </div>
     </>
   )
+}
+
+const atRiskNow = (): Risky[] =>
+  risks(happened.value)
+    .filter(({ level }) => level !== 'low')
+    .map(({ userId, level, score, why, signal, kind }) => ({ userId, level, score, reason: kind === 'struggle' ? named(signal ?? '') : why }))
+
+/** Users at risk as they were archived, and before them those of whom something newer was pushed. */
+function withLatest(rows: readonly Risky[]): Risky[] {
+  const pushed = new Set(happened.value.map(({ userId }) => userId))
+  return [...atRiskNow(), ...rows.filter(({ userId }) => !pushed.has(userId))].slice(0, SHOWN_AT_RISK)
 }
 
 const AS_SHARE = new Set(['conversion_rate', 'abandonment_rate'])

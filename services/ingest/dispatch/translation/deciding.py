@@ -201,6 +201,7 @@ def decide_request(
             if kind == _IDENTIFY and event.linked_user_id
         ],
         system_rows=_true(table, "is_system"),
+        signals=applied.signals,
     )
 
 

@@ -1,0 +1,1 @@
+"""The ways from those who tell to those who watch."""

@@ -1,0 +1,1 @@
+"""What happened to a user, as those who watch are told."""
