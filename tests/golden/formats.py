@@ -74,6 +74,8 @@ from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models
+from services.intervention.live.adapters.memory import MemoryFeed
+from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, RedisPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import canonical
@@ -231,7 +233,10 @@ async def _intervention(at_: At) -> InterventionServicer:
     models = Models(None, lambda _: spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
     listeners = LocalListeners(4)
     nothing, unknown = (lambda: None), (lambda _: NoInsights())
-    core = _core(stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings())
+    live = Live(MemoryFeed(), 1)
+    core = _core(
+        stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings(), live
+    )
     return InterventionServicer(*core, Metrics())
 
 
