@@ -82,6 +82,8 @@ export type Part = (core: Core) => void
 
 const SETTLE_MS = 300
 const SESSION_MS = 30 * 60_000
+/** How exactly it is remembered when a session was last used. */
+const TOUCH_MS = 5000
 const MOST_BYTES = 30_000
 const ANONYMOUS = 'journeymesh.anonymous'
 const SESSION = 'journeymesh.session'
@@ -107,6 +109,8 @@ export function createTracker(options: Options): Tracker & Core {
   let token: string | undefined
   let sending: Promise<Sender> | undefined
   let current = ''
+  // Once, because asking costs more than all the rest of an event.
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions()
   const onUser: ((user: User) => void)[] = []
   const onNavigation: (() => void)[] = []
 
@@ -133,7 +137,7 @@ export function createTracker(options: Options): Tracker & Core {
       properties: { page: current || address(), ...properties },
       context: {
         platform: 'web',
-        timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+        timeZone,
         userAgent: navigator.userAgent.slice(0, 512),
         automated: navigator.webdriver || undefined,
         active: details.isSystem ? false : undefined,
@@ -268,7 +272,8 @@ function anonymousId(): string {
 
 function sessionId(): string {
   const [known, last] = (read(SESSION) ?? '').split(' ')
-  const id = known && Date.now() - Number(last) < SESSION_MS ? known : newId()
-  write(SESSION, `${id} ${Date.now()}`)
+  const unused = Date.now() - Number(last)
+  const id = known && unused < SESSION_MS ? known : newId()
+  if (id !== known || !(Math.abs(unused) < TOUCH_MS)) write(SESSION, `${id} ${Date.now()}`)
   return id
 }
