@@ -13,13 +13,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Grid
 
+from mesh.errors import MeshError
 from mesh.settings import SettingError, read_or_exit
 from offline import given
 from offline.settings import Declared, Settings
 from offline.training import fitting, metrics
 from offline.training.metrics import Figure, Report, Said
 from offline.training.table import Table
-from services.scoring.adapters.model_directory import UnusableModelError, load
+from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
 from services.scoring.ports import Model
 
 
@@ -69,11 +70,12 @@ def _said(model: Model, rows: Table) -> Said:
 
 
 def _model(named: str, directory: Path) -> Model:
+    registry = ModelDirectory(directory)
     try:
-        version = named or (directory / "live").read_text(encoding="utf-8").strip()
-        folder = directory / version
-        return load(folder if folder.is_dir() else Path(version))
-    except (OSError, UnusableModelError) as error:
+        if named and Path(named).is_dir():
+            return load(Path(named))
+        return registry.load(named) if named else registry.live()
+    except (UnusableModelError, MeshError) as error:
         sys.exit(f"journeymesh: there is no such model to evaluate ({error}); run `make train` first.")
 
 

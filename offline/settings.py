@@ -11,7 +11,9 @@ class Settings:
 
     data: str = setting("JOURNEYMESH_DATA", "../shared/data", "Directory of the data sets, one folder each.")
     models_directory: str = setting(
-        "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
+        "JOURNEYMESH_MODELS",
+        "models/exit-risk",
+        "Registry of the exit-risk models: a directory of versions and their stages (docs/models.md).",
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from mesh.clock import system_clock
+from mesh.errors import MeshError
 from mesh.settings import SettingError, read_or_exit
 from offline import given
 from offline.evaluate import render
@@ -24,8 +25,11 @@ from offline.settings import Declared, Settings
 from offline.training import card, fitting, gate, parity
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.gate import Verdict
-from services.scoring.adapters.model_directory import UnusableModelError, load
+from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.adapters.stages_file import StagesFile, StagesFileError
+from services.scoring.domain import stages
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.stages import EVERYBODY, Stage, Wanted
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
@@ -57,7 +61,7 @@ def main() -> None:
     elif declared.promote == "yes" and verdict is not None and not verdict.holds:
         sys.exit("journeymesh: the model was not promoted.")
     else:
-        promote(directory, version)
+        promote(directory, version, system_clock())
         console.print(f"{version} is live in {directory}", markup=False)
 
 
@@ -84,21 +88,23 @@ def write(trained: Trained, directory: Path, source: Source, now_us: int) -> str
 
 def compare(directory: Path, version: str, source: Source) -> Verdict | None:
     """The model beside the live one on the snapshots of users held back; None if there is no live one."""
+    registry = ModelDirectory(directory)
     try:
-        live = load(directory / (directory / "live").read_text(encoding="utf-8").strip())
-    except (OSError, UnusableModelError):
+        if (own := StagesFile(directory).read()) is None:
+            return None
+        live = registry.load(own.of(EVERYBODY).live)
+    except (StagesFileError, MeshError):
         return None
     rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
-    new = load(directory / version)
+    new = registry.load(version)
     probabilities = [np.array(model.predict(rows.values).probabilities) for model in (new, live)]
     return gate.judge(probabilities[0], probabilities[1], rows)
 
 
-def promote(directory: Path, version: str) -> None:
-    """Points `live` to a version."""
-    beside = directory / "live.new"
-    beside.write_text(version + "\n", encoding="utf-8")
-    beside.replace(directory / "live")
+def promote(directory: Path, version: str, now_us: int) -> None:
+    """Makes a version live for everybody; running services follow within seconds."""
+    wanted = Wanted(version, Stage.LIVE, "training")
+    ModelDirectory(directory).change(lambda now: stages.changed(now, wanted, now_us))
 
 
 def _described(trained: Trained, version: str, source: Source, trained_us: int) -> bytes:
@@ -116,6 +122,8 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "parameters": fitting.PARAMETERS,
         "libraries": {name: installed(name) for name in _LIBRARIES},
         "counts": trained.counts,
+        "sha256": hashlib.sha256(trained.file).hexdigest(),
+        "vectors": parity.vectors(trained.file, source.snapshots.values),
         "parity": {"max_abs_difference": trained.parity_difference, "limit": parity.LIMIT},
         "metrics": trained.reports,
         "single_rules": trained.rules,

@@ -170,6 +170,9 @@ MODEL_RUN_SECONDS: Final = _histogram("model_run_duration_seconds", "How long th
 MODEL_LIVE: Final = _gauge(
     "model_live", "1 for the version of the exit-risk model that scores.", "scoring", labels=("version",)
 )
+MODEL_PROBLEMS: Final = _gauge(
+    "model_problems", "Exit-risk models that should serve and cannot be loaded; others serve in their place.", "scoring"
+)
 
 # Decisions and help.
 DECISIONS: Final = _counter(

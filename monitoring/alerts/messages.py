@@ -1,4 +1,4 @@
-"""Alerts: messages and language models."""
+"""Alerts: messages and models."""
 
 from mesh.observability import registry
 from monitoring import limits
@@ -44,6 +44,18 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
                 "Dashboard “Interventions and cost”: does the channel send anything?",
                 "If it does: add replicas of intervention, or raise `JOURNEYMESH_CHANNEL_CONCURRENCY`.",
                 "If it does not: check its provider and the log of intervention.",
+            ),
+        ),
+        Alert(
+            "JourneymeshExitRiskModelUnusable",
+            Severity.TICKET,
+            largest(gauge(registry.MODEL_PROBLEMS), "namespace").by_number(">", 0),
+            5 * MINUTE,
+            "An exit-risk model that should serve in {{ $labels.namespace }} cannot be loaded.",
+            "The last good model scores in its place, so nobody is scored by a damaged one.",
+            (
+                "`journeymesh model list` names the model and what is wrong with it; so does the log of scoring.",
+                "Copy its folder into the registry again, or `journeymesh model rollback` ([models.md](models.md)).",
             ),
         ),
         Alert(

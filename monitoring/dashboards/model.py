@@ -69,6 +69,12 @@ DASHBOARD: Final = dashboard(
                 "The version that scores. Two versions: a roll-out is in progress or incomplete.",
                 (largest(gauge(registry.MODEL_LIVE, **here()), "version"), "{{version}}"),
             ),
+            lines(
+                "Models that cannot be loaded",
+                "They should serve; the last good ones serve in their place.",
+                "short",
+                (largest(gauge(registry.MODEL_PROBLEMS, **here())), "models"),
+            ),
         ],
     },
 )

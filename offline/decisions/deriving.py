@@ -32,7 +32,8 @@ from services.intervention.policy.domain.policy import Policy
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.usecases import Policies
 from services.intervention.translation.rows import rows_of
-from services.scoring.ports import Model
+from services.scoring.domain.stages import EVERYBODY
+from services.scoring.ports import Model, Served, Serving
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
@@ -123,9 +124,9 @@ class _LiveModel:
 
     model: Model
 
-    def live(self) -> Model:
+    def served(self) -> Served:
         """See `services.scoring.ports.Models`."""
-        return self.model
+        return Served({EVERYBODY: Serving(self.model)})
 
 
 class _CollectingLedger(MemoryLedger):

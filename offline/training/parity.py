@@ -1,6 +1,9 @@
-"""The gate of an export: the ONNX file must agree with the scikit-learn model, or there is no file."""
+"""The gate of an export: the ONNX file must agree with the scikit-learn model, or there is no file.
 
-from typing import Final
+And what serving checks again before a model serves: some rows, and what the file says of them.
+"""
+
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +11,7 @@ import onnxruntime
 from sklearn.calibration import CalibratedClassifierCV
 
 LIMIT: Final = 1e-5
+_VECTORS: Final = 16
 
 
 class ParityError(Exception):
@@ -28,3 +32,11 @@ def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.flo
         message = f"ONNX is off by {difference:.3g}, its terms by {summed:.3g}; at most {LIMIT:g} is allowed."
         raise ParityError(message)
     return difference
+
+
+def vectors(file: bytes, rows: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Rows from the least to the greatest of each feature, and their probabilities. They are the rows of no user."""
+    chosen = np.quantile(rows, np.linspace(0.0, 1.0, _VECTORS), axis=0)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (probabilities,) = session.run(["probability"], {"features": chosen})
+    return {"rows": chosen.tolist(), "probabilities": probabilities.tolist()}

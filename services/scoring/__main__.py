@@ -8,6 +8,7 @@ from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
 from mesh.process import server
+from mesh.process.lifecycle import in_background
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
@@ -25,16 +26,18 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with started("scoring") as (client, telemetry, site):
         journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
-        models = MeasuredModels(ModelDirectory(Path(settings.models_directory)), telemetry.metrics)
+        directory = ModelDirectory(Path(settings.models_directory))
+        models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
-        await server.serve(
-            settings.listen,
-            [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
-            [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
-            {"store": journals.ping, "model": models.check},
-            telemetry,
-            site,
-        )
+        async with in_background(directory.follow()):
+            await server.serve(
+                settings.listen,
+                [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
+                [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
+                {"store": journals.ping, "model": models.check},
+                telemetry,
+                site,
+            )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The port of the models; state uses the port of `mesh.state`."""
+"""The ports of the models; state uses the port of `mesh.state`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from services.scoring.domain.stages import EVERYBODY, Stages
 
 Matrix = npt.NDArray[np.float64]
 
@@ -46,12 +48,81 @@ class Model(Protocol):
         """
 
 
-class Models(Protocol):
-    """The models of this installation."""
+class Serving(NamedTuple):
+    """The models that serve a tenant. The canary decides for `percent` of the users, above 0 to 100."""
 
-    def live(self) -> Model:
-        """The model in service now. MAY change between two calls, if another was promoted.
+    live: Model
+    canary: Model | None = None
+    percent: float = 0.0
+    shadow: Model | None = None
+
+
+class Served(NamedTuple):
+    """The models that serve everybody, and those of tenants with models of their own."""
+
+    tenants: Mapping[str, Serving]
+
+    def of(self, tenant: str) -> Serving:
+        """The models that serve a tenant."""
+        return self.tenants.get(tenant) or self.tenants[EVERYBODY]
+
+    @property
+    def only(self) -> Model | None:
+        """The model that decides for all; None if there are several."""
+        first, *others = self.tenants.values()
+        return first.live if not others and first.canary is None else None
+
+
+class Models(Protocol):
+    """The models in service."""
+
+    def served(self) -> Served:
+        """The models in service now. MAY change between two calls, if stages were changed.
+
+        A model that cannot be loaded MUST NOT take the place of one that serves.
 
         Raises:
             Unavailable: there is no model that can be loaded.
+        """
+
+
+class Described(NamedTuple):
+    """A version in the registry. `problem` says in one sentence why it cannot be loaded; empty if it can."""
+
+    version: str
+    training_source: str
+    training_time_us: int
+    schema_version: str
+    problem: str = ""
+
+
+class Registry(Protocol):
+    """All versions, and their stages. It MAY be shared by processes; each sees changes within seconds."""
+
+    def stages(self) -> Stages:
+        """Who is served by what.
+
+        Raises:
+            Unavailable: it cannot be read.
+        """
+
+    def versions(self) -> Sequence[Described]:
+        """All versions, by name."""
+
+    def load(self, version: str) -> Model:
+        """A version, loaded and checked.
+
+        Raises:
+            NotFound: `MODEL_NOT_FOUND`.
+            FailedPrecondition: `MODEL_UNUSABLE`, it is incomplete, damaged, or for other features.
+        """
+
+    def change(self, change: Callable[[Stages], Stages]) -> Stages:
+        """Replaces the stages by what `change` makes of them, and returns that. Of two changes, one comes first.
+
+        What `change` raises is raised, and nothing is changed.
+
+        Raises:
+            FailedPrecondition: `MODELS_READ_ONLY`, nothing can be written here.
+            Unavailable: the stages cannot be read.
         """

@@ -14,7 +14,9 @@ class Settings:
         "JOURNEYMESH_SCORING_LISTEN", topology.address("scoring"), "Where the scoring service listens."
     )
     models_directory: str = setting(
-        "JOURNEYMESH_MODELS", "models/exit-risk", "Directory of the exit-risk models and their `live` pointer."
+        "JOURNEYMESH_MODELS",
+        "models/exit-risk",
+        "Registry of the exit-risk models: a directory of versions and their stages (docs/models.md).",
     )
     state_days: int = setting(
         "JOURNEYMESH_SCORING_STATE_DAYS",

@@ -1,4 +1,4 @@
-"""The use cases: assess the users of a batch, read a user's risk, read the live model."""
+"""The use cases: assess the users of a batch, read a user's risk, read the models and change their stages."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -6,11 +6,14 @@ from typing import NamedTuple
 from mesh.errors import NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
+from services.scoring import serving
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.schema import SCHEMA_VERSION
-from services.scoring.ports import Card, Matrix, Model, Models
+from services.scoring.domain.stages import EVERYBODY
+from services.scoring.ports import Card, Matrix, Models
+from services.scoring.serving import Scored
 from services.scoring.states import JOURNALS
 
 
@@ -31,10 +34,14 @@ class Rows(NamedTuple):
 
 
 class Assessed(NamedTuple):
-    """The result of a batch, one assessment per row."""
+    """The result of a batch, one assessment per row.
+
+    `model_version` made all of them but those in `others`, which has rows by version.
+    """
 
     assessments: list[Assessment]
     model_version: str
+    others: Mapping[str, Sequence[int]] = {}
 
 
 class UserRisk(NamedTuple):
@@ -59,13 +66,15 @@ class Scoring:
             Unavailable: the store or the model cannot be reached, or the features are of another schema than the live
                 model's.
         """
-        model = self._models.live()
-        if rows.schema_version != model.card.schema_version:
-            raise schema_mismatch(rows.schema_version, model.card.schema_version)
+        served = self._models.served()
+        known = served.of(EVERYBODY).live.card.schema_version
+        if rows.schema_version != known:
+            raise schema_mismatch(rows.schema_version, known)
         journals = keyed.Changed(JOURNALS, rows.user_ids)
         async with keyed.batch(self._store, batch, journals):
-            answers = _assess_in_order(rows, journals.states, model)
-        return Assessed(answers, model.card.version)
+            scored = serving.score(served, rows.user_ids, rows.values)
+            answers = _assess_in_order(rows, journals.states, scored)
+        return Assessed(answers, scored.model_version, scored.others)
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
@@ -105,7 +114,7 @@ class Scoring:
 
     def model(self) -> Card:
         """The live model."""
-        return self._models.live().card
+        return self._models.served().of(EVERYBODY).live.card
 
 
 def schema_mismatch(given: str, known: str) -> Unavailable:
@@ -115,8 +124,8 @@ def schema_mismatch(given: str, known: str) -> Unavailable:
     )
 
 
-def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:
-    prediction = model.predict(rows.values)
+def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], scored: Scored) -> list[Assessment]:
+    prediction = scored.prediction
     columns = Columns(
         rows.event_times_us,
         rows.values.astype("<f8").tobytes(),
@@ -129,6 +138,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) 
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]
+    other = {row: version for version, its_rows in scored.others.items() for row in its_rows}
     for user_id, row in {user_id: row for row, user_id in enumerate(rows.user_ids)}.items():
-        assessment.settle(journals[user_id], columns, row, model.card.version)
+        assessment.settle(journals[user_id], columns, row, other.get(row, scored.model_version))
     return answers

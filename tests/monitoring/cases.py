@@ -407,6 +407,20 @@ CASES: Final = (
         "9m45s",
     ),
     Case(
+        "JourneymeshExitRiskModelUnusable",
+        "nobody mends it",
+        one(registry.MODEL_PROBLEMS, "1x40"),
+        "6m",
+        {},
+        "An exit-risk model that should serve in shop cannot be loaded.",
+    ),
+    Case(
+        "JourneymeshExitRiskModelUnusable",
+        "it is mended at once",
+        one(registry.MODEL_PROBLEMS, "1x10 0x40"),
+        "6m",
+    ),
+    Case(
         "JourneymeshModelDegraded",
         "it is left alone",
         one(registry.MODEL_DEGRADED, "1x80", reason="breaker_open"),

@@ -146,7 +146,7 @@ def test_a_model_of_interactions_is_refused(course: Table) -> None:
 def test_what_is_written_can_be_served_and_is_written_once(source: Source, trained: Trained, tmp_path: Path) -> None:
     version = train.write(trained, tmp_path, source, now_us=1_700_000_000_000_000)
     assert not (tmp_path / "live").exists()
-    train.promote(tmp_path, version)
+    train.promote(tmp_path, version, 1_700_000_000_000_000)
     files = {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()}
     assert set(files) == {"model.onnx", "model.json", "card.md", "card.html", *trained.plots}
     assert len(files["model.onnx"]) < 300_000

@@ -11,7 +11,8 @@ import numpy as np
 from mesh.state import applied
 from services.scoring.domain.history import Settled, Signal
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType
-from services.scoring.ports import Card, Matrix, Model, Prediction
+from services.scoring.domain.stages import EVERYBODY
+from services.scoring.ports import Card, Matrix, Model, Prediction, Served, Serving
 from services.scoring.usecases import Rows
 from tests.builders import NOW_US
 
@@ -84,6 +85,6 @@ class Fixed:
     def __init__(self, model: Model) -> None:
         self.model = model
 
-    def live(self) -> Model:
+    def served(self) -> Served:
         """See `services.scoring.ports.Models`."""
-        return self.model
+        return Served({EVERYBODY: Serving(self.model)})

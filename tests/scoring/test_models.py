@@ -1,6 +1,9 @@
 """The registry and the model in ONNX."""
 
+import asyncio
+import functools
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,11 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh.errors import Unavailable
+from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from mesh.observability.metrics import Metrics
+from mesh.process.lifecycle import in_background
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
+from services.scoring.domain import stages
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES
+from services.scoring.domain.stages import Stage, Wanted
+from tests.builders import NOW_US
 from tests.scoring.builders import MODELS, values
 
 LIVE = (MODELS / "live").read_text().strip()
@@ -33,8 +40,12 @@ def promote(directory: Path, version: str) -> None:
 def copy(directory: Path, version: str, **members: object) -> None:
     """Another version with the same model; `members` of its description are replaced."""
     folder = directory / version
-    shutil.copytree(directory / LIVE, folder)
-    described = msgspec.json.decode((folder / "model.json").read_bytes()) | {"version": version} | members
+    shutil.copytree(MODELS / LIVE, folder)
+    describe(folder, version=version, **members)
+
+
+def describe(folder: Path, **members: object) -> None:
+    described = msgspec.json.decode((folder / "model.json").read_bytes()) | members
     (folder / "model.json").write_bytes(msgspec.json.encode(described))
 
 
@@ -45,8 +56,10 @@ def test_the_pointer_says_which_model_is_live(directory: Path) -> None:
     assert first.card.version == LIVE
     assert models.live() is first
     promote(directory, "next")
+    models.refresh()
     assert models.live().card.version == "next"
     promote(directory, LIVE)
+    models.refresh()
     assert models.live().card.version == LIVE
 
 
@@ -56,11 +69,13 @@ def test_a_model_that_cannot_be_loaded_leaves_the_one_before(directory: Path, ve
     models = ModelDirectory(directory)
     models.live()
     promote(directory, version)
+    models.refresh()
     assert models.live().card.version == LIVE
+    assert version in models.problems
 
 
 async def test_without_a_model_it_is_unavailable_until_there_is_one(directory: Path, tmp_path: Path) -> None:
-    models = MeasuredModels(ModelDirectory(tmp_path / "empty"), Metrics())
+    models = MeasuredModels(ModelDirectory(tmp_path / "empty", tmp_path / "empty"), Metrics())
     with pytest.raises(Unavailable):
         await models.check()
     shutil.copytree(directory, tmp_path / "empty")
@@ -72,6 +87,88 @@ def test_a_broken_file_is_reported_in_a_sentence(directory: Path, spoilt: str) -
     (directory / LIVE / spoilt).write_bytes(b"{}")
     with pytest.raises(UnusableModelError, match=spoilt.removesuffix(".onnx").removesuffix(".json")):
         load(directory / LIVE)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda folder: (folder / "model.onnx").write_bytes(b""), "hash differs"),
+        (lambda folder: (folder / "card.md").unlink(), "no complete model"),
+        (lambda folder: (folder / "model.json").unlink(), "no complete model"),
+        (lambda folder: describe(folder, feature_schema_version="features-0"), "takes the features"),
+        (lambda folder: describe(folder, features=["error_count"]), "takes the features"),
+        (lambda folder: describe(folder, sha256="0" * 64), "hash differs"),
+        (
+            lambda folder: describe(folder, vectors={"rows": [[0.0] * FEATURE_COUNT], "probabilities": [0.99]}),
+            "other answers",
+        ),
+    ],
+)
+def test_a_damaged_model_never_takes_the_place_of_a_good_one(
+    directory: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    copy(directory, "next")
+    damage(directory / "next")
+    models = ModelDirectory(directory, directory)
+    for stage in (Stage.CANARY, Stage.SHADOW, Stage.LIVE):
+        models.change(
+            functools.partial(stages.changed, wanted=Wanted("next", stage, "ops", percent=50), time_us=NOW_US)
+        )
+        serving = models.served().of("")
+        assert (serving.live.card.version, serving.canary, serving.shadow) == (LIVE, None, None)
+        assert said in models.problems["next"]
+    with pytest.raises((FailedPrecondition, NotFound), match=said):
+        models.load("next")
+    started = ModelDirectory(directory, directory)
+    assert started.live().card.version == LIVE
+    assert said in started.problems["next"]
+
+
+def test_stages_that_cannot_be_read_leave_what_serves(directory: Path) -> None:
+    models = ModelDirectory(directory, directory)
+    first = models.served()
+    (directory / "stages.json").write_bytes(b"{")
+    models.refresh()
+    assert models.served() is first
+    assert models.problems.keys() == {""}
+    (directory / "stages.json").unlink()
+    models.refresh()
+    assert not models.problems
+
+
+def test_a_registry_without_models_serves_the_shipped_one_until_it_has_its_own(tmp_path: Path) -> None:
+    models = ModelDirectory(tmp_path / "registry", MODELS)
+    assert models.live().card.version == LIVE
+    copy(tmp_path / "registry", "own")
+    models.change(lambda now: stages.changed(now, Wanted("own", Stage.LIVE, "ops"), NOW_US))
+    assert models.live().card.version == "own"
+    assert [each.version for each in models.versions()] == [LIVE, "own"]
+    models.change(lambda now: stages.rolled_back(now, "", "ops", "", NOW_US))
+    assert models.live().card.version == LIVE
+
+
+@pytest.mark.parametrize("version", ["..", "../exit-risk", "", "/etc", ".", "a/b", "missing"])
+def test_a_version_that_is_none_is_not_looked_for_elsewhere(directory: Path, version: str) -> None:
+    with pytest.raises(NotFound):
+        ModelDirectory(directory).load(version)
+
+
+def test_a_registry_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "registry").write_text("a file")
+    models = ModelDirectory(tmp_path / "registry", MODELS)
+    with pytest.raises(FailedPrecondition) as caught:
+        models.change(lambda now: now)
+    assert caught.value.reason == "MODELS_READ_ONLY"
+
+
+async def test_a_change_is_followed_within_seconds(directory: Path) -> None:
+    copy(directory, "next")
+    models, other = ModelDirectory(directory, directory), ModelDirectory(directory, directory)
+    models.served()
+    async with in_background(models.follow()), asyncio.timeout(5):
+        other.change(lambda now: stages.changed(now, Wanted("next", Stage.LIVE, "ops"), NOW_US))
+        while models.live().card.version != "next":  # noqa: ASYNC110 - what is waited for happens in a thread
+            await asyncio.sleep(0.05)
 
 
 def test_the_committed_model_is_small_and_described() -> None:

@@ -148,7 +148,7 @@ async def test_a_model_promoted_later_does_not_change_what_is_explained(models: 
     (answered,) = (await Scoring(models, store).assess(rows(["ada"], [NOW_US], [values()]), batch(1))).assessments
     read = await Scoring(Fixed(OneTerm()), store).read("ada")
     assert read.explained.assessment.risk == answered.risk
-    assert read.journal.model_version == models.live().card.version
+    assert read.journal.model_version == models.served().tenants[""].live.card.version
 
 
 async def test_a_signal_counts_for_later_events_until_its_lifetime_ends(models: Models) -> None:

@@ -1,92 +1,231 @@
-"""The models in a directory: one folder per version, and a file `live` that names the one in service.
+"""The registry of models in a directory: one folder per version, and the stages.
 
-    <directory>/live                     a version's name
+    <directory>/stages.json              who is served by what (`stages_file`)
+    <directory>/live                     the version live for everybody, where there is no `stages.json`
     <directory>/<version>/model.onnx
     <directory>/<version>/model.json     its description
     <directory>/<version>/card.md
 
-To promote or roll back, replace `live` (write another file, then rename it). It is checked before every batch.
+Versions that it lacks come from the models shipped with the service; a directory without stages serves the shipped one.
+A version's folder never changes.
 """
 
+import asyncio
+import hashlib
 import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from mesh.errors import Unavailable
+from mesh.errors import FailedPrecondition, NotFound, Unavailable
+from services.scoring import ports
 from services.scoring.adapters.onnx import OnnxModel
+from services.scoring.adapters.stages_file import StagesFile, StagesFileError
 from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
-from services.scoring.ports import Card, Model
+from services.scoring.domain.stages import EVERYBODY, Stages
+from services.scoring.ports import Card, Model, Served
 
+SHIPPED: Final = Path("models/exit-risk")
+PARITY_LIMIT: Final = 1e-6
+
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_LOOK_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
+class Parity(msgspec.Struct):
+    """Rows of features, and what the model said of them when it was trained."""
+
+    rows: tuple[tuple[float, ...], ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+
 class Described(msgspec.Struct):
-    """The part of `model.json` that serving reads."""
+    """The part of `model.json` that serving reads. Models of 0.1.0 have neither hash nor vectors."""
 
     version: str
     training_source: str
     training_time_us: int
     feature_schema_version: str
     features: tuple[str, ...]
+    sha256: str = ""
+    vectors: Parity = msgspec.field(default_factory=Parity)
 
 
 class UnusableModelError(Exception):
-    """A version's folder is incomplete or for other features; the message is one sentence."""
+    """A version's folder is incomplete, damaged, or for other features; the message is one sentence."""
 
 
 class ModelDirectory:
-    """See `services.scoring.ports.Models`."""
+    """See `services.scoring.ports.Models` and `Registry`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._pointer = directory / "live"
-        self._seen: tuple[int, int] | None = None
-        self._live: Model | None = None
+    def __init__(self, directory: Path, shipped: Path = SHIPPED) -> None:
+        self._folders = [directory] if directory.resolve() == shipped.resolve() else [directory, shipped]
+        self._files = [StagesFile(folder) for folder in self._folders]
+        self._seen: object = None
+        self._served: Served | None = None
+        self._loaded: dict[str, OnnxModel] = {}
+        self.problems: dict[str, str] = {}
+        """Why models that should serve do not: a sentence by version; those of the stages by an empty one."""
+
+    def served(self) -> Served:
+        """See `services.scoring.ports.Models`."""
+        if self._served is None:
+            self.refresh()
+        if self._served is None:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no exit-risk model that can be loaded.")
+        return self._served
 
     def live(self) -> Model:
-        """See `services.scoring.ports.Models`."""
-        seen = self._look()
-        if seen != self._seen:
-            self._seen = seen
-            self._promote()
-        if self._live is None:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no exit-risk model that can be loaded.")
-        return self._live
+        """The model that is live for everybody.
 
-    def _look(self) -> tuple[int, int] | None:
+        Raises:
+            Unavailable: there is no model that can be loaded.
+        """
+        return self.served().of(EVERYBODY).live
+
+    async def follow(self) -> None:
+        """Follows the stages for ever: models are loaded and checked beside those that serve."""
+        while True:
+            await asyncio.to_thread(self.refresh)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def refresh(self) -> None:
+        """Loads what the stages ask for. What cannot be loaded leaves what serves in its place, and is tried again."""
+        seen = [file.mark() for file in self._files]
+        if seen == self._seen and not self.problems:
+            return
+        before, self._seen, self.problems = self.problems, seen, {}
         try:
-            status = self._pointer.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
+            wanted = self.stages()
+        except Unavailable as error:
+            self.problems[""] = error.detail
+        else:
+            self._serve(wanted)
+        for version, problem in self.problems.items():
+            if before.get(version) != problem:
+                _log.error("model %s: %s", version or "(stages)", problem)
 
-    def _promote(self) -> None:
+    def stages(self) -> Stages:
+        """See `services.scoring.ports.Registry`."""
         try:
-            version = self._pointer.read_text(encoding="utf-8").strip()
-            if self._live is None or version != self._live.card.version:
-                self._live = load(self._directory / version)
-                _log.info("model %s is live", version)
-        except (OSError, UnusableModelError) as error:
-            _log.error("the live model cannot be loaded: %s", error)
+            found = next((found for file in self._files if (found := file.read())), None)
+        except StagesFileError as error:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", str(error)) from error
+        if found is None:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", f"{self._folders[0]} says nowhere which model is live.")
+        return found
+
+    def versions(self) -> Sequence[ports.Described]:
+        """See `services.scoring.ports.Registry`."""
+        names = {file.parent.name for folder in self._folders for file in folder.glob("*/model.json")}
+        return [self._described(name) for name in sorted(names)]
+
+    def load(self, version: str) -> Model:
+        """See `services.scoring.ports.Registry`."""
+        try:
+            return self._loaded.get(version) or load(self._folder(version))
+        except UnusableModelError as error:
+            raise FailedPrecondition("MODEL_UNUSABLE", str(error)) from error
+
+    def change(self, change: Callable[[Stages], Stages]) -> Stages:
+        """See `services.scoring.ports.Registry`."""
+        try:
+            new = self._files[0].change(lambda own: change(own or self.stages()))
+        except StagesFileError as error:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", str(error)) from error
+        except OSError as error:
+            detail = f"Stages cannot be written to {self._folders[0]}: {error.strerror}."
+            raise FailedPrecondition("MODELS_READ_ONLY", detail) from error
+        self.refresh()
+        return new
+
+    def _serve(self, wanted: Stages) -> None:
+        tenants = {}
+        for tenant, each in wanted.tenants.items():
+            before = self._served.of(tenant).live if self._served else None
+            live = self._usable((each.live,)) or before or self._usable((*each.earlier, *self._shipped()))
+            if live is not None:
+                canary, shadow = self._usable((each.canary,)), self._usable((each.shadow,))
+                tenants[tenant] = ports.Serving(live, canary, each.percent, shadow)
+        if EVERYBODY in tenants:
+            self._served = Served(tenants)
+        kept = wanted.versions() | {each.live.card.version for each in tenants.values()}
+        self._loaded = {version: model for version, model in self._loaded.items() if version in kept}
+        _log.info("stages %d: %s is live", wanted.revision, wanted.tenants[EVERYBODY].live)
+
+    def _usable(self, versions: Iterable[str]) -> Model | None:
+        """The first of the versions that can be loaded."""
+        for version in filter(None, versions):
+            try:
+                if version not in self._loaded:
+                    self._loaded[version] = load(self._folder(version))
+            except (NotFound, UnusableModelError) as error:
+                self.problems[version] = error.detail if isinstance(error, NotFound) else str(error)
+            else:
+                return self._loaded[version]
+        return None
+
+    def _shipped(self) -> Sequence[str]:
+        try:
+            found = self._files[-1].read()
+        except StagesFileError:
+            return ()
+        return (found.tenants[EVERYBODY].live,) if found else ()
+
+    def _described(self, version: str) -> ports.Described:
+        try:
+            found = describe(self._folder(version))
+        except UnusableModelError as error:
+            return ports.Described(version, "", 0, "", str(error))
+        problem = self.problems.get(version) or _mismatch(found)
+        return ports.Described(
+            version, found.training_source, found.training_time_us, found.feature_schema_version, problem
+        )
+
+    def _folder(self, version: str) -> Path:
+        if _VERSION.fullmatch(version):
+            for folder in self._folders:
+                if (folder / version).is_dir():
+                    return folder / version
+        raise NotFound("MODEL_NOT_FOUND", "There is no model of this version.")
 
 
-def load(folder: Path) -> OnnxModel:
-    """The model of one version's folder.
+def describe(folder: Path) -> Described:
+    """What `model.json` in a version's folder says.
 
     Raises:
-        UnusableModelError: the folder is incomplete, or the model takes other features.
+        UnusableModelError: it is missing or damaged.
     """
     try:
-        described = msgspec.json.decode((folder / "model.json").read_bytes(), type=Described)
-        text = (folder / "card.md").read_text(encoding="utf-8")
-        file = (folder / "model.onnx").read_bytes()
+        return msgspec.json.decode((folder / "model.json").read_bytes(), type=Described)
     except (OSError, msgspec.DecodeError) as error:
         message = f"{folder} holds no complete model: {error}."
         raise UnusableModelError(message) from error
-    if described.feature_schema_version != SCHEMA_VERSION or described.features != FEATURES:
-        message = f"{folder} takes the features {described.feature_schema_version!r}, this service {SCHEMA_VERSION!r}."
+
+
+def load(folder: Path) -> OnnxModel:
+    """The model of one version's folder, after it gave the answers that it gave when it was trained.
+
+    Raises:
+        UnusableModelError: the folder is incomplete or damaged, or the model takes other features.
+    """
+    described = describe(folder)
+    try:
+        text = (folder / "card.md").read_text(encoding="utf-8")
+        file = (folder / "model.onnx").read_bytes()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{folder} holds no complete model: {error}."
+        raise UnusableModelError(message) from error
+    if mismatch := _mismatch(described):
+        message = f"{folder}: {mismatch}"
+        raise UnusableModelError(message)
+    if described.sha256 and hashlib.sha256(file).hexdigest() != described.sha256:
+        message = f"{folder}/model.onnx is not the file that was described: its hash differs."
         raise UnusableModelError(message)
     card = Card(
         described.version,
@@ -97,8 +236,24 @@ def load(folder: Path) -> OnnxModel:
     )
     try:
         model = OnnxModel(file, card)
-        model.predict(np.zeros((1, len(FEATURES))))
+        _warm_up(model, described.vectors)
+    except UnusableModelError:
+        raise
     except Exception as error:  # the runtime's errors have no common base class
         message = f"{folder}/model.onnx cannot be run: {error}"
         raise UnusableModelError(message) from error
     return model
+
+
+def _mismatch(described: Described) -> str:
+    if (described.feature_schema_version, described.features) == (SCHEMA_VERSION, FEATURES):
+        return ""
+    return f"It takes the features {described.feature_schema_version!r}, this service {SCHEMA_VERSION!r}."
+
+
+def _warm_up(model: OnnxModel, vectors: Parity) -> None:
+    rows = np.array(vectors.rows or [[0.0] * len(FEATURES)])
+    given = model.predict(rows).probabilities
+    if vectors.rows and not np.allclose(given, vectors.probabilities, rtol=0.0, atol=PARITY_LIMIT):
+        message = f"{model.card.version} gives other answers than when it was trained."
+        raise UnusableModelError(message)
