@@ -18,6 +18,8 @@ from gateway.http.parameters import number
 from mesh.errors import InvalidArgument
 
 _MOST_DECISIONS: Final = 100
+DERIVE_EXAMPLE: Final = '{"policy":"version: mine\\ntrigger: {score: 60}"}'
+"""What a body of `derive` may be, but for the rest of the policy."""
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -25,6 +27,12 @@ class OutcomeReport(msgspec.Struct, forbid_unknown_fields=True):
     """What became of an intervention."""
 
     outcome: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(OUTCOMES)})]
+
+
+class PolicyTried(msgspec.Struct, forbid_unknown_fields=True):
+    """A policy to try out, as a YAML document of at most 16 KiB."""
+
+    policy: Annotated[str, msgspec.Meta(max_length=16 * 1024)]
 
 
 class Ticket(msgspec.Struct, rename="camel"):
@@ -68,6 +76,15 @@ async def decision(core: Core, request: Request) -> Answer:
     found = (await core.peers.intervention.GetDecision(asked)).decision
     require_own(request.caller, found.user_id, "decision")
     return json(render(found))
+
+
+async def derive(core: Core, request: Request) -> Answer:
+    """What another policy would have decided."""
+    order = decoded(await request.json_body(), PolicyTried, DERIVE_EXAMPLE)
+    asked = intervention_pb2.DeriveDecisionRequest(id=request.parameters["decisionId"], policy=order.policy)
+    derived = await core.peers.intervention.DeriveDecision(asked)
+    require_own(request.caller, derived.decision.user_id, "decision")
+    return json(render(derived))
 
 
 async def decisions(core: Core, request: Request) -> Answer:

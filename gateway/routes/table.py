@@ -34,6 +34,8 @@ from gateway.routes import (
     users,
     web,
 )
+from gateway.routes.decided import DECIDED_ROUTES
+from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
 from mesh.errors import NotFound
@@ -328,25 +330,7 @@ ROUTES: Final = (
         example='{"outcome":"accepted"}',
         ignores_query=True,
     ),
-    _get(
-        "/api/decisions",
-        "Decisions of a user or of a trace, newest first; give one of `traceId` and `userId`.",
-        interventions.decisions,
-        intervention_pb2.ListDecisionsResponse.DESCRIPTOR,
-        reasons=CALLS_REASONS,
-        query=(
-            text("traceId", "The W3C trace id.", pattern="^[0-9a-fA-F]{32}$"),
-            text("userId", "The user.", minLength=1),
-            up_to("limit", 20, 100),
-        ),
-    ),
-    _get(
-        "/api/decisions/{decisionId}",
-        "One decision: what was known, what was done, and why.",
-        interventions.decision,
-        intervention_pb2.Decision.DESCRIPTOR,
-        reasons=("DECISION_NOT_FOUND", *CALLS_REASONS),
-    ),
+    *DECIDED_ROUTES,
     _get(
         "/api/policies",
         "The policies that decided, decide and will decide, newest first.",
@@ -364,6 +348,7 @@ ROUTES: Final = (
     ),
     *QUESTION_ROUTES,
     *PUSHED_ROUTES,
+    *MODEL_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",

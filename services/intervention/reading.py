@@ -11,9 +11,10 @@ from mesh.errors import NotFound
 from mesh.state import keyed
 from mesh.state.port import Shards, StateStore
 from records.tenants import plain, tenant_of
-from services.intervention.decision import ownership
+from services.intervention.decision import ids, ownership
 from services.intervention.decision.domain import ledger as pages
 from services.intervention.decision.domain import outcome, user_state
+from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import EventPosition, Outcome
 from services.intervention.decision.domain.ledger import Block, Decision
 from services.intervention.decision.domain.offer import WithdrawalReason, Withdrawn
@@ -193,6 +194,19 @@ class Reading:
         if not found:
             raise NotFound("DECISION_NOT_FOUND", "No decision with this id.")
         return found[0]
+
+    async def derived(self, decision_id: str, document: str) -> Decision:
+        """What the policy of a document decides on the facts and the standing of one decision.
+
+        Raises:
+            InvalidArgument: `VALUE_OUT_OF_RANGE`, the document is no policy.
+            NotFound: `DECISION_NOT_FOUND`.
+        """
+        made = await self.decision(decision_id)
+        facts = made.facts
+        policy = self.policies.read(document, tenant_of(facts.user_id))
+        verdict = derive(policy, facts, made.standing, ids.intervention_id(facts.position))
+        return Decision(facts, made.standing, verdict, policy.version)
 
     async def decisions_at(self, position: EventPosition) -> list[Decision]:
         """The decision that the event at a position led to; none where there is none."""

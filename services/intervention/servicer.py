@@ -88,6 +88,13 @@ class InterventionServicer(InterventionServiceServicer):
             status = await self._reading.status(decision)
         return wire.GetDecisionResponse(decision=decisions.decision_message(decision, status))
 
+    async def DeriveDecision(
+        self, request: wire.DeriveDecisionRequest, _context: "Context"
+    ) -> wire.DeriveDecisionResponse:
+        """Decides again by another policy."""
+        async with self._places:
+            return decisions.derived_message(await self._reading.derived(request.id, request.policy))
+
     async def ListDecisions(
         self, request: wire.ListDecisionsRequest, _context: "Context"
     ) -> wire.ListDecisionsResponse:

@@ -352,6 +352,11 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
     async def AssessUsers(self, request: Any, context: object) -> Any:
         raise AssertionError
 
+    async def GetModel(self, request: scoring_pb2.GetModelRequest, context: object) -> scoring_pb2.GetModelResponse:
+        response = scoring_pb2.GetModelResponse(model_version="oulad-1", training_source="oulad", card="# Model")
+        response.training_time.FromSeconds(SECONDS)
+        return response
+
     async def GetUser(self, request: scoring_pb2.GetUserRequest, context: object) -> scoring_pb2.GetUserResponse:
         known(request.user_id)
         response = scoring_pb2.GetUserResponse(
@@ -484,6 +489,13 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
             if decision.id == request.id:
                 return intervention_pb2.GetDecisionResponse(decision=decision)
         raise NotFound("DECISION_NOT_FOUND", "No such decision.")
+
+    async def DeriveDecision(
+        self, request: intervention_pb2.DeriveDecisionRequest, context: object
+    ) -> intervention_pb2.DeriveDecisionResponse:
+        found = await self.GetDecision(intervention_pb2.GetDecisionRequest(id=request.id), context)
+        found.decision.policy_version = request.policy
+        return intervention_pb2.DeriveDecisionResponse(decision=found.decision, has_past=True)
 
     async def ListDecisions(
         self, request: intervention_pb2.ListDecisionsRequest, context: object

@@ -120,3 +120,21 @@ async def test_the_use_of_models_is_returned(gateway: Gateway) -> None:
     body = await get(gateway, "/api/models/usage")
     assert (body["isOn"], body["degraded"], body["tokenLimit"]) == (True, "", 1000)
     assert body["models"][0]["callCounts"] == {"ok": 3, "throttled": 1}
+
+
+async def test_the_live_model_is_shown_with_its_card(gateway: Gateway) -> None:
+    answer = await gateway.client.get("/api/models/live/card")
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert (shown["modelVersion"], shown["card"]) == ("oulad-1", "# Model")
+    assert shown["trainingTime"] == "2026-01-02T10:00:00Z"
+
+
+async def test_a_decision_is_derived_by_another_policy(gateway: Gateway) -> None:
+    gateway.services.intervention.decisions.append(decision())
+    answer = await gateway.client.post("/api/decisions/d-1:derive", json={"policy": "version: mine"})
+    assert answer.status_code == 200
+    assert (answer.json()["decision"]["policyVersion"], answer.json()["hasPast"]) == ("version: mine", True)
+    assert (await gateway.client.post("/api/decisions/d-9:derive", json={"policy": ""})).status_code == 404
+    too_long = await gateway.client.post("/api/decisions/d-1:derive", json={"policy": "x" * 16_385})
+    assert too_long.status_code == 400

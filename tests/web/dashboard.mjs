@@ -91,6 +91,43 @@ const stories = {
     return tab.locator('main').innerText()
   },
 
+  /** What the model's card says: each shape function as a table, and the shares of its figures. */
+  async model(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/model`)
+    await answered(tab)
+    const tables = tab.getByRole('button', { name: /View as table/ })
+    for (let index = 0; index < (await tables.count()); index++) await tables.nth(index).click()
+    const shapes = await tab.locator('.prose figure').evaluateAll((all) => all.map((each) => [...each.querySelectorAll('tbody tr')].map((row) => [...row.children].map((cell) => cell.textContent))))
+    return { shapes, text: await tab.locator('main').innerText(), faults }
+  },
+
+  /** What another policy would have done, from the time line of one user. */
+  async another(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/journeys?user=${asked.user}`)
+    await answered(tab)
+    await tab.locator('.decided > details > summary').first().click()
+    await tab.getByText('What would another policy have done?').first().click()
+    const form = tab.locator('form').first()
+    const policy = form.locator('textarea')
+    await policy.waitFor()
+    const document = await policy.inputValue()
+    const derive = async (text, expected) => {
+      await policy.fill(text)
+      await policy.press('Tab')
+      await tab.keyboard.press('Enter')
+      await until(async () => (await form.locator('[role=status]').innerText()).includes(expected), expected)
+      return form.locator('[role=status]').innerText()
+    }
+    const never = await derive(document.replace(/strong_signals: \d+/, 'strong_signals: 100').replace(/score: 75/, 'score: 100'), 'It would not have helped')
+    const same = await derive(document, 'It would have offered help')
+    const wrong = await derive('trigger: {score: 500}', 'no policy')
+    return { never, same, wrong, faults }
+  },
+
   /** From the first page to a funnel as a table, without a mouse. */
   async keyboard(browser) {
     const { made, faults } = await context(browser)

@@ -76,6 +76,30 @@ def test_where_nothing_is_pushed_the_page_asks(mesh: RunningMesh) -> None:
     assert "Nothing is pushed at the moment" in seen
 
 
+def test_another_policy_is_tried_on_a_decision(mesh: RunningMesh) -> None:
+    helped = {row["userId"] for row in mesh.post("/api/analytics/lists", {"kind": "offers"}).body["rows"]}
+    user = next(each for each in ("ada", "barbara", "edsger", "grace", "hedy", "katherine") if each in helped)
+    decided = mesh.get(f"/api/decisions?userId={user}").body["decisions"]
+    seen = told("dashboard", mesh.url, part="another", user=user)
+    assert "It would not have helped" in seen["never"]
+    assert "for the same reasons" in seen["same"]
+    assert all("400" in fault for fault in seen["faults"]), "what the browser says of the refusal"
+    assert mesh.get(f"/api/decisions?userId={user}").body["decisions"] == decided
+
+
+def test_the_model_is_shown_by_its_card(mesh: RunningMesh) -> None:
+    live = mesh.get("/api/models/live/card").body
+    seen = told("dashboard", mesh.url, part="model")
+    assert seen["faults"] == []
+    assert live["modelVersion"] in seen["text"]
+    assert "model\t0.9558 (0.946-0.963)" in seen["text"]
+    stated = [line for line in live["card"].splitlines() if line.startswith("`") and "inf: " in line]
+    assert len(seen["shapes"]) == len(stated) > 0
+    for shape, line in zip(seen["shapes"], stated, strict=True):
+        steps = [float(each.split(": ")[1]) for each in line.partition("`: ")[2].split(", ")]
+        assert [float(row[2].replace("\N{MINUS SIGN}", "-")) for row in shape] == steps
+
+
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="keyboard")
     steps = [

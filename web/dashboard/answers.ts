@@ -129,6 +129,19 @@ export interface Decision {
   policyVersion: string
 }
 
+/** A decision as the ledger has it. */
+export interface Derived {
+  hasPast: boolean
+  decision: {
+    kind: string
+    reasons: string[]
+    explanation: string
+    intervention: { action: string; channel: string } | null
+    policyVersion: string
+    candidates: { action: string; channel: string; successProbability: number; refusal: string | null; isChosen: boolean }[]
+  }
+}
+
 export interface Entry {
   time: string
   beginsSession: boolean
@@ -185,6 +198,15 @@ export interface Lifts {
   experiment: string
   lifts: Lift[]
   sampleRatioPValue: number
+}
+
+export interface Model {
+  modelVersion: string
+  trainingSource: string
+  trainingTime: string
+  featureSchemaVersion: string
+  /** Markdown. */
+  card: string
 }
 
 export interface Policies {

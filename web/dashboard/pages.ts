@@ -27,6 +27,6 @@ export const PAGES: readonly Page[] = [
   { path: 'struggles', title: 'Struggles', View: Struggles, hasDays: true },
   { path: 'help', title: 'Help', View: Help, hasDays: true },
   { path: 'videos', title: 'Videos', View: Videos, hasDays: true },
-  { path: 'model', title: 'Model', View: Model },
+  { path: 'model', title: 'Model', View: Model, hasDays: true },
   { path: 'pipeline', title: 'Pipeline', View: Pipeline },
 ]

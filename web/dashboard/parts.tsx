@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { Problem, save } from './api.ts'
 import type { Receipt as Said } from './answers.ts'
 import { changed, go, to } from './route.ts'
-import { named, number, time } from './words.ts'
+import { named, number, share, time } from './words.ts'
 
 export interface Column<T> {
   name: string
@@ -120,4 +120,18 @@ export const User = ({ id }: { id: string }) => <a class="user" href={to('journe
 
 export const Level = ({ level, score }: { level: string; score?: number | null }) => (
   <span class={`level ${level}`}>{named(level)}{score !== undefined && score !== null && ` ${Math.round(score)}`}</span>
+)
+
+/** The actions that a decision considered, and why it did not take each. */
+export const Candidates = ({ of, caption }: { of: readonly { action: string; channel: string; successProbability: number; refusal: string | null; isChosen: boolean }[]; caption: string }) => (
+  <Table
+    caption={caption}
+    rows={of}
+    columns={[
+      { name: 'Action', of: ({ action }) => named(action) },
+      { name: 'Channel', of: ({ channel }) => named(channel) },
+      { name: 'Expected to succeed', of: ({ successProbability }) => share(successProbability), isNumber: true },
+      { name: 'Why not', of: ({ refusal, isChosen }) => (isChosen ? <b>Chosen</b> : refusal ? named(refusal) : 'Another was taken') },
+    ]}
+  />
 )

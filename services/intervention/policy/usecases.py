@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from mesh.errors import Unavailable, VersionMismatch
+from mesh.errors import InvalidArgument, Unavailable, VersionMismatch
 from mesh.settings import SettingError
 from records.tenants import DEFAULT, tenant_of
 from services.intervention.policy.domain.interpretation import PolicyError, canonical, policy_of, stored_policy
@@ -20,6 +20,8 @@ from services.intervention.policy.ports import Documents, PolicyStore
 # Every replica must see a new policy before it starts.
 _LEAD_US: Final = 5 * SECOND_US
 _LOOK_SECONDS: Final = 1.0
+_MOST_TRIED: Final = 16 * 1024
+_MOST_VALUES: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +94,19 @@ class Policies:
     def holdout_share(self, salt: str, tenant: str) -> float:
         """The share of a tenant's users that an experiment held out, 0 to 1; 0 where no policy had this salt."""
         return next((each.holdout.share for each in reversed(self._deciding(tenant)) if each.holdout.salt == salt), 0.0)
+
+    def read(self, document: str, tenant: str = DEFAULT) -> Policy:
+        """The policy of a document that somebody tries out, for a tenant; nothing is put in force.
+
+        Raises:
+            InvalidArgument: `VALUE_OUT_OF_RANGE`, it is no policy, or larger than 16 KiB.
+        """
+        try:
+            if len(document) > _MOST_TRIED or not _is_small(tree := self._parse(document)):
+                raise InvalidArgument("VALUE_OUT_OF_RANGE", "A policy to try out has 16 KiB and 10,000 values at most.")
+            return policy_of(tree, tenant)
+        except PolicyError as error:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"The document is no policy: {error}") from error
 
     async def find(self, version: str) -> Policy:
         """The policy of a version that has decided.
@@ -238,3 +253,16 @@ class Policies:
                     await self.take(looked_at)
             except Unavailable as error:
                 _log.warning("the policy cannot be looked at: %s", error.detail)
+
+
+def _is_small(tree: object) -> bool:
+    """Whether a document has few values. A short text with aliases can mean endlessly many."""
+    left, count = [tree], 0
+    while left and count + len(left) <= _MOST_VALUES:
+        each = left.pop()
+        count += 1
+        if isinstance(each, dict):
+            left.extend(each.values())
+        elif isinstance(each, list):
+            left.extend(each)
+    return not left

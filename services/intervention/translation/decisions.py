@@ -20,7 +20,7 @@ from services.intervention.decision.domain.ledger import (
     is_whole,
     plain_reasons,
 )
-from services.intervention.decision.domain.offer import Exposure
+from services.intervention.decision.domain.offer import UNKNOWN, Exposure
 from services.intervention.decision.domain.strategy import Candidate
 from services.intervention.decision.ids import decision_id
 from services.intervention.decision.ports import Reference
@@ -42,6 +42,11 @@ def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
         ],
         standings=[wire.StandingRow(row=row, standing=transfer) for row, transfer in of.transfers.items()],
     )
+
+
+def derived_message(of: Decision) -> wire.DeriveDecisionResponse:
+    """The wire message of what another policy decides."""
+    return wire.DeriveDecisionResponse(decision=decision_message(of), has_past=of.standing != UNKNOWN)
 
 
 def decision_message(of: Decision, status: InterventionStatus | None = None) -> wire.Decision:

@@ -6,7 +6,7 @@ import { number, time } from '../words.ts'
 const HEIGHT = 160
 const LEFT = 32
 // Where the levels medium, high and critical begin.
-const BOUNDS = [40, 60, 80]
+const BOUNDS = [40, 70, 90]
 
 export function RiskCurve({ entries }: { entries: readonly Entry[] }) {
   const decided = entries.flatMap(({ time: at, decision }) => (decision ? [{ at: Date.parse(at), time: at, decision }] : []))

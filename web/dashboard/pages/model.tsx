@@ -1,16 +1,45 @@
-// What the exit risk rests on.
-import type { Features, List, Risk } from '../answers.ts'
+// What the exit risk rests on: the live model, how its scores have moved, and its card.
+import type { Features, Kpi, Kpis, Model as Live } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
-import { Card, Table } from '../parts.tsx'
+import { stability } from '../drift.ts'
+import { Markdown } from '../markdown.tsx'
+import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
+import { number, share, time } from '../words.ts'
+
+const LEVELS = ['low', 'medium', 'high', 'critical']
 
 export function Model() {
+  const window = since()
+  const live = useAnswer<Live>('/api/models/live/card')
   const features = useAnswer<Features>('/api/features')
-  const users = useAnswer<List>('/api/analytics/lists', { kind: 'users', limit: 1, window: since(28) })
+  const kpis = useAnswer<Kpis>('/api/analytics/kpis', { window })
   return (
     <div class="grid">
-      <Card title="In force" isWide>
-        <Answer of={users}>{({ rows }) => (rows[0] ? <InForce user={rows[0].userId} /> : <Empty>No user has been scored yet.</Empty>)}</Answer>
+      <Card title="In force">
+        <Answer of={live}>
+          {({ modelVersion, trainingSource, trainingTime, featureSchemaVersion }) => (
+            <dl class="facts">
+              <dt>Model</dt><dd><code>{modelVersion}</code></dd>
+              <dt>Trained on</dt><dd><code>{trainingSource}</code></dd>
+              <dt>Trained</dt><dd>{time(trainingTime)}</dd>
+              <dt>Features</dt><dd><code>{featureSchemaVersion}</code></dd>
+            </dl>
+          )}
+        </Answer>
+      </Card>
+      <Card title="Have its scores moved?">
+        <Answer of={kpis}>
+          {({ kpis: found, receipt }) => (
+            <>
+              <Drift levels={LEVELS.map((level) => found.find(({ name, of }) => name === 'users_at_level' && of === level))} />
+              <Receipt of={receipt} question="kpis" body={{ window }} />
+            </>
+          )}
+        </Answer>
+      </Card>
+      <Card title="Its card" isWide>
+        <Answer of={live}>{({ card }) => <Markdown text={card} />}</Answer>
       </Card>
       <Card title="What it looks at" isWide>
         <Answer of={features}>
@@ -22,7 +51,7 @@ export function Model() {
                 { name: 'Feature', of: ({ name }) => <code>{name}</code> },
                 { name: 'Meaning', of: ({ meaning }) => meaning },
                 { name: 'Unit', of: ({ unit }) => unit },
-                { name: 'Window', of: ({ window }) => window },
+                { name: 'Window', of: ({ window: span }) => span },
               ]}
             />
           )}
@@ -32,17 +61,28 @@ export function Model() {
   )
 }
 
-/** The versions by which a user was scored last: every answer names them. */
-function InForce({ user }: { user: string }) {
-  const risk = useAnswer<Risk>(`/api/users/${encodeURIComponent(user)}/risk`)
+function Drift({ levels }: { levels: readonly (Kpi | undefined)[] }) {
+  const now = levels.map((each) => each?.value ?? 0)
+  const before = levels.map((each) => each?.previousValue ?? 0)
+  const all = { now: sum(now), before: sum(before) }
+  if (!all.now || !all.before) return <Empty>There are no scores of both these days and as many days before.</Empty>
+  const index = stability(before, now)
+  const verdict = index < 0.1 ? 'They are as before' : index < 0.25 ? 'They have moved a little' : 'They have moved: look for a change of the product, its users or its events'
   return (
-    <Answer of={risk}>
-      {({ modelVersion, rulesVersion }) => (
-        <p>
-          The latest user was scored by model <code>{modelVersion}</code> and rules <code>{rulesVersion}</code>. The model's card, with what it was trained on and how
-          well it does, is <code>models/exit-risk/{modelVersion}/</code> in the repository.
-        </p>
-      )}
-    </Answer>
+    <>
+      <p class="score"><b>{index.toFixed(2)}</b> population stability index</p>
+      <p>{verdict}. Below 0.1 is usual, above 0.25 is not. It compares the latest levels of {number(all.now)} users with those of {number(all.before)} in as many days before.</p>
+      <Table
+        caption="Users by level"
+        rows={LEVELS.map((level, at) => ({ level, now: now[at] ?? 0, before: before[at] ?? 0 }))}
+        columns={[
+          { name: 'Level', of: ({ level }) => <Level level={level} /> },
+          { name: 'These days', of: (row) => `${number(row.now)} (${share(row.now / all.now)})`, isNumber: true },
+          { name: 'Before', of: (row) => `${number(row.before)} (${share(row.before / all.before)})`, isNumber: true },
+        ]}
+      />
+    </>
   )
 }
+
+const sum = (counts: readonly number[]): number => counts.reduce((one, other) => one + other, 0)

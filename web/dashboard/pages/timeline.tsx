@@ -3,9 +3,10 @@ import type { Decision, Entry, Journey, Risk } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Contributions } from '../charts/contributions.tsx'
 import { RiskCurve } from '../charts/risk.tsx'
-import { Card, Level, Receipt, Table } from '../parts.tsx'
+import { Candidates, Card, Level, Receipt } from '../parts.tsx'
 import { changed, days, since } from '../route.ts'
 import { clock, counted, day, named, number, share, time } from '../words.ts'
+import { Another } from './derived.tsx'
 
 const EVERY_SECONDS = 5
 
@@ -84,18 +85,10 @@ function Decided({ decision }: { decision: Decision }) {
       {explanation && <p>{explanation}</p>}
       {indicators.length > 0 && <Contributions of={indicators} />}
       {alternatives.length > 0 && (
-        <Table
-          caption="What was considered"
-          rows={alternatives}
-          columns={[
-            { name: 'Action', of: ({ action }) => named(action) },
-            { name: 'Channel', of: ({ channel }) => named(channel) },
-            { name: 'Expected to succeed', of: ({ successProbability }) => share(successProbability), isNumber: true },
-            { name: 'Why not', of: ({ refusal, isChosen }) => (isChosen ? <b>Chosen</b> : refusal ? named(refusal) : 'Another was taken') },
-          ]}
-        />
+        <Candidates caption={`What decision ${decision.decisionId} considered`} of={alternatives} />
       )}
       <p class="small">Decision <code>{decision.decisionId}</code> by policy <code>{decision.policyVersion}</code></p>
+      <Another decision={decision} />
     </details>
   )
 }
