@@ -81,7 +81,7 @@ def asking(events: Sequence[Event], decisions: Sequence[Decision] = (), time_zon
         {**{name: getattr(each, name) for name in known}, "event_time": _time(each.t), "received_time": _time(each.t)}
         for each in events
     ]
-    _table(connection, "all_events", columns.EVENTS, rows)
+    _table(connection, "all_events", columns.EVENTS, rows, "event_id")
     decided: list[dict[str, Any]] = [
         {
             "user_id": each.user_id,
@@ -100,16 +100,21 @@ def asking(events: Sequence[Event], decisions: Sequence[Decision] = (), time_zon
         }
         for each in decisions
     ]
-    _table(connection, "all_decisions", columns.DECISIONS, decided)
+    _table(connection, "all_decisions", columns.DECISIONS, decided, "decision_id")
     return Query(connection)
 
 
 def _table(
-    connection: duckdb.DuckDBPyConnection, name: str, known: dict[str, columns.Column], rows: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    known: dict[str, columns.Column],
+    rows: list[dict[str, Any]],
+    order: str,
 ) -> None:
-    connection.execute(f"CREATE TABLE {name} AS {columns.none(known)}")
+    connection.execute(f"CREATE TABLE {name} AS SELECT *, NULL::BIGINT AS place FROM ({columns.none(known)})")
     if rows:
-        given = pa.Table.from_pylist(rows)
+        ordered = sorted(rows, key=lambda row: str(row[order]))
+        given = pa.Table.from_pylist([row | {"place": place} for place, row in enumerate(ordered)])
         connection.register("given", given)
         connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM given")
         connection.unregister("given")

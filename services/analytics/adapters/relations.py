@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from services.analytics.adapters import columns
 from services.analytics.domain.question import (
@@ -52,8 +53,8 @@ FORM_ENDS: Final = ("form_submit", "task_success", "purchase")
 """With one of these it was not abandoned."""
 
 _COMPARED: Final[dict[Comparison, Callable[[str, str], str]]] = {
-    Comparison.IS: lambda column, values: f"list_contains({values}, {column})",
-    Comparison.IS_NOT: lambda column, values: f"NOT list_contains({values}, {column})",
+    Comparison.IS: lambda column, values: f"{column} IN {values}",
+    Comparison.IS_NOT: lambda column, values: f"{column} NOT IN {values}",
     Comparison.CONTAINS: lambda column, values: f"len(list_filter({values}, lambda v: contains({column}, v))) > 0",
     Comparison.BEGINS_WITH: lambda column, values: (
         f"len(list_filter({values}, lambda v: starts_with({column}, v))) > 0"
@@ -68,6 +69,7 @@ class Query:
         self.connection = connection
         self._values: dict[str, Any] = {}
         self._made: set[str] = set()
+        self._given: set[str] = set()
 
     def bound(self, value: object) -> str:
         """The place of a value in a query."""
@@ -80,13 +82,26 @@ class Query:
         values, self._values = self._values, {}
         return self.connection.execute(sql, values).fetchall()
 
+    def table(self, sql: str) -> dict[str, Any]:
+        """The rows of a query as columns of Arrow, each in one piece."""
+        values, self._values = self._values, {}
+        found = self.connection.sql(sql, params=values).to_arrow_table()
+        return {name: found[name].combine_chunks() for name in found.column_names}
+
+    def give(self, name: str, rows: pa.Table) -> None:
+        """Makes a relation of rows, until `close`."""
+        self._given.add(name)
+        self.connection.register(name, rows)
+
     def make(self, name: str, sql: str) -> None:
         """Makes a table of a query's rows, until `close`."""
         self._made.add(name)
         self.rows(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
     def close(self) -> None:
-        """Drops the tables that were made."""
+        """Drops what was made and given."""
+        for name in self._given:
+            self.connection.unregister(name)
         for name in self._made:
             self.connection.execute(f"DROP TABLE IF EXISTS temp.{name}")
 
@@ -175,12 +190,16 @@ def column(field: Field) -> str:
 
 
 def open_files(connection: duckdb.DuckDBPyConnection, events: list[str], decisions: list[str]) -> None:
-    """Makes the relations `all_events` and `all_decisions` of files; without files they are empty."""
+    """Makes the relations `all_events` and `all_decisions` of files; without files they are empty.
+
+    `place` orders rows of a user and time as the stream did.
+    """
     for name, files, known in (
         ("all_events", events, columns.EVENTS),
         ("all_decisions", decisions, columns.DECISIONS),
     ):
+        rows = f"SELECT *, NULL::BIGINT AS place FROM ({columns.none(known)})"
         if files:
-            connection.read_parquet(files, hive_partitioning=False).create_view(name)
-        else:
-            connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {columns.none(known)}")
+            read = f"read_parquet([{listed(files)}], hive_partitioning = false, file_row_number = true)"
+            rows = f"SELECT * RENAME (file_row_number AS place) FROM {read}"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")

@@ -3,6 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.analytics.adapters import columnar
 from services.analytics.adapters.counting import intervals
 from services.analytics.adapters.relations import Query, column
 from services.analytics.domain import answer
@@ -50,43 +54,50 @@ def funnel(query: Query, asked: Funnel) -> answer.Funnel:
 def reached(query: Query, asked: Funnel) -> None:
     """Makes the table `reached`: per user of the first step, the times of the steps of the way that leads furthest.
 
-    Each level of the query carries on the way of the level before: of the ways that have led to an event, the one that
-    began last reaches at least as far as the others (any start), or the user's first one is the only one.
-    Among ways that reach as far, the one that was first complete counts.
+    A way to an event comes from the last event before it that a way to the step before leads to: of all ways, that one
+    began last, and so reaches at least as far as the others (any start). From the first start there is one way, by
+    the first events that make it. Among ways that reach as far, the one that was first complete counts.
     """
-    is_first = asked.start is FunnelStart.FIRST
-    best = "min" if is_first else "max"
-    within_us = asked.within_seconds * 1_000_000
+    count = len(asked.steps)
     matched = ", ".join(f"({query.met(step.where)}) AS m{number}" for number, step in enumerate(asked.steps, 1))
-    any_of = " OR ".join(f"m{number}" for number in range(1, len(asked.steps) + 1))
+    any_of = " OR ".join(f"m{number}" for number in range(1, count + 1))
     label = "''" if asked.breakdown is Field.UNSPECIFIED else column(asked.breakdown)
-    names = ", ".join(f"m{number}" for number in range(1, len(asked.steps) + 1))
-    query.make(
-        "steps",
-        f"SELECT user_id, t, event_id, label, {names} FROM (SELECT *, {label} AS label, {matched} FROM "
-        f"({query.chosen(asked)})) WHERE {any_of}",
+    names = ", ".join(f"m{number}" for number in range(1, count + 1))
+    rows = query.table(
+        f"SELECT user_id, t, label, {names} FROM (SELECT *, {label} AS label, {matched} FROM "
+        f"({query.chosen(asked)})) WHERE {any_of} ORDER BY user_id, t, place"
     )
-    own = "(PARTITION BY user_id ORDER BY t, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
-    one = "CASE WHEN m1 THEN [t] END"
-    if is_first:
-        one = f"CASE WHEN m1 AND NOT coalesce(bool_or(m1) OVER {own}, false) THEN [t] END"
-    level = f"SELECT *, {one} AS s1 FROM steps"
-    for number in range(2, len(asked.steps) + 1):
-        level = (
-            f"SELECT * EXCLUDE (way), CASE WHEN m{number} AND t - way[1] <= {within_us} THEN list_append(way, t) END "
-            f"AS s{number} "
-            f"FROM (SELECT *, {best}(s{number - 1}) OVER {own} AS way FROM ({level}))"
-        )
-    ways = ", ".join(f"s{number}" for number in range(len(asked.steps), 0, -1))
+    user, t = rows["user_id"], rows["t"]
+    run = columnar.starts(columnar.differs(user))
+    within_us = asked.within_seconds * 1_000_000
+    start, before, ends = columnar.numbers(len(t)), [], []
+    leads = rows["m1"]
+    for number in range(1, count + 1):
+        if number > 1:
+            came_from = columnar.last_before(leads, run)
+            start = pc.take(start, came_from)
+            is_soon = pc.less_equal(pc.subtract(t, pc.take(t, start)), within_us)
+            leads = pc.fill_null(pc.and_(rows[f"m{number}"], is_soon), False)
+            before.append(came_from)
+        first = columnar.first_of_run(leads, run)
+        if asked.start is FunnelStart.FIRST:
+            leads = first
+        ends.append(pc.filter(columnar.numbers(len(t)), first))
+    for depth, (end, deeper) in enumerate(zip(ends, [*ends[1:], None], strict=True), 1):
+        at = end if deeper is None else pc.filter(end, pc.invert(pc.is_in(pc.take(run, end), pc.take(run, deeper))))
+        way = [at]
+        for came_from in reversed(before[: depth - 1]):
+            way.insert(0, pc.take(came_from, way[0]))
+        times = {f"s{number}": pc.take(t, step) for number, step in enumerate(way, 1)}
+        found = pa.table({"user_id": pc.take(user, at), "label": pc.take(rows["label"], way[0]), **times})
+        query.give(f"reached{depth}", found)
     query.make(
         "reached",
-        f"""SELECT ended.user_id, ended.way, len(ended.way) AS depth, begun.label FROM (
-            SELECT user_id, arg_min(way, (-len(way), t, event_id)) AS way FROM (
-                SELECT user_id, t, event_id, coalesce({ways}) AS way FROM ({level})
-            ) WHERE way IS NOT NULL GROUP BY user_id
-        ) AS ended JOIN (
-            SELECT user_id, t, arg_min(label, event_id) AS label FROM steps WHERE m1 GROUP BY ALL
-        ) AS begun ON begun.user_id = ended.user_id AND begun.t = ended.way[1]""",
+        " UNION ALL ".join(
+            f"SELECT user_id, [{', '.join(f's{number}' for number in range(1, depth + 1))}] AS way, {depth} AS depth, "
+            f"label FROM reached{depth}"
+            for depth in range(1, count + 1)
+        ),
     )
 
 
