@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
 
 class RunningMesh(NamedTuple):
-    """A mesh that runs."""
+    """A mesh that runs, and the key with which it is called, if any."""
 
     url: str
     supervisor: psutil.Process
@@ -51,6 +51,7 @@ class RunningMesh(NamedTuple):
     store_port: int
     metrics_port: int
     password_file: Path | None = None
+    key: str = ""
 
     @property
     def store_password(self) -> str | None:
@@ -114,6 +115,8 @@ class RunningMesh(NamedTuple):
             return False
 
     def _call(self, request: urllib.request.Request) -> Answer:
+        if self.key:
+            request.add_header("authorization", f"Bearer {self.key}")
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return Answer(response.status, json.load(response))

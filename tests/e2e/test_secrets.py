@@ -4,6 +4,8 @@
 """
 
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -29,9 +31,12 @@ from websockets.sync.client import connect
 from gateway.access.people import sessions
 from mesh import keys as texts
 from tests.conftest import free_port
-from tests.e2e.following import until
+from tests.e2e.channels import at_any_hour
+from tests.e2e.following import be_welcomed_by, receiving, until
+from tests.e2e.journeys import journey
 from tests.e2e.test_keys import await_answer, keys
 from tests.gateway.openid import provider
+from tests.intervention.receiver import Received, Receiver
 from tests.processes import TELLERS, RunningMesh, running_mesh
 
 pytestmark = pytest.mark.processes
@@ -80,11 +85,12 @@ def collecting() -> Iterator[tuple[str, Spans]]:
 
 
 class World(NamedTuple):
-    """A mesh that requires keys, its folder, and what it tells a collector."""
+    """A mesh that requires keys, its folder, what it tells a collector, and who gets its chat messages."""
 
     mesh: RunningMesh
     folder: Path
     spans: Spans
+    chat: Receiver
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +102,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (given / "keys").mkdir()
     (given / "keys" / "operator").write_text(IMPORTED)
     address = f"127.0.0.1:{free_port()}"
-    with collecting() as (endpoint, spans), provider({"otto": ("ops",), "eve": ()}) as issuer:
+    (given / "policy.yaml").write_text(at_any_hour("default.yaml"))
+    with (
+        collecting() as (endpoint, spans),
+        provider({"otto": ("ops",), "eve": ()}) as issuer,
+        receiving() as chat,
+    ):
         settings = {
             "JOURNEYMESH_KEYS": "required",
             "JOURNEYMESH_HTTP_ADDRESS": address,
@@ -108,14 +119,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "JOURNEYMESH_SESSION_SECRET_FILE": str(given / "session"),
             "JOURNEYMESH_KEYS_FOLDER": str(given / "keys"),
             "JOURNEYMESH_CHAT": "webhook",
-            "JOURNEYMESH_CHAT_URL": "http://127.0.0.1:9/nobody",
+            "JOURNEYMESH_CHAT_URL": chat.url,
+            "JOURNEYMESH_POLICY": str(given / "policy.yaml"),
             "JOURNEYMESH_WEBHOOK_SECRET_FILE": str(given / "webhook"),
             "JOURNEYMESH_OTLP_ENDPOINT": endpoint,
             "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5",
             "JOURNEYMESH_LOG_LEVEL": "debug",
         }
         with running_mesh(folder, **settings) as mesh:
-            yield World(mesh, folder, spans)
+            yield World(mesh, folder, spans, chat)
 
 
 def token_of(user_id: str, identity_secret: str) -> str:
@@ -167,6 +179,7 @@ class Traffic:
         self.secrets["user's token"] = token.rpartition(".")[2]
         proven = page | {"x-journeymesh-user-token": token}
 
+        be_welcomed_by(journey(self.mesh._replace(key=made["secret"]["text"])), "chat")
         self.events(page, server, proven)
         self.help(page, proven, made["public"]["text"], token)
         for path in ("/api/users/ada", "/api/users/ada/events", "/api/users/ada/profile", "/api/decisions?userId=ada"):
@@ -259,6 +272,8 @@ def places(world: World, traffic: Traffic) -> Iterator[tuple[str, bytes]]:
     mesh = world.mesh
     yield from ((f"span {number}", raw) for number, raw in enumerate(world.spans.requests))
     yield from ((f"answer {number}", text.encode()) for number, text in enumerate(traffic.answers))
+    for number, post in enumerate(world.chat.received):
+        yield f"post {number}", f"{post.path}\n{post.headers}\n".encode() + post.body
     for name in TELLERS:
         with urllib.request.urlopen(mesh.metrics_url(name), timeout=10) as response:
             yield f"metrics {name}", response.read()
@@ -278,12 +293,20 @@ def places(world: World, traffic: Traffic) -> Iterator[tuple[str, bytes]]:
             yield f"file {held}", path.read_bytes()
 
 
+def signature(post: Received) -> str:
+    """What a post that is signed with the secret says so with."""
+    signed = post.headers["x-journeymesh-timestamp"].encode() + b"." + post.body
+    return f"v1={hmac.new(WEBHOOK_SECRET.encode(), signed, hashlib.sha256).hexdigest()}"
+
+
 def test_a_marked_secret_is_nowhere_but_where_it_must_be(world: World) -> None:
     traffic = Traffic(world.mesh)
     with traffic.client:
         traffic.with_keys()
         traffic.by_people()
     until(lambda: world.mesh.metrics("archiver").get("journeymesh_archived_events_total", 0) >= 3, "not archived")
+    post, *_ = until(lambda: world.chat.received, "no chat message")
+    assert post.headers["x-journeymesh-signature"] == signature(post)
     until(lambda: any(b"GET /api/decisions" in each for each in world.spans.requests), "no spans")
     assert all(len(secret) >= 12 for secret in traffic.secrets.values()), traffic.secrets.keys()
 
@@ -312,7 +335,7 @@ def test_the_search_finds_what_is_there(world: World) -> None:
         held[place] = held.get(place, b"") + content
     assert [place for place, mark in searched.items() if mark.encode() not in held[place]] == []
     starts = {place.partition(" ")[0] for place in held}
-    assert {"span", "metrics", "command", "environment", "store", "archive", "file"} <= starts
+    assert {"span", "post", "metrics", "command", "environment", "store", "archive", "file"} <= starts
     assert any(b"JOURNEYMESH_SESSION_SECRET_FILE" in content for place, content in held.items() if "environ" in place)
 
 
