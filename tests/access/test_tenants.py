@@ -148,7 +148,7 @@ async def test_a_key_whose_tenant_cannot_be_read_opens_nothing(server: redis.Cli
     await store.change([of_acme, key("k2")], [], NO_REVISION, "r1", [Tenant("acme", 1)])
     await server.hset("jm:{access}:tenants", "acme", b"\xc1")
     assert (await store.read()).keys.keys() == {"k2"}
-    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "", "newer member"]))
+    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "", 0, [[], []], "newer"]))
     assert (await store.read()).keys.keys() == {"k1", "k2"}
 
 
