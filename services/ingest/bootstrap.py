@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.ingest.v1 import retention_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
@@ -39,7 +40,7 @@ from services.ingest.accept.domain.placeholder import plain
 from services.ingest.accept.domain.rate_limit import UserRateLimiter
 from services.ingest.accept.domain.tidying import Rules
 from services.ingest.accept.servicer import IngestServicer
-from services.ingest.accept.usecases import Ingest
+from services.ingest.accept.usecases import Ingest, MaskingOfTenants
 from services.ingest.archive import archiver
 from services.ingest.archive.archiver import Archiver
 from services.ingest.dispatch import dispatcher
@@ -56,7 +57,7 @@ from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
-from services.ingest.events.usecases import Suppressing
+from services.ingest.events.usecases import SettingsOfTenants, Suppressing
 from services.ingest.export.adapters.redis import RedisExports
 from services.ingest.export.servicer import ExportServicer
 from services.ingest.export.usecases import ArchiveExporting, Exported, Exporting
@@ -84,6 +85,7 @@ class Resources:
     reader: StreamReader
     checks: dict[str, Check]
     suppressing: Suppressing
+    tenants: SettingsOfTenants = dataclasses.field(default_factory=lambda: SettingsOfTenants(None))
 
     def leases(self, consumer: str) -> RedisLeases:
         """The leases of a consumer group of the stream."""
@@ -136,7 +138,7 @@ def servicer(on: Resources) -> IngestServicer:
         monotonic=clock.monotonic_clock,
         max_lag_seconds=own.max_lag_seconds,
         rules=_rules(own),
-        masking=_masking(own),
+        masking=MaskingOfTenants(_masking(own), on.tenants),
         suppressing=on.suppressing,
     )
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
@@ -205,6 +207,7 @@ def working(on: Resources, people: People) -> tuple[Coroutine[Any, Any, None], .
         gauges.report_consumers(_pipeline(on), metrics),
         gauges.report_store(on.client, metrics),
         following(on),
+        on.tenants.follow(_tenants(on)),
         people.erasing.run(_owner(on.own, on.own.listen)),
         people.exporting.run(_owner(on.own, on.own.listen)),
     )
@@ -274,7 +277,7 @@ def archive_works(on: Resources) -> Beside:
 
     own, kept, behind = on.own, RedisErasures(on.client), Behind(_pipeline(on))
     archive = ParquetArchive(own.archive_url, suppression=lambda: on.suppressing.now)
-    tenants = PeerTenants(own.access_target, on.traced, on.site.tls)
+    tenants = _tenants(on)
 
     async def terms() -> Terms:
         its = await tenants.all()
@@ -303,6 +306,10 @@ def _masking(own: Settings) -> Masking:
     except ValueError as error:
         message = f"JOURNEYMESH_MASKING must be {error}, not {own.masking!r}."
         raise settings.SettingError(message) from None
+
+
+def _tenants(on: Resources) -> PeerTenants:
+    return PeerTenants(AccessServiceStub(channel.dial(on.own.access_target, on.traced, on.site.tls)))
 
 
 def _pipeline(on: Resources) -> MeasuredPipeline:

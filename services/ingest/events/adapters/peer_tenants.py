@@ -1,14 +1,13 @@
 """What was set for tenants, as the access service says it."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from journeymesh.access.v1 import access_pb2
-from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 
-from mesh.observability.telemetry import Telemetry
-from mesh.rpc import channel
-from mesh.rpc.tls import Tls
 from services.ingest.events.domain.tenants import NONE, Settings, TenantSettings
+
+if TYPE_CHECKING:
+    from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
 
 _SECONDS: Final = 2.0
 _PREFIX: Final = "MASKED_KIND_"
@@ -17,8 +16,8 @@ _PREFIX: Final = "MASKED_KIND_"
 class PeerTenants:
     """Asks for changes only; remembers the rest."""
 
-    def __init__(self, target: str, traced: Telemetry, tls: Tls | None = None) -> None:
-        self._stub: Any = AccessServiceStub(channel.dial(target, traced, tls))
+    def __init__(self, stub: "AccessServiceAsyncStub") -> None:
+        self._stub = stub
         self._revision = ""
         self._known = NONE
 
