@@ -18,6 +18,7 @@ from records.table import Table
 from services.ingest.accept.domain.acceptance import judge
 from services.ingest.accept.domain.masking.kinds import ALL, Masking
 from services.ingest.accept.domain.masking.tables import mask_table, personal_ids
+from services.ingest.accept.domain.masking.tenants import Maskings
 from services.ingest.accept.domain.tidying import DEFAULT_RULES
 from tests.builders import NOW_US
 
@@ -88,7 +89,7 @@ def main() -> None:
         ("of a shop, all personal", _shop(1)),
     ):
         table = _table(bodies)
-        judging = _per_event(lambda one: judge(cast("Any", one), NOW_US, DEFAULT_RULES, _NOTHING), table)
+        judging = _per_event(lambda one: judge(cast("Any", one), NOW_US, DEFAULT_RULES, Maskings(_NOTHING)), table)
         print(f"| {name} | {_per_event(_mask, table):.2f} | {judging:.2f} |")
 
 

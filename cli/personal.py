@@ -1,4 +1,4 @@
-"""`journeymesh privacy erase`, `export`, `status` and `verify`: what the gateway does about people, and receipts."""
+"""`journeymesh privacy erase`, `export`, `status`, `retention` and `verify`: what the gateway does, and receipts."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ import httpx
 from rich.console import Console
 
 from cli.arguments import KeySettings, add_url
+from cli.forecast import print_forecast
 from cli.terminal import plain
 from mesh.settings import read_or_exit
 
@@ -23,7 +24,7 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 _KINDS: Final = {"e_": "erasures", "x_": "exports"}
 _UNFINISHED: Final = frozenset({"suppressed", "erasing", "collecting"})
 _MODE: Final = 0o600
-COMMANDS: Final = ("erase", "export", "status", "verify")
+COMMANDS: Final = ("erase", "export", "status", "retention", "verify")
 
 
 class RefusedError(Exception):
@@ -51,7 +52,10 @@ def add_arguments(doing: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     checked.add_argument(
         "--public-key", default="", metavar="HEX", help="whose signature it must have (default: the key that it names)"
     )
-    for each in (erased, exported, state, checked):
+    kept = doing.add_parser("retention", help="say what retention will delete on a day; it deletes nothing")
+    kept.add_argument("--on", default="", metavar="DATE", help="the day (UTC), as 2026-01-02 (default: tomorrow)")
+    kept.add_argument("--json", dest="is_json", action="store_true", help="print the gateway's JSON, for scripts")
+    for each in (erased, exported, state, kept, checked):
         add_url(each)
     for each in (erased, exported):
         each.add_argument(
@@ -89,6 +93,14 @@ async def run(client: httpx.AsyncClient, arguments: argparse.Namespace, console:
     if arguments.doing == "status":
         path = f"/api/privacy/{_kind(arguments.id)}/{urllib.parse.quote(arguments.id, safe='')}"
         console.print(_said((await _asked(client, "GET", path)).json()))
+        return
+    if arguments.doing == "retention":
+        on = urllib.parse.urlencode({"on": arguments.on} if arguments.on else {})
+        said = (await _asked(client, "GET", f"/api/privacy/retention?{on}")).json()
+        if arguments.is_json:
+            console.print(json.dumps(said))
+        else:
+            print_forecast(said, console)
         return
     if arguments.to is not None and arguments.to.exists():
         message = f"{arguments.to} is there already."

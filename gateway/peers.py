@@ -18,6 +18,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
 from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceStub
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
+from journeymesh.ingest.v1.retention_pb2_grpc import RetentionServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
@@ -38,13 +39,14 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
     from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
+    from journeymesh.ingest.v1.retention_pb2_grpc import RetentionServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
-_SERVICES: Final = ("access", "ingest", "features", "scoring", "video", "intervention", "analytics")
+_SERVICES: Final = ("access", "ingest", "archiver", "features", "scoring", "video", "intervention", "analytics")
 """The services, named as the settings name their addresses."""
-_BESIDE: Final = frozenset({"analytics"})
+_BESIDE: Final = frozenset({"analytics", "archiver"})
 """Services without which the gateway is ready all the same: they answer questions, and help nobody."""
 _HEALTH_SECONDS: Final = 1.0
 
@@ -68,6 +70,7 @@ class Peers:
     erasure: "ErasureServiceAsyncStub"
     analytics: "AnalyticsServiceAsyncStub"
     export: "ExportServiceAsyncStub"
+    retention: "RetentionServiceAsyncStub"
     accept: Accept
     health: Mapping[str, Any]
 
@@ -108,6 +111,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         erasure=ErasureServiceStub(channels["ingest"]),
         analytics=AnalyticsServiceStub(channels["analytics"]),
         export=ExportServiceStub(channels["ingest"]),
+        retention=RetentionServiceStub(channels["archiver"]),
         accept=accept,
         health={name: health_pb2_grpc.HealthStub(each) for name, each in channels.items() if name not in _BESIDE},
     )

@@ -68,6 +68,9 @@ class Settings:
     )
     access: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where the access service is.")
     ingest: str = setting("JOURNEYMESH_INGEST_TARGET", topology.address("ingest"), "Where the ingest service is.")
+    archiver: str = setting(
+        "JOURNEYMESH_ARCHIVER_TARGET", topology.address("archiver"), "Where the archiver is, if there is an archive."
+    )
     features: str = setting(
         "JOURNEYMESH_FEATURES_TARGET", topology.address("features"), "Where the features service is."
     )

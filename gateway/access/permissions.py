@@ -73,6 +73,10 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("POST", "/api/privacy/exports"): Scope.PRIVACY,
         ("GET", "/api/privacy/exports/{id}"): Scope.PRIVACY,
         ("GET", "/api/privacy/exports/{id}/data"): Scope.PRIVACY,
+        ("GET", "/api/privacy/retention"): Scope.PRIVACY,
+        ("GET", "/api/tenants"): Scope.OPERATE,
+        ("POST", "/api/tenants/{tenant}/retention"): Scope.PRIVACY,
+        ("POST", "/api/tenants/{tenant}/masking"): Scope.PRIVACY,
         ("GET", "/api/audit"): Scope.OPERATE,
         ("GET", "/api/people/sessions"): Scope.OPERATE,
         ("DELETE", "/api/people/{person}/sessions"): Scope.OPERATE,
@@ -147,6 +151,7 @@ OF_TENANTS: Final = frozenset(
         ("POST", "/api/privacy/exports"),
         ("GET", "/api/privacy/exports/{id}"),
         ("GET", "/api/privacy/exports/{id}/data"),
+        ("GET", "/api/privacy/retention"),
     }
 )
 """The routes that are for keys of every tenant; the others are about the mesh as a whole, and for the default one's."""

@@ -89,6 +89,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "ERASURE_UNFINISHED": Reason("The erasure is still going on. Try again once it has a receipt.", (409,)),
     "EXPORT_NOT_FOUND": Reason("There is no export with this id, it has expired, or the person was erased.", (404,)),
     "EXPORT_UNFINISHED": Reason("The data is not there yet. Try again once the export is ready.", (409,)),
+    "TENANT_NOT_FOUND": Reason("There is no tenant of this name, or it is the default one.", (404,)),
     "USER_ERASED": Reason("The person was erased, and their events are refused and not kept."),
     "FEATURE_SCHEMA_MISMATCH": Reason("The feature vectors are of another schema than the live model takes.", (503,)),
     "VERSION_MISMATCH": Reason("Two services are of different versions. It passes with the upgrade.", (503,)),

@@ -38,6 +38,7 @@ from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
+from gateway.routes.tenants import TENANT_ROUTES
 from mesh.errors import NotFound
 from records.tenants import NAME
 
@@ -349,6 +350,7 @@ ROUTES: Final = (
     *QUESTION_ROUTES,
     *PUSHED_ROUTES,
     *MODEL_ROUTES,
+    *TENANT_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",

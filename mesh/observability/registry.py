@@ -74,6 +74,7 @@ RPC_SECONDS: Final = _histogram(
     "rpc_duration_seconds",
     "How long RPCs took in the process that answered them; streams excluded.",
     "ingest",
+    "archiver",
     "features",
     "scoring",
     "video",
@@ -157,6 +158,12 @@ SET_ASIDE: Final = _counter(
 )
 ARCHIVED_EVENTS: Final = _counter("archived_events", "Events written to the archive.", "archiver")
 ARCHIVED_BYTES: Final = _counter("archived_bytes", "Bytes of the files written to the archive.", "archiver")
+EXPIRED_ROWS: Final = _counter(
+    "expired_rows", "Events and decisions deleted from the archive because they were over their days.", "archiver"
+)
+EXPIRED_FILES: Final = _counter(
+    "expired_files", "Files of the archive deleted, or rewritten without what was over its days.", "archiver"
+)
 
 # Behaviour and risk.
 SIGNALS: Final = _counter("signals", "Struggle signals found.", "features", labels=("signal",))

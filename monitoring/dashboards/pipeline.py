@@ -104,6 +104,13 @@ DASHBOARD: Final = dashboard(
                 "bytes",
                 (summed(grown(registry.ARCHIVED_BYTES, INTERVAL, **here())), "bytes"),
             ),
+            bars(
+                "Expired",
+                "What retention deleted from the archive, once a day: rows, and files deleted or rewritten.",
+                "short",
+                (summed(grown(registry.EXPIRED_ROWS, INTERVAL, **here())), "rows"),
+                (summed(grown(registry.EXPIRED_FILES, INTERVAL, **here())), "files"),
+            ),
             lines(
                 "Store memory",
                 "Used memory and its limit. At the limit no events are accepted.",

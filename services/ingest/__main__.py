@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 from journeymesh.ingest.v1 import erasure_pb2, export_pb2, ingest_pb2
@@ -40,14 +39,16 @@ async def main(role: str) -> None:
             await _share(bootstrap.dispatching(on), own.dispatcher_listen, on)
         else:
             os.nice(_ARCHIVER_NICENESS)  # the archive never delays a decision
-            await _share(bootstrap.archiving(on), own.archiver_listen, on, *bootstrap.archive_works(on))
+            await _share(bootstrap.archiving(on), own.archiver_listen, on, bootstrap.archive_works(on))
     traced.close()
 
 
-async def _share(sharing: Sharing, listen: str, on: bootstrap.Resources, *works: Coroutine[Any, Any, None]) -> None:
+async def _share(
+    sharing: Sharing, listen: str, on: bootstrap.Resources, beside: bootstrap.Beside = bootstrap.NOTHING
+) -> None:
     # A fault of a consumer ends the process.
-    async with lifecycle.in_background(sharing.run(), bootstrap.following(on), *works):
-        await server.serve(listen, [], [], on.checks, on.traced, on.site)
+    async with lifecycle.in_background(sharing.run(), bootstrap.following(on), *beside.works):
+        await server.serve(listen, beside.faces, beside.names, on.checks, on.traced, on.site)
 
 
 if __name__ == "__main__":

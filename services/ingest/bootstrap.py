@@ -8,12 +8,15 @@ import dataclasses
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Any, Final, NamedTuple
 
+from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
+from journeymesh.ingest.v1 import retention_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
+from journeymesh.ingest.v1.retention_pb2_grpc import add_RetentionServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
 from mesh import clock, settings
@@ -37,7 +40,7 @@ from services.ingest.accept.domain.placeholder import plain
 from services.ingest.accept.domain.rate_limit import UserRateLimiter
 from services.ingest.accept.domain.tidying import Rules
 from services.ingest.accept.servicer import IngestServicer
-from services.ingest.accept.usecases import Ingest
+from services.ingest.accept.usecases import Ingest, MaskingOfTenants
 from services.ingest.archive import archiver
 from services.ingest.archive.archiver import Archiver
 from services.ingest.dispatch import dispatcher
@@ -49,14 +52,19 @@ from services.ingest.erasure.adapters.redis import RedisErasures
 from services.ingest.erasure.servicer import ErasureServicer
 from services.ingest.erasure.usecases import ArchiveErasing, Behind, Erasing
 from services.ingest.events.adapters.event_log import StreamEventLog, TimedEventLog
+from services.ingest.events.adapters.peer_tenants import PeerTenants
 from services.ingest.events.adapters.redis_applied import RedisApplied
 from services.ingest.events.adapters.redis_failed import RedisFailedEvents, RedisFailedRecords
 from services.ingest.events.adapters.redis_seen import RedisSeenEvents
 from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
-from services.ingest.events.usecases import Suppressing
+from services.ingest.events.usecases import SettingsOfTenants, Suppressing
 from services.ingest.export.adapters.redis import RedisExports
 from services.ingest.export.servicer import ExportServicer
 from services.ingest.export.usecases import ArchiveExporting, Exported, Exporting
+from services.ingest.retention.adapters.redis import RedisPasses
+from services.ingest.retention.domain.terms import Terms
+from services.ingest.retention.servicer import RetentionServicer
+from services.ingest.retention.usecases import Expiring, Retention
 from services.ingest.settings import Settings
 
 # A Kinesis shard serves five reads per second to all consumers together.
@@ -77,6 +85,7 @@ class Resources:
     reader: StreamReader
     checks: dict[str, Check]
     suppressing: Suppressing
+    tenants: SettingsOfTenants = dataclasses.field(default_factory=lambda: SettingsOfTenants(None))
 
     def leases(self, consumer: str) -> RedisLeases:
         """The leases of a consumer group of the stream."""
@@ -129,7 +138,7 @@ def servicer(on: Resources) -> IngestServicer:
         monotonic=clock.monotonic_clock,
         max_lag_seconds=own.max_lag_seconds,
         rules=_rules(own),
-        masking=_masking(own),
+        masking=MaskingOfTenants(_masking(own), on.tenants),
         suppressing=on.suppressing,
     )
     return IngestServicer(ingest, _pipeline(on), on.traced.metrics)
@@ -198,6 +207,7 @@ def working(on: Resources, people: People) -> tuple[Coroutine[Any, Any, None], .
         gauges.report_consumers(_pipeline(on), metrics),
         gauges.report_store(on.client, metrics),
         following(on),
+        on.tenants.follow(_tenants(on)),
         people.erasing.run(_owner(on.own, on.own.listen)),
         people.exporting.run(_owner(on.own, on.own.listen)),
     )
@@ -250,16 +260,39 @@ def archiving(on: Resources) -> Sharing:
     return Sharing(on.reader, leases, _owner(own, own.archiver_listen), runs.follow, own.lease_seconds)
 
 
-def archive_works(on: Resources) -> tuple[Coroutine[Any, Any, None], ...]:
-    """Erases people from the archive, and exports them, each until it is cancelled."""
+class Beside(NamedTuple):
+    """What a consumer of the stream does beside: gRPC services by their names, and work until it is cancelled."""
+
+    faces: Sequence[Register] = ()
+    names: Sequence[str] = ()
+    works: Sequence[Coroutine[Any, Any, None]] = ()
+
+
+NOTHING: Final = Beside()
+
+
+def archive_works(on: Resources) -> Beside:
+    """Erases people from the archive, exports them, and lets go what is over its days."""
     from services.ingest.archive.adapters.files import ParquetArchive  # as above
 
     own, kept, behind = on.own, RedisErasures(on.client), Behind(_pipeline(on))
-    archive = ParquetArchive(own.archive_url)
+    archive = ParquetArchive(own.archive_url, suppression=lambda: on.suppressing.now)
+    tenants = _tenants(on)
+
+    async def terms() -> Terms:
+        its = await tenants.all()
+        return Terms(own.retention_days, {name: each.retention_days for name, each in its.items()})
+
+    retention = Retention(archive, terms, clock.system_clock)
     erases = ArchiveErasing(kept, archive, behind)
     exports = ArchiveExporting(RedisExports(on.client), kept, archive, behind, clock.system_clock)
-    owner = _owner(own, own.archiver_listen)
-    return erases.run(owner), exports.run(owner)
+    expires = Expiring(retention, RedisPasses(on.client), kept, on.traced.metrics)
+    owner, servicer = _owner(own, own.archiver_listen), RetentionServicer(retention)
+    return Beside(
+        [lambda to: add_RetentionServiceServicer_to_server(servicer, to)],
+        [retention_pb2.DESCRIPTOR.services_by_name["RetentionService"].full_name],
+        (erases.run(owner), exports.run(owner), expires.run(owner)),
+    )
 
 
 def _rules(own: Settings) -> Rules:
@@ -273,6 +306,10 @@ def _masking(own: Settings) -> Masking:
     except ValueError as error:
         message = f"JOURNEYMESH_MASKING must be {error}, not {own.masking!r}."
         raise settings.SettingError(message) from None
+
+
+def _tenants(on: Resources) -> PeerTenants:
+    return PeerTenants(AccessServiceStub(channel.dial(on.own.access_target, on.traced, on.site.tls)))
 
 
 def _pipeline(on: Resources) -> MeasuredPipeline:

@@ -120,6 +120,14 @@ class Settings:
         minimum=0.1,
         maximum=3600,
     )
+    retention_days: int = setting(
+        "JOURNEYMESH_RETENTION_DAYS",
+        0,
+        "For how many days after they were received the archive keeps events and decisions; 0: until you delete them. "
+        "`journeymesh tenants retention` sets it for one tenant.",
+        minimum=0,
+        maximum=36_500,
+    )
     max_batch_events: int = setting(
         "JOURNEYMESH_MAX_BATCH_EVENTS", 2_000, "Events the dispatcher takes on at once.", minimum=1, maximum=10_000
     )

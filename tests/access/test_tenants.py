@@ -148,7 +148,7 @@ async def test_a_key_whose_tenant_cannot_be_read_opens_nothing(server: redis.Cli
     await store.change([of_acme, key("k2")], [], NO_REVISION, "r1", [Tenant("acme", 1)])
     await server.hset("jm:{access}:tenants", "acme", b"\xc1")
     assert (await store.read()).keys.keys() == {"k2"}
-    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "", "newer member"]))
+    await server.hset("jm:{access}:tenants", "acme", msgspec.msgpack.encode([1, 1, 0, None, "", 0, [[], []], "newer"]))
     assert (await store.read()).keys.keys() == {"k1", "k2"}
 
 
@@ -202,3 +202,61 @@ async def test_a_repeated_request_creates_a_tenant_once(stub: "AccessServiceAsyn
         await created(stub, "globex")
     with pytest.raises(InvalidArgument):
         await stub.CreateTenant(wire.CreateTenantRequest(name="other", request_id="r" * 65))
+
+
+async def test_retention_and_masking_are_set_kept_and_told_to_ingest(stub: "AccessServiceAsyncStub") -> None:
+    await created(stub, "acme")
+    await created(stub, "globex")
+    none = await stub.GetTenantSettings(wire.GetTenantSettingsRequest())
+    assert not none.settings
+    retained = await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name="acme", days=30))
+    assert retained.tenant.retention_days == 30
+    asked_for = wire.TenantMasking(kinds=[wire.MASKED_KIND_PHONE, wire.MASKED_KIND_EMAIL], names=["b", "a", "b"])
+    masked = (await stub.SetTenantMasking(wire.SetTenantMaskingRequest(name="acme", masking=asked_for))).tenant
+    kinds = [wire.MASKED_KIND_EMAIL, wire.MASKED_KIND_PHONE]
+    assert masked.masking == wire.TenantMasking(kinds=kinds, names=["a", "b"])
+    told = await stub.GetTenantSettings(wire.GetTenantSettingsRequest(known_revision=none.revision))
+    assert list(told.settings) == [wire.TenantSettings(tenant="acme", retention_days=30, masking=masked.masking)]
+    assert (await stub.GetTenantSettings(wire.GetTenantSettingsRequest(known_revision=told.revision))).is_unchanged
+    # They hold for what a tenant has left, and can be changed for that.
+    await stub.DeleteTenant(wire.DeleteTenantRequest(name="acme"))
+    await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name="acme", days=1))
+    await stub.SetTenantMasking(wire.SetTenantMaskingRequest(name="acme"))
+    (left,) = (await stub.GetTenantSettings(wire.GetTenantSettingsRequest())).settings
+    assert (left.tenant, left.retention_days, left.masking) == ("acme", 1, wire.TenantMasking())
+    await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name="acme"))
+    assert not (await stub.GetTenantSettings(wire.GetTenantSettingsRequest())).settings
+
+
+async def test_retention_and_masking_have_limits_and_need_a_tenant(stub: "AccessServiceAsyncStub") -> None:
+    await created(stub, "acme")
+    with pytest.raises(InvalidArgument):
+        await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name="acme", days=36_501))
+    wrong = (
+        wire.TenantMasking(names=[""]),
+        wire.TenantMasking(names=["_-"]),
+        wire.TenantMasking(names=["a,b"]),
+        wire.TenantMasking(names=["x" * 65]),
+        wire.TenantMasking(names=[str(number) for number in range(101)]),
+        wire.TenantMasking(kinds=[99]),  # type: ignore[list-item]
+    )
+    for masking in wrong:
+        with pytest.raises(InvalidArgument):
+            await stub.SetTenantMasking(wire.SetTenantMaskingRequest(name="acme", masking=masking))
+    for name in ("", "globex"):
+        with pytest.raises(NotFound):
+            await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name=name, days=1))
+        with pytest.raises(NotFound):
+            await stub.SetTenantMasking(wire.SetTenantMaskingRequest(name=name))
+    assert not (await stub.GetTenantSettings(wire.GetTenantSettingsRequest())).settings
+
+
+async def test_who_changes_retention_and_masking_is_recorded(stub: "AccessServiceAsyncStub", world: World) -> None:
+    await created(stub, "acme")
+    await stub.SetTenantRetention(wire.SetTenantRetentionRequest(name="acme", days=30, actor="k1"))
+    await stub.SetTenantMasking(
+        wire.SetTenantMaskingRequest(name="acme", masking=wire.TenantMasking(names=["order_note"]))
+    )
+    entries, _ = await world.audit.listed(Filters(), 0, 2)
+    acts = [(each.entry.act.actor, each.entry.act.action, each.entry.act.subject) for each in entries]
+    assert acts == [("command", "tenants.masking", "acme"), ("k1", "tenants.retention", "acme 30")]

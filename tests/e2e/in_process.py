@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import httpx
@@ -18,6 +18,7 @@ from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceService
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
+from journeymesh.ingest.v1.retention_pb2_grpc import add_RetentionServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
@@ -58,6 +59,7 @@ from services.ingest.accept.adapters.progress import LeasePipeline, LeaseProgres
 from services.ingest.accept.domain.rate_limit import UserRateLimiter
 from services.ingest.accept.servicer import IngestServicer
 from services.ingest.accept.usecases import Ingest
+from services.ingest.archive.domain.layout import EVENTS, ArchiveFile, Holding
 from services.ingest.dispatch.dispatcher import Dispatcher, Limits
 from services.ingest.dispatch.steps import Peers, Steps
 from services.ingest.erasure.adapters import peers
@@ -77,6 +79,9 @@ from services.ingest.events.usecases import Suppressing
 from services.ingest.export.adapters.memory import MemoryExports
 from services.ingest.export.servicer import ExportServicer
 from services.ingest.export.usecases import Exported, Exporting
+from services.ingest.retention.domain.terms import Terms
+from services.ingest.retention.servicer import RetentionServicer
+from services.ingest.retention.usecases import Retention
 from services.intervention.bootstrap import in_memory
 from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
@@ -130,6 +135,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "gateway",
         "access",
         "analytics",
+        "archiver",
         "ingest-api",
         "ingest-dispatcher",
         "video",
@@ -165,6 +171,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
     registers: dict[str, Register] = {
         "access": _access,
         "analytics": lambda to: add_AnalyticsServiceServicer_to_server(Analytics(), to),
+        "archiver": lambda to: add_RetentionServiceServicer_to_server(_retention(), to),
         "video": lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to
         ),
@@ -251,6 +258,20 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             dispatching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await dispatching
+
+
+def _retention() -> RetentionServicer:
+    """Retention of an archive with one file of each tenant of the tests."""
+    file = ArchiveFile(EVENTS, 0, "0", 1, 2)
+
+    class Files:
+        async def before(self, hour: int) -> dict[ArchiveFile, Holding]:
+            return {file: Holding(70, {"": 4, "acme": 2, "globex": 1})} if hour else {}
+
+    async def terms() -> Terms:
+        return Terms(30)
+
+    return RetentionServicer(Retention(cast("Any", Files()), terms, system_clock))
 
 
 def event(number: int, kind: str, user: str = "ada", **properties: object) -> dict[str, object]:

@@ -58,7 +58,7 @@ async def running(
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     settings = Settings(**members)
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
-        names = ("access", "ingest", "features", "scoring", "video", "intervention", "analytics")
+        names = ("access", "ingest", "archiver", "features", "scoring", "video", "intervention", "analytics")
         known = peers.over(dict.fromkeys(names, channel))
         people = SignIn.wanted(settings, outside)
         core = bootstrap(settings, known, tracing, asyncio.Event(), people, monotonic=monotonic)

@@ -113,7 +113,6 @@ def test_every_reason_a_client_can_see_is_explained() -> None:
         "KEY_EXISTS",
         "EXPORT_TOO_LARGE",
         "TOO_MANY_KEYS",
-        "TENANT_NOT_FOUND",
         "TENANT_EXISTS",
         "TOO_MANY_TENANTS",
     }

@@ -30,7 +30,7 @@ from services.access.keys import translation as keys
 from services.access.keys.adapters.redis import RedisKeys
 from services.access.keys.domain.key import Ending
 from services.access.keys.domain.rate import Rate
-from services.access.keys.domain.tenant import Tenant
+from services.access.keys.domain.tenant import Masking, Tenant
 from services.access.keys.ports import NO_REVISION
 from services.access.keys.usecases import UsedKey
 from services.access.limits.adapters.redis import RedisLimits
@@ -438,7 +438,9 @@ async def write_keys(to: At) -> None:
     of_tenant = dataclasses.replace(key("k4", kind="sk"), tenant="acme")
     unlimited = key("k3", kind="adm")
     unlimited = dataclasses.replace(unlimited, rights=dataclasses.replace(unlimited.rights, rate=None))
-    tenants = [Tenant("acme", NOW_US, rate=Rate(7, 8), request_id="r-1"), Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
+    masking = Masking((1, 7), ("order_note",))
+    acme = Tenant("acme", NOW_US, rate=Rate(7, 8), request_id="r-1", retention_days=30, masking=masking)
+    tenants = [acme, Tenant("gone", NOW_US, NOW_US + MINUTE_US)]
     await store.change([expired, key("k2"), unlimited, of_tenant], [], NO_REVISION, "revision", tenants)
     await store.record_uses({"k1": NOW_US // MINUTE_US * MINUTE_US})
     await RedisLimits(to.client).spend([Spent("key:k1", 1, 3_000)], NOW_US)

@@ -11,6 +11,7 @@ from records.table import of_events
 from services.ingest.accept.domain import device, skew
 from services.ingest.accept.domain.acceptance import Judged, judge, stamp
 from services.ingest.accept.domain.masking.kinds import Masking
+from services.ingest.accept.domain.masking.tenants import Maskings
 from services.ingest.accept.domain.page import PageRules
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from services.ingest.accept.domain.tidying import Note, Rules, tidy
@@ -131,7 +132,7 @@ def test_a_batch_is_tidied_and_sorted_as_its_events_would_be_one_by_one(
     events: list[event_pb2.Event], rules: Rules
 ) -> None:
     table = of_events(events)
-    judged = judge(table, NOW_US, rules, NOTHING)
+    judged = judge(table, NOW_US, rules, Maskings(NOTHING))
     expected = row_by_row(events, rules)
     assert judged == expected
     for row, one in enumerate(events):
@@ -141,7 +142,7 @@ def test_a_batch_is_tidied_and_sorted_as_its_events_would_be_one_by_one(
 @given(batches(), st.sets(st.integers(0, 7)))
 def test_events_are_stamped_as_they_would_be_one_by_one(events: list[event_pb2.Event], scripted: set[int]) -> None:
     table = of_events(events)
-    judge(table, NOW_US, Rules(), NOTHING)
+    judge(table, NOW_US, Rules(), Maskings(NOTHING))
     expected = table.events()
     stamp(table, scripted)
     for row, one in enumerate(expected):

@@ -14,6 +14,7 @@ from services.ingest.accept.adapters.memory import MemoryIdentities, MemorySkews
 from services.ingest.accept.domain.acceptance import judge, refuse_erased
 from services.ingest.accept.domain.holders import How, Span, read, written
 from services.ingest.accept.domain.masking.kinds import ALL
+from services.ingest.accept.domain.masking.tenants import Maskings
 from services.ingest.accept.domain.skew import observe
 from services.ingest.accept.domain.tidying import DEFAULT_RULES
 from services.ingest.accept.ports import ShardStanding
@@ -267,7 +268,7 @@ def test_events_of_the_person_are_refused_whatever_else_they_are() -> None:
         event("e-5", user_id="bob", anonymous_id="b-1"),
     ]
     table = of_events(events)
-    judged = refuse_erased(table, judge(table, NOW_US, DEFAULT_RULES, ALL), suppressing("ada", "a-1"))
+    judged = refuse_erased(table, judge(table, NOW_US, DEFAULT_RULES, Maskings(ALL)), suppressing("ada", "a-1"))
     assert {row: each.reason for row, each in judged.rejected.items()} == dict.fromkeys(range(4), "USER_ERASED")
     assert (judged.fresh, judged.repeated) == ([4, 5], [])
     assert table.anonymous_id[4:] == ["", "b-1"]
@@ -275,7 +276,7 @@ def test_events_of_the_person_are_refused_whatever_else_they_are() -> None:
 
 def test_while_nobody_is_suppressed_a_batch_is_left_as_it_is() -> None:
     table = of_events([event("e-1", user_id="ada")])
-    judged = judge(table, NOW_US, DEFAULT_RULES, ALL)
+    judged = judge(table, NOW_US, DEFAULT_RULES, Maskings(ALL))
     assert refuse_erased(table, judged, suppressing()) is judged
     record = Decoded(1, table)
     assert unsuppressed(record, suppressing()) is unsuppressed(record, suppressing("bob")) is record

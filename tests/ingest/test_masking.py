@@ -19,6 +19,7 @@ from services.ingest.accept.domain.masking.hint import suspects
 from services.ingest.accept.domain.masking.json_text import masked_json
 from services.ingest.accept.domain.masking.kinds import ALL, KINDS, MASKS, Masking, chosen
 from services.ingest.accept.domain.masking.tables import masked_payload
+from services.ingest.accept.domain.masking.tenants import Maskings
 from services.ingest.accept.domain.masking.texts import masked_text
 from services.ingest.accept.domain.tidying import DEFAULT_RULES
 from services.ingest.settings import Settings
@@ -192,7 +193,7 @@ def test_long_texts_take_no_longer_than_their_length_asks_for(hostile: str) -> N
 
 def judged(*events: event_pb2.Event, masking: Masking = ALL) -> tuple[list[event_pb2.Event], Any]:
     table = of_events(events)
-    result = judge(cast("Any", table), NOW_US, DEFAULT_RULES, masking)
+    result = judge(cast("Any", table), NOW_US, DEFAULT_RULES, Maskings(masking))
     return table.events(), result
 
 

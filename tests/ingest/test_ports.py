@@ -47,6 +47,9 @@ from services.ingest.export.adapters.redis import RedisExports
 from services.ingest.export.domain import export as exporting
 from services.ingest.export.domain.export import Export, Part
 from services.ingest.export.ports import Exports
+from services.ingest.retention.adapters.memory import MemoryPasses
+from services.ingest.retention.adapters.redis import RedisPasses
+from services.ingest.retention.ports import Passes
 from tests.builders import NOW_US, SECOND_US
 from tests.cluster import stored
 
@@ -690,3 +693,15 @@ async def test_one_process_has_the_turn(valkey: redis.Client) -> None:
     erasures = RedisErasures(valkey)
     assert [await erasures.take_turn("steps", owner, 60) for owner in ("a", "a", "b", "a")] == [True, True, False, True]
     assert await erasures.take_turn("archive", "b", 60)
+
+
+@pytest.fixture
+async def passes(store: str, valkey: redis.Client) -> Passes:
+    return MemoryPasses() if store == "memory" else RedisPasses(valkey)
+
+
+async def test_the_last_day_of_retention_begins_today_and_only_grows(passes: Passes) -> None:
+    assert [await passes.last_day(today) for today in (20_000, 20_001)] == [20_000, 20_000]
+    for day in (20_002, 20_001, 20_002):
+        await passes.save(day)
+    assert await passes.last_day(20_005) == 20_002

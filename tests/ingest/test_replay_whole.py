@@ -12,6 +12,7 @@ from journeymesh.ingest.v1 import ingest_pb2
 from mesh.errors import InvalidArgument
 from services.ingest.accept.domain.masking.kinds import ALL, Masking
 from services.ingest.accept.replaying import Replays
+from services.ingest.accept.usecases import MaskingOfTenants
 from services.ingest.events.domain.event import refused_event_id
 from tests.builders import NOW_US, SECOND_US, event
 from tests.ingest.harness import ACCEPTED, Harness, running
@@ -149,7 +150,7 @@ async def test_a_replay_is_tidied_once_and_tells_what_was_cleaned() -> None:
 
 async def test_what_a_version_without_masking_kept_whole_is_masked_when_it_is_replayed() -> None:
     failing = Failing(lambda one: one.event_id == "x")
-    async with running(recording(failing), masking=Masking(frozenset(), frozenset())) as harness:
+    async with running(recording(failing), masking=MaskingOfTenants(Masking(frozenset(), frozenset()))) as harness:
         for number in range(10):
             await harness.accept(event(f"{number}"))
         await harness.accept(event("x", properties=b'{"note":"ada@example.org","count":1}'))
@@ -158,7 +159,7 @@ async def test_what_a_version_without_masking_kept_whole_is_masked_when_it_is_re
         harness.time.now_us += 3 * 24 * 3600 * SECOND_US
         (poison,) = (await harness.failed.list(10, ""))[0]
         assert b"ada@example.org" in poison.record
-        replays = Replays(dataclasses.replace(harness.ingest, masking=ALL))
+        replays = Replays(dataclasses.replace(harness.ingest, masking=MaskingOfTenants(ALL)))
         replayed = await replays.replay_whole(poison, cast("Any", event_pb2.Event.FromString(poison.record)))
         assert replayed.verdict == ACCEPTED
         await harness.dispatch()

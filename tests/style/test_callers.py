@@ -8,17 +8,21 @@ from google.protobuf import descriptor_pool
 import topology
 from mesh.rpc.callers import callers_of
 
+SERVED_BY = {"journeymesh.ingest.v1.RetentionService": "archiver"}
+"""The process, where it is not the one that has the service's name."""
+
 PROTOS = Path(__file__).parents[2] / "protos"
 
 
 def methods() -> list[tuple[str, str]]:
-    """Service and path of every RPC."""
+    """Process and path of every RPC."""
     found = []
     for file in sorted(PROTOS.glob("journeymesh/*/v1/*.proto")):
         path = file.relative_to(PROTOS).as_posix()
         importlib.import_module(path.removesuffix(".proto").replace("/", ".") + "_pb2")
         for service in descriptor_pool.Default().FindFileByName(path).services_by_name.values():
-            found += [(path.split("/")[1], f"/{service.full_name}/{method}") for method in service.methods_by_name]
+            process = SERVED_BY.get(service.full_name, path.split("/")[1])
+            found += [(process, f"/{service.full_name}/{method}") for method in service.methods_by_name]
     return found
 
 

@@ -18,6 +18,7 @@ WALL = {
     "services/analytics/servicer.py": "which day is today, where a question does not say",
     "services/ingest/erasure/usecases.py": "when an erasure began, settled and was done, for all processes",
     "services/ingest/export/usecases.py": "when an export was asked for and ready, for all processes",
+    "services/ingest/retention/usecases.py": "which day is today, by which the archive is laid out",
     "services/ingest/accept/usecases.py": "when events were received, which gives the day their ids are remembered by",
     "services/access/audit/usecases.py": "when an act was done on the command line, and which entries are old",
     "services/access/keys/usecases.py": "when keys are created and end, for all processes, and when they were used",

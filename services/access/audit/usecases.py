@@ -80,7 +80,11 @@ class Audit:
 
     def of_command(self, action: str, subject: str) -> NewAct:
         """Something that is about to be done on the command line; subject is no user."""
-        act = Act(self._random_bytes(_ACT_ID_BYTES), self._clock(), COMMAND, action, subject, b"")
+        return self.of(action, subject, COMMAND)
+
+    def of(self, action: str, subject: str, actor: str) -> NewAct:
+        """Something that an actor is about to do, without one the command line; subject is no user."""
+        act = Act(self._random_bytes(_ACT_ID_BYTES), self._clock(), actor or COMMAND, action, subject, b"")
         return NewAct(act, is_user=False)
 
     async def listed(self, filters: Filters, before: int, most: int) -> tuple[Sequence[Listed], int]:

@@ -76,6 +76,29 @@ class AccessServicer(AccessServiceServicer):
         limited = await self._access.limit_tenant(request.name, translation.rate_of(request))
         return wire.LimitTenantResponse(tenant=translation.tenant_message(limited))
 
+    async def SetTenantRetention(
+        self, request: wire.SetTenantRetentionRequest, _context: ServerContext
+    ) -> wire.SetTenantRetentionResponse:
+        """Sets for how many days the archive keeps what a tenant sent."""
+        retained = await self._access.retain(request.name, request.days, request.actor)
+        return wire.SetTenantRetentionResponse(tenant=translation.tenant_message(retained))
+
+    async def SetTenantMasking(
+        self, request: wire.SetTenantMaskingRequest, _context: ServerContext
+    ) -> wire.SetTenantMaskingResponse:
+        """Sets what is masked in events of a tenant beside what the mesh masks."""
+        masked = await self._access.mask(request.name, translation.masking_of(request), request.actor)
+        return wire.SetTenantMaskingResponse(tenant=translation.tenant_message(masked))
+
+    async def GetTenantSettings(
+        self, request: wire.GetTenantSettingsRequest, _context: ServerContext
+    ) -> wire.GetTenantSettingsResponse:
+        """Returns what was set for tenants, unless the caller has it."""
+        kept = await self._access.tenant_settings(request.known_revision)
+        if kept is None:
+            return wire.GetTenantSettingsResponse(revision=request.known_revision, is_unchanged=True)
+        return translation.settings_message(kept)
+
     async def ListTenants(self, _request: wire.ListTenantsRequest, _context: ServerContext) -> wire.ListTenantsResponse:
         """Lists all tenants, by name."""
         return wire.ListTenantsResponse(tenants=map(translation.tenant_message, await self._access.tenants()))

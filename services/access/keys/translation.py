@@ -1,7 +1,7 @@
 """Translates between messages and the domain's values."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 from journeymesh.access.v1 import access_pb2 as wire
 from journeymesh.common.v1 import event_pb2
@@ -13,7 +13,7 @@ from mesh.rpc.timestamps import timestamp
 from services.access.keys.domain.key import NEVER, Ending, Key, Made, Rights
 from services.access.keys.domain.lifecycle import Request
 from services.access.keys.domain.rate import Rate
-from services.access.keys.domain.tenant import NOT_YET, Tenant
+from services.access.keys.domain.tenant import NOT_YET, NOTHING_MORE, Masking, Tenant
 from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import Snapshot
 from services.access.keys.usecases import MOST_USES, UsedKey
@@ -35,6 +35,7 @@ _KINDS: Final = {
     wire.KEY_KIND_ADMIN: str(texts.Kind.ADMIN),
 }
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
+_MASKED_KINDS: Final = frozenset(filter(None, wire.MaskedKind.values()))
 _STATES: Final = {
     Ending.EXPIRED: wire.KEY_STATE_EXPIRED,
     Ending.ROTATED: wire.KEY_STATE_ROTATED,
@@ -122,7 +123,35 @@ def tenant_message(tenant: Tenant) -> wire.Tenant:
         created_at=timestamp(tenant.created_us),
         deleted_at=None if tenant.deleted_us == NOT_YET else timestamp(tenant.deleted_us),
         rate=_rate_message(tenant.rate),
+        retention_days=tenant.retention_days,
+        masking=_masking_message(tenant.masking) if tenant.masking != NOTHING_MORE else None,
     )
+
+
+def masking_of(message: wire.SetTenantMaskingRequest) -> Masking:
+    """What is to be masked.
+
+    Raises:
+        InvalidArgument: a kind is unknown.
+    """
+    if not {*message.masking.kinds} <= _MASKED_KINDS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A kind of what is masked is unknown.")
+    return Masking(tuple(message.masking.kinds), tuple(message.masking.names))
+
+
+def settings_message(kept: Snapshot) -> wire.GetTenantSettingsResponse:
+    """What was set for tenants."""
+    settings = (
+        wire.TenantSettings(
+            tenant=each.name, retention_days=each.retention_days, masking=_masking_message(each.masking)
+        )
+        for each in kept.tenants.values()
+    )
+    return wire.GetTenantSettingsResponse(revision=kept.revision, settings=settings)
+
+
+def _masking_message(masking: Masking) -> wire.TenantMasking:
+    return wire.TenantMasking(kinds=cast("Sequence[wire.MaskedKind.ValueType]", masking.kinds), names=masking.names)
 
 
 def keyring_message(keyring: Snapshot) -> wire.GetKeyringResponse:

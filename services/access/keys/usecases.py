@@ -15,7 +15,7 @@ from services.access.keys.domain.key import Credentials, Key, Made
 from services.access.keys.domain.lifecycle import Request
 from services.access.keys.domain.rate import Rate
 from services.access.keys.domain.refusal import Cause, Refusal
-from services.access.keys.domain.tenant import Tenant
+from services.access.keys.domain.tenant import Masking, Tenant
 from services.access.keys.domain.validation import Vocabulary
 from services.access.keys.ports import KeyStore, Snapshot
 
@@ -175,6 +175,46 @@ class Access:
         kept = await self._change(limited, self.audit.of_command("tenants.limit", name))
         _log.info("tenant %s is limited", name)
         return kept.tenants[name]
+
+    async def retain(self, name: str, days: int, actor: str = "") -> Tenant:
+        """Sets for how many days the archive keeps what a tenant sent; without an actor it is a command.
+
+        Raises:
+            InvalidArgument: the days are out of range.
+            NotFound: there never was a tenant of this name.
+            Unavailable: the store cannot be reached; they may or may not be set.
+        """
+
+        def retained(kept: Snapshot, _now_us: int) -> Snapshot:
+            return dataclasses.replace(kept, tenants=tenant.retain(kept.tenants, name, days))
+
+        return (await self._change(retained, self.audit.of("tenants.retention", f"{name} {days}", actor))).tenants[name]
+
+    async def mask(self, name: str, masking: Masking, actor: str = "") -> Tenant:
+        """Sets what is masked in a tenant's events beside what the mesh masks; without an actor it is a command.
+
+        Raises:
+            InvalidArgument: the names are out of range.
+            NotFound: there never was a tenant of this name.
+            Unavailable: the store cannot be reached; it may or may not be set.
+        """
+
+        def masked(kept: Snapshot, _now_us: int) -> Snapshot:
+            return dataclasses.replace(kept, tenants=tenant.mask(kept.tenants, name, masking))
+
+        return (await self._change(masked, self.audit.of("tenants.masking", name, actor))).tenants[name]
+
+    async def tenant_settings(self, known_revision: str) -> Snapshot | None:
+        """The tenants for which something was set, with the revision; None if it is the known one.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        if known_revision and await self.store.revision() == known_revision:
+            return None
+        kept = await self.store.read()
+        its = {name: each for name, each in kept.tenants.items() if each.has_settings}
+        return Snapshot(kept.revision, {}, its)
 
     async def delete_tenant(self, name: str) -> tuple[Tenant, int]:
         """Ends a tenant's keys, for good; returns it, and how many keys ended now. Its data is not erased by this.

@@ -54,8 +54,8 @@ class Replays:
         event.is_own = False
         ingest.require_room()
         now_us = ingest.clock()
-        table = of_events([cast("Any", event)])
-        judged = refuse_erased(table, judge(table, now_us, ingest.rules, ingest.masking), ingest.suppressing.now)
+        table, maskings = of_events([cast("Any", event)]), ingest.masking.of([event.event_id])
+        judged = refuse_erased(table, judge(table, now_us, ingest.rules, maskings), ingest.suppressing.now)
         if judged.rejected:
             return Replayed(Verdict.REJECTED, judged.rejected[0])
         comes_again = failed.position is not None and event.event_id == failed.event_id
@@ -83,7 +83,7 @@ class Replays:
         if verdict == Verdict.ACCEPTED:
             event.received_time_us = now_us
             table = of_events([cast("Any", event)])
-            mask_table(table, ingest.masking)
+            mask_table(table, ingest.masking.of([event.event_id]).of(event.event_id))
             if await ingest.append([table], Identification({})):
                 verdict = Verdict.DUPLICATE
         await self._strike_off(failed, verdict, comes_again=True)

@@ -66,7 +66,8 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         now_us, found = self._ingest.clock(), list[str]()
         erased = self._ingest.suppressing.now.among(one.user_id for one in unread)
         kept = [one for one in unread if one.user_id not in erased]
-        payloads = [masked_payload(one.payload, self._ingest.masking, found) for one in kept]
+        maskings = self._ingest.masking.of(one.user_id for one in unread)
+        payloads = [masked_payload(one.payload, maskings.of(one.user_id), found) for one in kept]
         self._metrics.count_each(registry.MASKED_VALUES, found)
         failed = [unreadable(one, payload, now_us) for one, payload in zip(kept, payloads, strict=True)]
         failed += [

@@ -3,13 +3,14 @@
 import asyncio
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from mesh.clock import Clock
-from mesh.errors import NotFound, ResourceExhausted
+from mesh.errors import NotFound, ResourceExhausted, Unavailable
 from mesh.retry import retry
 from records.table import Table, of_events
+from records.tenants import SEPARATOR
 from services.ingest.accept.domain import holders, identity, skew
 from services.ingest.accept.domain.acceptance import (
     Admission,
@@ -23,13 +24,15 @@ from services.ingest.accept.domain.acceptance import (
 )
 from services.ingest.accept.domain.identity import Identification, Linking
 from services.ingest.accept.domain.masking.kinds import ALL, Masking
+from services.ingest.accept.domain.masking.tenants import Maskings, added
 from services.ingest.accept.domain.rate_limit import SendingRate, UserRateLimiter
 from services.ingest.accept.domain.tidying import DEFAULT_RULES, Note, Rules
 from services.ingest.accept.domain.validation import Rejection
 from services.ingest.accept.ports import Duplicates, Identities, Progress, Skews
 from services.ingest.events.domain.event import Event, FailedEvent, Kind, Named, Seen, failed_event_id, refused_event_id
+from services.ingest.events.domain.tenants import NONE, Settings
 from services.ingest.events.ports import AppendedEvents, AppendedRecord, Applied, EventLog, FailedEvents, SeenEvents
-from services.ingest.events.usecases import Suppressing
+from services.ingest.events.usecases import SettingsOfTenants, Suppressing
 
 RETRY_SECONDS: Final = 2.0
 _PATIENCE_SECONDS: Final = 2.0  # well within what a gateway waits for its answer
@@ -70,6 +73,30 @@ class _Recalled(NamedTuple):
     links: dict[str, str]
 
 
+class MaskingOfTenants:
+    """What is masked in whose events, by what was set for tenants last."""
+
+    def __init__(self, usual: Masking = ALL, tenants: SettingsOfTenants | None = None) -> None:
+        self._usual = usual
+        self._tenants = tenants or SettingsOfTenants()
+        self._read: Settings = NONE
+        self._maskings = added(usual, NONE)
+
+    def of(self, ids: Iterable[str]) -> Maskings:
+        """What is masked in what belongs to these ids.
+
+        Raises:
+            Unavailable: some are a tenant's, and nobody has said yet what was set for it.
+        """
+        known = self._tenants.now
+        if known is None:
+            if any(each[:1] == SEPARATOR for each in ids):
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", "What tenants mask is not known yet.", RETRY_SECONDS)
+        elif known is not self._read:
+            self._read, self._maskings = known, added(self._usual, known)
+        return self._maskings
+
+
 @dataclasses.dataclass(frozen=True)
 class Ingest:
     """The ports of the use cases below, bound together."""
@@ -88,7 +115,7 @@ class Ingest:
     """Monotonic microseconds, for rate limits."""
     max_lag_seconds: float
     rules: Rules = DEFAULT_RULES
-    masking: Masking = ALL
+    masking: MaskingOfTenants = dataclasses.field(default_factory=MaskingOfTenants)
     linking: Linking = dataclasses.field(default_factory=Linking)
     suppressing: Suppressing = dataclasses.field(default_factory=Suppressing)
 
@@ -102,11 +129,11 @@ class Ingest:
 
         Raises:
             ResourceExhausted: `BUFFER_FULL`, the stream or the dispatcher is behind; nothing may be taken as accepted.
-            Unavailable: likewise.
+            Unavailable: likewise, or as `MaskingOfTenants.of`.
         """
         self.require_room()
         now_us = self.clock()
-        judged = judge(table, now_us, self.rules, self.masking)
+        judged = judge(table, now_us, self.rules, self.masking.of(table.event_id))
         return await self.take(table, refuse_full(table, judged, self.progress.full_tenants()), now_us)
 
     async def take(self, table: Table, judged: Judged, now_us: int) -> Accepted:

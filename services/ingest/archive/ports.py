@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from mesh.state.exporting import Record
 from records import table as tables
-from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Plan
+from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Holding, Plan
 from services.ingest.events.domain.event import Event
 
 
@@ -93,6 +93,21 @@ class Archive(Protocol):
         Rows of others that name one of the ids as their anonymous id stay, without it. Readers see the file as it was
         or as it is then.
         """
+
+    async def before(self, hour: int) -> dict[ArchiveFile, Holding]:
+        """The files of the hours before one, counted as in `ArchiveFile`, and what they hold. Reads all their user ids.
+
+        One that cannot be read has no rows.
+        """
+
+    async def expire(self, file: ArchiveFile, gone: Collection[str]) -> None:
+        """Rewrites a file without the rows of these tenants, even if none are left. Does nothing if it is not there.
+
+        May be repeated. Readers see the file as it was or as it is then; order and metadata of the rows stay.
+        """
+
+    async def delete(self, file: ArchiveFile) -> None:
+        """Deletes a file. May be repeated."""
 
     async def compact(self, shard: str, hour: int) -> None:
         """Joins a shard's files of an hour, as far as they are adjacent, and removes those.

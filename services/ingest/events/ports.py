@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from services.ingest.events.domain.event import FailedEvent, Seen, Table
 from services.ingest.events.domain.suppression import Suppression
+from services.ingest.events.domain.tenants import Settings
 
 
 class Claim(NamedTuple):
@@ -156,6 +157,17 @@ class Suppressions(Protocol):
 
     async def remove(self, pseudonyms: Collection[str]) -> None:
         """Suppresses these people no longer; unknown ones are ignored. There MUST be one."""
+
+
+class Tenants(Protocol):
+    """Knows what was set for tenants."""
+
+    async def all(self) -> Settings:
+        """What was set for each.
+
+        Raises:
+            Unavailable: who keeps it cannot be reached; the call may be repeated.
+        """
 
 
 class Applied(Protocol):

@@ -1,15 +1,17 @@
-"""Follows the list of suppressed people, so that every process of ingest knows it without asking."""
+"""Follows the list of suppressed people, and what was set for tenants, so that processes know it without asking."""
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from mesh.errors import MeshError
+from mesh.errors import MeshError, Unavailable
 from services.ingest.events.domain.suppression import NOBODY, Suppression
-from services.ingest.events.ports import Suppressions
+from services.ingest.events.domain.tenants import NONE, Settings
+from services.ingest.events.ports import Suppressions, Tenants
 
 FOLLOWED_SECONDS: Final = 1.0
-"""How old the list is at most, while the store answers."""
+"""How old what is followed is at most, while the store answers."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,13 +33,41 @@ class Suppressing:
 
     async def follow(self, suppressions: Suppressions) -> None:
         """Reads the list every second, until it is cancelled."""
-        is_away = False
-        while True:
-            try:
-                await self.read(suppressions)
-                is_away = False
-            except MeshError as error:
-                if not is_away:
-                    _log.warning("the list of suppressed people may be out of date: %s", error.detail)
-                is_away = True
-            await asyncio.sleep(FOLLOWED_SECONDS)
+        await _follow("the list of suppressed people", lambda: self.read(suppressions))
+
+
+class SettingsOfTenants:
+    """What was set for tenants, as it was read last; None before: then it is not known how to mask their events."""
+
+    def __init__(self, known: Settings | None = NONE) -> None:
+        self.now: Settings | None = known
+
+    async def read(self, tenants: Tenants) -> None:
+        """Reads what was set. Who is of a version that keeps none has never kept any.
+
+        Raises:
+            Unavailable: who keeps it cannot be reached; what was read stays.
+        """
+        try:
+            self.now = await tenants.all()
+        except Unavailable as error:
+            if error.reason != "VERSION_MISMATCH":
+                raise
+            self.now = NONE if self.now is None else self.now
+
+    async def follow(self, tenants: Tenants) -> None:
+        """Reads it every second, until it is cancelled."""
+        await _follow("what was set for tenants", lambda: self.read(tenants))
+
+
+async def _follow(what: str, read: Callable[[], Awaitable[object]]) -> None:
+    is_away = False
+    while True:
+        try:
+            await read()
+            is_away = False
+        except MeshError as error:
+            if not is_away:
+                _log.warning("%s may be out of date: %s", what, error.detail)
+            is_away = True
+        await asyncio.sleep(FOLLOWED_SECONDS)

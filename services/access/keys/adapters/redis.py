@@ -10,7 +10,7 @@ from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.access.keys.domain.key import Credentials, Ending, Key, Rights
 from services.access.keys.domain.rate import Rate
-from services.access.keys.domain.tenant import Tenant
+from services.access.keys.domain.tenant import Masking, Tenant
 from services.access.keys.ports import NO_REVISION, Snapshot
 
 _KEYS: Final = "jm:{access}:keys"
@@ -82,6 +82,8 @@ class _PackedTenant(msgspec.Struct, array_like=True):
     deleted_us: int
     rate: tuple[int, int] | None = None
     request_id: str = ""
+    retention_days: int = 0
+    masking: tuple[tuple[int, ...], tuple[str, ...]] = ((), ())
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -190,7 +192,17 @@ def _decode(key_id: str, blob: bytes) -> Key:
 
 
 def _encode_tenant(tenant: Tenant) -> bytes:
-    return _ENCODE(_PackedTenant(_VERSION, tenant.created_us, tenant.deleted_us, tenant.rate, tenant.request_id))
+    return _ENCODE(
+        _PackedTenant(
+            _VERSION,
+            tenant.created_us,
+            tenant.deleted_us,
+            tenant.rate,
+            tenant.request_id,
+            tenant.retention_days,
+            tenant.masking,
+        )
+    )
 
 
 def _decode_tenant(name: str, blob: bytes) -> Tenant:
@@ -198,7 +210,15 @@ def _decode_tenant(name: str, blob: bytes) -> Tenant:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("A tenant was stored by a newer version of the service.")
     packed = _DECODE_TENANT(blob)
-    return Tenant(name, packed.created_us, packed.deleted_us, _rate(packed.rate), packed.request_id)
+    return Tenant(
+        name,
+        packed.created_us,
+        packed.deleted_us,
+        _rate(packed.rate),
+        packed.request_id,
+        packed.retention_days,
+        Masking(*packed.masking),
+    )
 
 
 def _rate(packed: tuple[int, int] | None) -> Rate | None:

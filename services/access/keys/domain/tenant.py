@@ -6,7 +6,7 @@ somebody else, who would find its data.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from records import tenants as names
 from services.access.keys.domain.key import Ending, Key
@@ -20,6 +20,23 @@ NOT_YET: Final = 0
 """When a tenant was deleted that was not."""
 _RESERVED: Final = "default"
 _LONGEST_REQUEST_ID: Final = 64
+AS_THE_MESH: Final = 0
+"""Days of retention of a tenant that has none of its own."""
+LONGEST_DAYS: Final = 36_500
+MOST_NAMES: Final = 100
+_LONGEST_MASKED_NAME: Final = 64
+
+
+class Masking(NamedTuple):
+    """What is masked in events beside what the mesh masks: kinds, and names of members whose values are masked."""
+
+    kinds: tuple[int, ...] = ()
+    """Values of `journeymesh.access.v1.MaskedKind`, ascending."""
+    names: tuple[str, ...] = ()
+
+
+NOTHING_MORE: Final = Masking()
+"""Masks what the mesh masks."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +50,13 @@ class Tenant:
     """How much it may send and ask for with all its keys; None: what gateways are set to."""
     request_id: str = ""
     """The request that created it, if it may be repeated."""
+    retention_days: int = AS_THE_MESH
+    masking: Masking = NOTHING_MORE
+
+    @property
+    def has_settings(self) -> bool:
+        """Whether something was set for it that concerns its events."""
+        return self.retention_days != AS_THE_MESH or self.masking != NOTHING_MORE
 
 
 Tenants = Mapping[str, Tenant]
@@ -70,6 +94,41 @@ def limit(tenants: Tenants, name: str, rate: Rate | None) -> dict[str, Tenant]:
     if tenant is None or tenant.deleted_us != NOT_YET:
         raise Refusal(Cause.UNKNOWN_TENANT, "There is no tenant of this name. The default one has no limit.")
     return {**tenants, name: dataclasses.replace(tenant, rate=checked(rate))}
+
+
+def retain(tenants: Tenants, name: str, days: int) -> dict[str, Tenant]:
+    """The tenants with other days of retention for one of them, also one that was deleted: its data is still there.
+
+    Raises:
+        Refusal: there never was one of this name, or the days are out of range.
+    """
+    if not 0 <= days <= LONGEST_DAYS:
+        raise Refusal(Cause.OUT_OF_RANGE, f"Retention is 1 to {LONGEST_DAYS:,} days, or 0: as long as the mesh's.")
+    return {**tenants, name: dataclasses.replace(_known(tenants, name), retention_days=days)}
+
+
+def mask(tenants: Tenants, name: str, masking: Masking) -> dict[str, Tenant]:
+    """The tenants with other masking for one of them.
+
+    Raises:
+        Refusal: there never was one of this name, or there are too many names, or one is empty or too long.
+    """
+    sorted_names = tuple(sorted({*masking.names}))
+    if len(sorted_names) > MOST_NAMES or not all(map(_may_be_masked, sorted_names)):
+        may_be = f"At most {MOST_NAMES} names are masked, each of 1 to {_LONGEST_MASKED_NAME} printable characters"
+        raise Refusal(Cause.OUT_OF_RANGE, f"{may_be} without a comma, and not `_` and `-` alone.")
+    checked_masking = Masking(tuple(sorted({*masking.kinds})), sorted_names)
+    return {**tenants, name: dataclasses.replace(_known(tenants, name), masking=checked_masking)}
+
+
+def _may_be_masked(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST_MASKED_NAME and name.isprintable() and "," not in name and bool(name.strip("_- "))
+
+
+def _known(tenants: Tenants, name: str) -> Tenant:
+    if name not in tenants:
+        raise Refusal(Cause.UNKNOWN_TENANT, "There is no tenant of this name. The default one has the mesh's settings.")
+    return tenants[name]
 
 
 def require(tenants: Tenants, name: str) -> None:

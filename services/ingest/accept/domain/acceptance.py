@@ -8,8 +8,8 @@ from records.tenants import tenant_of
 from services.ingest.accept.domain import device, identity, skew
 from services.ingest.accept.domain.columns import rows_without
 from services.ingest.accept.domain.identity import Ending
-from services.ingest.accept.domain.masking.kinds import Masking
-from services.ingest.accept.domain.masking.tables import mask_table, personal_ids
+from services.ingest.accept.domain.masking.tables import personal_ids
+from services.ingest.accept.domain.masking.tenants import Maskings, mask_each
 from services.ingest.accept.domain.tidying import Note, Rules, put_pages, tidy, untidy_rows
 from services.ingest.accept.domain.validation import EARLIEST_TIME_US, FUTURE_US, Rejection, doubtful_rows, reject
 from services.ingest.events.domain.event import Table
@@ -77,7 +77,7 @@ class Admission(NamedTuple):
         return notes
 
 
-def judge(table: Table, now_us: int, rules: Rules, masking: Masking) -> Judged:
+def judge(table: Table, now_us: int, rules: Rules, maskings: Maskings) -> Judged:
     """Tidies and masks a batch in place, and sorts it as far as that needs no stored state.
 
     Most rows are tidy and valid, which is checked column by column; the others are examined one by one. Of events with
@@ -101,10 +101,10 @@ def judge(table: Table, now_us: int, rules: Rules, masking: Masking) -> Judged:
             rejected[row] = rejection
         table.put(row, event)
     put_pages(table, rules.pages, odd)
-    masked = mask_table(table, masking)
+    masked = mask_each(table, maskings)
     for row, members in masked.members.items():
         notes_by_row.setdefault(row, []).extend(Note(member, _masked(kinds)) for member, kinds in members.items())
-    personal = personal_ids(_ids(table), masking)
+    personal = personal_ids(_ids(table), maskings.usual)
     fresh, repeated = _sorted(table, rejected, notes_by_row)
     return Judged(fresh, repeated, rejected, notes_by_row, masked.kinds, personal)
 

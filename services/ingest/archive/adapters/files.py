@@ -11,7 +11,9 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple, cast
 
@@ -23,10 +25,11 @@ import pyarrow.parquet as pq
 from mesh.errors import ResourceExhausted, Unavailable, VersionMismatch
 from mesh.settings import SettingError
 from mesh.state.exporting import Record, record
+from records import tenants
 from services.ingest.archive.adapters import decision_rows, event_rows
 from services.ingest.archive.adapters.tables import fitted, grouped, without_nulls, written
 from services.ingest.archive.domain import layout
-from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Plan
+from services.ingest.archive.domain.layout import ArchiveFile, Content, DecisionRow, Holding, Plan
 from services.ingest.archive.ports import EventRows, Part
 from services.ingest.events.domain.suppression import NOBODY, Suppression
 
@@ -43,6 +46,7 @@ _KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
 _STATISTICS: Final = ["sequence", "event_time", "received_time"]
 # The columns that hold ids of people.
 _IDS: Final = ("user_id", "anonymous_id", "linked_user_id")
+_TENANT: Final = rf"^{tenants.SEPARATOR}(?P<tenant>{tenants.NAME}){tenants.SEPARATOR}"
 _ASIDE_SUFFIX: Final = ".part"
 # What users did is for the owner and the owner's group.
 _MODE: Final = 0o640
@@ -82,6 +86,8 @@ class ParquetArchive:
     ) -> None:
         self._most_bytes = most_bytes
         self._suppression = suppression
+        # What is read of a file and written in its place must not undo what another thread has written meanwhile.
+        self._rewriting = threading.Lock()
         # Arrow's own allocator is a little faster, and keeps half as much again.
         pa.set_memory_pool(pa.system_memory_pool())
         try:
@@ -124,6 +130,18 @@ class ParquetArchive:
     async def erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
         """See `ports.Archive`."""
         return await asyncio.to_thread(self._erase, file, user_ids)
+
+    async def before(self, hour: int) -> dict[ArchiveFile, Holding]:
+        """See `ports.Archive`."""
+        return await asyncio.to_thread(self._before, hour)
+
+    async def expire(self, file: ArchiveFile, gone: Collection[str]) -> None:
+        """See `ports.Archive`."""
+        await asyncio.to_thread(self._expire, file, gone)
+
+    async def delete(self, file: ArchiveFile) -> None:
+        """See `ports.Archive`."""
+        await asyncio.to_thread(self._remove, [file])
 
     def files(self, kind: str) -> list[ArchiveFile]:
         """The files that together hold every row of a kind, sorted by hour, shard and range.
@@ -177,12 +195,42 @@ class ParquetArchive:
             for half in Path(self._below(layout.folder(kind, hour))).glob(f"{_aside(shard)}-*{_ASIDE_SUFFIX}"):
                 half.unlink(missing_ok=True)
         for run in layout.groups(kept, sizes.__getitem__, self._most_bytes):
-            suppression = self._suppression()
-            batches = (batch for file in run for batch in self.batches(file))
-            if suppression.pseudonyms:
-                batches = (_without(batch, suppression.among(_ids_in(batch))) for batch in batches)
-            self._publish(layout.merged(run), batches)
+            self._publish(layout.merged(run), self._unsuppressed(batch for file in run for batch in self.batches(file)))
             self._remove(run)
+
+    def _unsuppressed(self, batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        """The rows without those of suppressed people."""
+        suppression = self._suppression()
+        if not suppression.pseudonyms:
+            return batches
+        return (_without(batch, suppression.among(_ids_in(batch))) for batch in batches)
+
+    def _before(self, hour: int) -> dict[ArchiveFile, Holding]:
+        listed = [each for kind in _KINDS for each in self._listed(f"{kind}/{layout.VERSION}").items()]
+        return {file: Holding(size, self._tenants_in(file)) for file, size in listed if file.hour < hour}
+
+    def _tenants_in(self, file: ArchiveFile) -> Mapping[str, int]:
+        counts = Counter[str]()
+        try:
+            for batch in self.batches(file, ["user_id"]):
+                for each in pc.value_counts(_tenants_of(batch)):
+                    counts[each["values"].as_py()] += each["counts"].as_py()
+        except pa.ArrowInvalid:
+            _log.exception("the file %s of the archive cannot be read", file.path)
+        return counts
+
+    def _expire(self, file: ArchiveFile, gone: Collection[str]) -> None:
+        names = pa.array(sorted(gone), pa.string())
+        with self._rewriting:
+            if self._is_there(file):
+                kept = (batch.filter(pc.invert(pc.is_in(_tenants_of(batch), names))) for batch in self.batches(file))
+                self._rewrite(file, self._unsuppressed(kept))
+
+    def _rewrite(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> None:
+        try:
+            self._publish(file, batches)
+        except pa.ArrowInvalid as error:
+            raise VersionMismatch("A newer version has written a file of the archive.") from error
 
     def _holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
         listed = (file for kind in _KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
@@ -201,13 +249,11 @@ class ParquetArchive:
         return found
 
     def _erase(self, file: ArchiveFile, user_ids: Collection[str]) -> Content | None:
-        if not self._is_there(file):  # joined with others meanwhile
-            return None
-        try:
-            self._publish(file, (_without(batch, user_ids) for batch in self.batches(file)))
-        except pa.ArrowInvalid as error:
-            raise VersionMismatch("A newer version has written a file of the archive.") from error
-        return self._content(file)
+        with self._rewriting:
+            if not self._is_there(file):  # joined with others meanwhile, or expired
+                return None
+            self._rewrite(file, (_without(batch, user_ids) for batch in self.batches(file)))
+            return self._content(file)
 
     def _names(self, file: ArchiveFile, user_ids: Collection[str]) -> bool:
         return any(not _ids_in(each).isdisjoint(user_ids) for each in self.batches(file, _IDS))
@@ -334,6 +380,15 @@ def _without(batch: pa.RecordBatch, user_ids: Collection[str]) -> pa.RecordBatch
             left = pc.if_else(_is_in(column, ids), pa.scalar(None, column.type), column)
             kept = kept.set_column(place, kept.schema.field(place).with_type(left.type), left)
     return kept
+
+
+def _tenants_of(batch: pa.RecordBatch) -> pa.Array:
+    """The tenant of each row, as `records.tenants.tenant_of` finds it."""
+    column = batch.column("user_id")
+    whole = column.cast(pa.string())
+    if not pc.any(pc.starts_with(whole, tenants.SEPARATOR)).as_py():
+        return pa.repeat(pa.scalar(tenants.DEFAULT), len(batch))
+    return pc.fill_null(pc.struct_field(pc.extract_regex(whole, _TENANT), "tenant"), tenants.DEFAULT)
 
 
 def _is_in(column: pa.Array, ids: pa.Array) -> pa.Array:

@@ -7,7 +7,7 @@ missing. Files of the same hour and shard may lie inside one another after a cra
 import datetime as dt
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from services.ingest.events.domain.event import Event
@@ -182,6 +182,13 @@ class Content(NamedTuple):
 
     row_count: int
     sha256: str
+
+
+class Holding(NamedTuple):
+    """What a file holds: its bytes, and the rows of each tenant that has some."""
+
+    byte_count: int
+    rows: Mapping[str, int]
 
 
 class Gap(NamedTuple):

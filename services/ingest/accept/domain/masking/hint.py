@@ -64,7 +64,7 @@ def _parts_with(pattern: re.Pattern[bytes], text: bytes) -> set[bytes]:
     return found
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=256)  # one of the mesh, and of each tenant with names of its own
 def _words(more: frozenset[str]) -> re.Pattern[bytes]:
     """Names that end at a quotation mark, or at a sign of equality, which may be encoded; in a folded text."""
     # Bytes are folded as ASCII is, so of other names only the end is searched for that is ASCII, if there is one.

@@ -29,6 +29,8 @@ _DETAILS: Final = (
     ("playback", (("content_type", "contentType", ID_LENGTH), ("topic", "topic", ID_LENGTH))),
     ("outcome", (("channel", "channel", ID_LENGTH),)),
 )
+CHANGED: Final = (*(name for name, _, _ in _COLUMNS), "properties")
+"""The columns that masking changes; details are changed where they are."""
 _PROPERTIES_BYTES: Final = 32 * 1024
 _NOTHING: Final = b"{}"
 
