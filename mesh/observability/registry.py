@@ -93,7 +93,7 @@ REQUESTS: Final = _counter(
 )
 REQUEST_SECONDS: Final = _histogram(
     "http_request_duration_seconds",
-    "From a request's head to the end of its answer; streams and sockets excluded.",
+    "From a request's head to the end of its answer; without streams, sockets, and refusals by the head alone.",
     "gateway",
     labels=("http_route",),
 )

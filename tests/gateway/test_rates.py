@@ -110,6 +110,15 @@ def test_a_request_needs_something_left_of_every_limit_and_spends_of_all_or_none
     assert [admits(counted, of_key) for _ in range(3)] == [True, True, False]
 
 
+def test_to_ask_whether_a_request_would_be_refused_spends_nothing() -> None:
+    counted, only = rates(Time()), limit(5, 5)
+    assert [counted.refusal([only]) for _ in range(10)] == [None] * 10
+    assert admits(counted, only, units=6)
+    refused = [counted.refusal([only]) for _ in range(10)]
+    assert [each and each.retry_after_seconds for each in refused] == [0.4] * 10
+    assert counted.take_unreported() == {only: 6}
+
+
 def test_a_limit_that_changed_begins_anew() -> None:
     counted = rates(Time())
     assert admits(counted, limit(1), units=1_000)
