@@ -63,6 +63,12 @@ class Site:
         asked = wire.TrendQuestion(measure=wire.MEASURE_EVENTS, **question)
         return (await self.stub.AskTrend(wire.AskTrendRequest(tenant=tenant, question=asked))).series[0].total
 
+    async def journey(self, user_id: str) -> list[str]:
+        """The events of a user, as they are told."""
+        asked = wire.AskJourneyRequest(question=wire.JourneyQuestion(user_id=user_id))
+        entries = (await self.stub.AskJourney(asked)).entries
+        return [entry.event.event_id for entry in entries if entry.HasField("event")]
+
     def rows(self) -> list[dict[str, Any]]:
         """All rows of the copies, in the order of their files."""
         found = sorted(
@@ -108,6 +114,27 @@ async def test_a_late_event_changes_its_own_day_only(tmp_path: Path) -> None:
         after = at.copies.manifest().parts
         assert {**after, **before} == after
         assert await at.count() == 2
+
+
+async def test_events_of_one_moment_are_in_the_order_of_the_stream(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-3"), event("e-1"))
+        await at.archive(event("e-2"), event("e-0"))
+        assert await at.journey("ada") == ["e-3", "e-1", "e-2", "e-0"]
+        for hour in await at.world.archive.hours():
+            await at.world.archive.compact("0", hour)
+        await at.bring_up()
+        assert await at.journey("ada") == ["e-3", "e-1", "e-2", "e-0"]
+
+
+async def test_a_journey_is_read_from_the_days_of_its_user(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        days = [NOW_US - day * 86_400 * SECOND_US for day in range(3)]
+        await at.archive(*(event(f"e-{day}", event_time_us=time) for day, time in enumerate(days)), score=80)
+        await at.archive(event("e-9", user_id="bob", event_time_us=days[1]))
+        assert await at.journey("bob") == ["e-9"]
+        assert await at.journey("ada") == ["e-2", "e-1", "e-0"]
+        assert await at.journey("nobody") == []
 
 
 async def test_who_is_erased_is_in_no_answer_and_no_file(tmp_path: Path) -> None:

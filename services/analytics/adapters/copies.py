@@ -39,7 +39,9 @@ _PASS_BYTES: Final = 256 * 1024 * 1024
 _GROUP_ROWS: Final = 40_960
 _MODE: Final = 0o640
 _COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}
-_ORDER: Final = {EVENTS: "user_id, event_time, event_id", DECISIONS: "user_id, event_time, decision_id"}
+# Of a user's rows of one time, as the stream has them: what was there before, then what comes later in the shard.
+_ORDER: Final = "user_id, event_time, place"
+_PLACE: Final = "sequence || lpad(event_index::VARCHAR, 10, '0') AS place"
 _DAY: Final = "(epoch_us(event_time) // 86400000000)::INTEGER"
 
 
@@ -143,8 +145,8 @@ class _Pass:
     ) -> None:
         """All rows of the files to add, and of the others those of the days to make again, in one table."""
         connection.execute(
-            f"CREATE TEMP TABLE staged AS SELECT ''::VARCHAR AS source, ''::VARCHAR AS tenant, 0 AS day, * "
-            f"FROM ({columns.none(_COLUMNS[kind])})"
+            "CREATE TEMP TABLE staged AS SELECT ''::VARCHAR AS source, ''::VARCHAR AS tenant, 0 AS day, "
+            f"''::VARCHAR AS place, * FROM ({columns.none(_COLUMNS[kind])})"
         )
         wanted = [(partition.tenant, partition.day) for partition in self._todo.days.get(kind, ())]
         connection.execute("CREATE OR REPLACE TEMP TABLE again (tenant VARCHAR, day INTEGER)")
@@ -167,14 +169,14 @@ class _Pass:
     def _events(self, connection: duckdb.DuckDBPyConnection, path: str) -> str:
         known = _names(connection, path)
         return (
-            f"SELECT tenant_of(user_id), {_DAY} AS day, {columns.selected(columns.EVENTS, known)} "
+            f"SELECT tenant_of(user_id), {_DAY} AS day, {_PLACE}, {columns.selected(columns.EVENTS, known)} "
             f"FROM read_parquet({_text(path)}) WHERE NOT is_set_aside"
         ).replace("tenant_of(user_id)", "tenant_of(user_id) AS tenant", 1)
 
     def _decisions(self, connection: duckdb.DuckDBPyConnection, path: str, beside: Sequence[str]) -> str:
         """Decisions with what is known of the event that each is about."""
         if not beside:
-            return f"SELECT '' AS tenant, 0 AS day, * FROM ({columns.none(columns.DECISIONS)})"
+            return f"SELECT '' AS tenant, 0 AS day, '' AS place, * FROM ({columns.none(columns.DECISIONS)})"
         known = _names(connection, path)
         events = " UNION ALL BY NAME ".join(
             f"SELECT event_id AS whole_id, {_of_the_event(_names(connection, each))} FROM read_parquet({_text(each)}) "
@@ -184,9 +186,9 @@ class _Pass:
         names = ", ".join(columns.DECISIONS)
         own = columns.decisions_own(known)
         return (
-            f"SELECT tenant, {_DAY} AS day, {names} FROM "
-            f"(SELECT event_id AS whole_id, tenant_of(user_id) AS tenant, {own} FROM read_parquet({_text(path)})) "
-            f"JOIN ({events}) USING (whole_id)"
+            f"SELECT tenant, {_DAY} AS day, place, {names} FROM "
+            f"(SELECT event_id AS whole_id, tenant_of(user_id) AS tenant, {_PLACE}, {own} "
+            f"FROM read_parquet({_text(path)})) JOIN ({events}) USING (whole_id)"
         )
 
     def _partition(
@@ -194,10 +196,15 @@ class _Pass:
     ) -> Part | None:
         """Writes the file of a day: what it held, and what is staged; None if that is nothing."""
         names = ", ".join(_COLUMNS[kind])
-        rows = f"SELECT {names} FROM staged WHERE tenant = {_text(partition.tenant)} AND day = {partition.day}"
+        rows = f"SELECT place, {names} FROM staged WHERE tenant = {_text(partition.tenant)} AND day = {partition.day}"
         if old is not None:
             before = _text(str(self._root / relative(kind, partition, old)))
-            rows += f" UNION ALL BY NAME SELECT {names} FROM read_parquet({before}, hive_partitioning = false)"
+            # What is added is later than what there is, and no number begins with a blank.
+            place = "' ' || lpad(file_row_number::VARCHAR, 20, '0') AS place"
+            rows += (
+                f" UNION ALL BY NAME SELECT {place}, {names} "
+                f"FROM read_parquet({before}, hive_partitioning = false, file_row_number = true)"
+            )
         if kind == EVENTS:
             # Of an event that was copied to a known user's journey, the copy counts.
             rows = (
@@ -206,7 +213,7 @@ class _Pass:
             )
         aside = self._folder / "part.parquet"
         connection.execute(
-            f"COPY (SELECT * FROM ({rows}) ORDER BY {_ORDER[kind]}) TO {_text(str(aside))} "
+            f"COPY (SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY {_ORDER}) TO {_text(str(aside))} "
             f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS})"
         )
         (row_count,) = connection.execute(

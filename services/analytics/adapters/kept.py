@@ -102,6 +102,21 @@ class Tenant:
             self._join()
         return True
 
+    def of_user(self, reading: Reading, user_id: str) -> Reading:
+        """The question with the files of those days alone on which a user did something, by `cells` and `risks`."""
+        days = {
+            day
+            for (day,) in self.connection.execute(
+                "SELECT day FROM (SELECT day, person FROM cells UNION ALL SELECT day, person FROM risks) "
+                "WHERE person = (SELECT person FROM people WHERE user_id = $user) GROUP BY day",
+                {"user": user_id},
+            ).fetchall()
+        }
+        events, decisions = (
+            tuple(path for path in paths if day_of(path) in days) for paths in (reading.events, reading.decisions)
+        )
+        return reading._replace(events=events, decisions=decisions)
+
     def _fits(self, paths: list[str]) -> bool:
         if not paths:
             return True

@@ -14,13 +14,13 @@ def journey(query: Query, asked: Journey) -> answer.Journey:
     """A user's events and decisions, the latest ones, in order of time."""
     user, within = query.bound(asked.user_id), query.within(asked.window, SESSION_GAP_US)
     events = query.rows(
-        f"""SELECT * FROM (
+        f"""SELECT * EXCLUDE (place) FROM (
             SELECT epoch_us(event_time) AS t, NOT is_system AND coalesce(
                 epoch_us(event_time) - lag(epoch_us(event_time))
-                OVER (PARTITION BY is_system ORDER BY event_time, event_id) > {SESSION_GAP_US}, true) AS begins,
-            event_id, event_type, page, target, error_code, platform, device_class, video_id, intervention_id, outcome
-            FROM all_events WHERE user_id = {user} AND {within}
-        ) WHERE t >= {asked.window.start_us} ORDER BY t DESC, event_id DESC LIMIT {asked.limit}"""
+                OVER (PARTITION BY is_system ORDER BY event_time, place) > {SESSION_GAP_US}, true) AS begins,
+            event_id, event_type, page, target, error_code, platform, device_class, video_id, intervention_id, outcome,
+            place FROM all_events WHERE user_id = {user} AND {within}
+        ) WHERE t >= {asked.window.start_us} ORDER BY t DESC, place DESC LIMIT {asked.limit}"""
     )
     user, within = query.bound(asked.user_id), query.within(asked.window, SESSION_GAP_US)
     decisions = query.rows(
@@ -30,16 +30,12 @@ def journey(query: Query, asked: Journey) -> answer.Journey:
                 SELECT *, epoch_us(event_time) AS t,
                     {query.signals()} AS signals
                 FROM all_decisions WHERE user_id = {user} AND {within}
-            ) WINDOW own AS (ORDER BY t, decision_id)
-        ) WHERE t >= {asked.window.start_us} ORDER BY t DESC, decision_id DESC LIMIT {asked.limit}"""
+            ) WINDOW own AS (ORDER BY t, place)
+        ) WHERE t >= {asked.window.start_us} ORDER BY t DESC, place DESC LIMIT {asked.limit}"""
     )
-    entries = [_event(row) for row in events] + [_decision(row) for row in decisions]
-    entries.sort(key=lambda each: (each.time_us, each.decision is not None, _id(each)))
+    entries = [*map(_event, reversed(events)), *map(_decision, reversed(decisions))]
+    entries.sort(key=lambda each: (each.time_us, each.decision is not None))
     return answer.Journey(tuple(entries[-asked.limit :]))
-
-
-def _id(entry: answer.JourneyEntry) -> str:
-    return entry.event.event_id if entry.event else entry.decision.decision_id if entry.decision else ""
 
 
 def _event(row: tuple[Any, ...]) -> answer.JourneyEntry:

@@ -171,7 +171,7 @@ class Query:
                 SELECT *, lag(signals) OVER own AS before, lag(t) OVER own AS before_t FROM (
                     SELECT *, epoch_us(event_time) AS t, {self.signals()} AS signals FROM all_decisions
                     WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)}
-                ) WINDOW own AS (PARTITION BY user_id ORDER BY t, decision_id)
+                ) WINDOW own AS (PARTITION BY user_id ORDER BY t, place)
             )
         ) WHERE {self.within(its)} AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"""
 

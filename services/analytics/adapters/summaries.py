@@ -19,10 +19,12 @@ from services.analytics.domain.summary import KINDS, OTHER, QUARTER_US
 _DAY: Final = f"(t // {DAY_US})::INTEGER AS day"
 _QUARTER: Final = f"(t // {QUARTER_US})::INTEGER AS quarter"
 _KIND: Final = " ".join(f"WHEN {listed([kind])} THEN {1 << place}" for place, kind in enumerate(KINDS))
-_ROWS: Final = "SELECT *, epoch_us(event_time) AS t, NOT is_bot AND NOT is_system AS counts FROM source"
+_ROWS: Final = (
+    "SELECT *, file_row_number AS place, epoch_us(event_time) AS t, NOT is_bot AND NOT is_system AS counts FROM source"
+)
 _DECIDED: Final = f"""SELECT *, lag(signals) OVER own AS before, lag(t) OVER own AS before_t, lead(t) OVER own AS next_t
     FROM (SELECT *, {SIGNALS.format(known=f"[{listed(STRUGGLES)}]")} AS signals FROM rows WHERE counts)
-    WINDOW own AS (PARTITION BY user_id ORDER BY t, decision_id)"""
+    WINDOW own AS (PARTITION BY user_id ORDER BY t, place)"""
 
 
 class Summary(NamedTuple):
@@ -68,12 +70,12 @@ SUMMARIES: Final = {
         f"SELECT {_DAY}, t, event_id, intervention_id, outcome, amount, currency, counts FROM rows "
         "WHERE outcome IS NOT NULL OR amount IS NOT NULL",
     ),
-    # Per user and quarter of an hour, the highest risk.
+    # Per user and quarter of an hour, the highest risk; null if no decision that counts saw one.
     "risks": Summary(
         DECISIONS,
         {"person": "INTEGER", "quarter": "INTEGER", "score": "DOUBLE", "level": "VARCHAR"},
-        f"SELECT {_DAY}, user_id, {_QUARTER}, max(score) AS score, arg_max(level, score) AS level FROM rows "
-        "WHERE counts AND level IS NOT NULL AND score IS NOT NULL GROUP BY ALL",
+        f"SELECT {_DAY}, user_id, {_QUARTER}, max(score) FILTER (counts AND level IS NOT NULL) AS score, "
+        "arg_max(level, score) FILTER (counts) AS level FROM rows GROUP BY ALL",
     ),
     # Struggles that began, by what is known of the day; `is_first` is of the user's first decision in it.
     "begun": Summary(
@@ -100,7 +102,7 @@ SUMMARIES: Final = {
 def write(connection: duckdb.DuckDBPyConnection, root: Path, path: str) -> None:
     """Writes the summaries of a file of the copies, which is at this path below the root."""
     kind = path.partition("/")[0]
-    connection.read_parquet(str(root / path), hive_partitioning=False).create_view("source")
+    connection.read_parquet(str(root / path), hive_partitioning=False, file_row_number=True).create_view("source")
     for name, summary in SUMMARIES.items():
         if summary.kind == kind:
             to = root / summary_path(name, path)

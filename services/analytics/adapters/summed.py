@@ -3,71 +3,118 @@
 Each equals what `counting` and `ways` find in the events.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from services.analytics.adapters import counting, ways
 from services.analytics.adapters.counting import HELP, OUTCOMES, Figures, intervals
 from services.analytics.adapters.relations import Query
 from services.analytics.domain import answer
-from services.analytics.domain.question import CohortKind, Kpis, Measure, Question, Retention, Trend, Window
-from services.analytics.domain.summary import MOST_PERIODS, QUARTER_US, kinds
+from services.analytics.domain.question import CohortKind, Journey, Kpis, Measure, Question, Retention, Trend, Window
+from services.analytics.domain.summary import MOST_PERIODS, QUARTER_US, is_summed, kinds
 
+_DAYS: Final = frozenset({"cells", "risks"})
 _OF_EVENTS: Final = frozenset({"cells", "fragments"})
 _ALL: Final = frozenset({"cells", "fragments", "marks", "risks", "begun", "edges", "offers"})
 
 
 def needed(question: Question) -> frozenset[str]:
-    """The summaries that a question is answered from."""
+    """The summaries that a question is answered from, or those that say on which days a user did something."""
+    if isinstance(question, Journey):
+        return _DAYS
+    if not is_summed(question):
+        return frozenset()
     return _ALL if isinstance(question, Kpis) else _OF_EVENTS
+
+
+class _Windows(NamedTuple):
+    """A window and the one before, which each query asks about together."""
+
+    query: Query
+    before_us: int
+    now_us: int
+    end_us: int
+
+    def rows(self, sql: str, source: str, time: str = "t", unit: int = 1) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query over `{rows}`: those of the source in both windows; `which` is 1 in the one before."""
+        before, now, end = self.before_us // unit, self.now_us // unit, self.end_us // unit
+        within = f"{time} >= {before} AND {time} < {end}"
+        chosen = f"(SELECT *, ({time} < {now})::INTEGER AS which FROM {source} WHERE {within})"
+        yield from self.query.rows(sql.format(rows=chosen))
 
 
 def kpis(query: Query, asked: Kpis, _watermark_us: int) -> answer.Kpis:
     """Key figures of a window and of the one before."""
-    return counting.both(*(_figures(query, asked, window) for window in (asked.window, asked.previous)))
+    windows = _Windows(query, asked.previous.start_us, asked.window.start_us, asked.window.end_us)
+    found: tuple[Figures, Figures] = ({}, {})
+    for figures in found:
+        figures |= {(name, ""): 0.0 for name in ("events", "users", "sessions", "offered", *OUTCOMES)}
+        figures |= {(name, ""): None for name in ("conversion_rate", "abandonment_rate", "time_to_help_seconds")}
+    for part in (_activity(windows, kinds(asked.conversion)), _trouble(windows), _help(windows)):
+        for which, name, of, value in part:
+            found[which][name, of] = value
+    return counting.both(*found)
 
 
-def _figures(query: Query, asked: Kpis, window: Window) -> Figures:
-    found: Figures = {}
-    cells, within, start, end = _quarters(window), _within(window), window.start_us, window.end_us
-    ((events, users, converts),) = query.rows(
-        "SELECT coalesce(sum(event_count), 0), count(*), count(*) FILTER (kinds & "
-        f"{kinds(asked.conversion)} <> 0) FROM (SELECT sum(event_count) AS event_count, bit_or(kinds) AS kinds "
-        f"FROM cells WHERE {cells} AND kinds <> 0 GROUP BY person)"
-    )
-    found["events", ""], found["users", ""] = float(events), float(users)
-    found["conversion_rate", ""] = converts / users if users else None
-    (outcomes,) = query.rows(
-        "SELECT "
-        + ", ".join(f"count(DISTINCT {HELP}) FILTER (outcome = '{each}')" for each in OUTCOMES)
-        + f" FROM marks WHERE {within} AND counts"
-    )
-    found |= {(name, ""): float(count) for name, count in zip(OUTCOMES, outcomes, strict=True)}
-    ((sessions, formed, left),) = query.rows(
-        f"SELECT count(*), count(*) FILTER (form_us < {end}), "
-        f"count(*) FILTER (form_us < {end} AND coalesce(ended_us >= {end}, true)) "
-        f"FROM all_sessions WHERE first_us >= {start} AND first_us < {end}"
-    )
-    found["sessions", ""], found["abandonment_rate", ""] = float(sessions), left / formed if formed else None
-    for kind, count in query.rows(f"SELECT struggle, count(*) FROM all_struggles WHERE {within} GROUP BY struggle"):
-        found["struggles", kind] = float(count)
-    for level, count in query.rows(
-        f"SELECT highest, count(*) FROM (SELECT arg_max(level, score) AS highest FROM risks WHERE {cells} "
-        "GROUP BY person) GROUP BY highest"
+_Found = Iterator[tuple[int, str, str, float | None]]
+
+
+def _activity(windows: _Windows, conversion: int | None) -> _Found:
+    for which, events, users, converts in windows.rows(
+        f"SELECT which, sum(n), count(*), count(*) FILTER (kinds & {conversion} <> 0) FROM "
+        "(SELECT which, sum(event_count) AS n, bit_or(kinds) AS kinds FROM {rows} WHERE kinds <> 0 "
+        "GROUP BY which, person) GROUP BY which",
+        "cells",
+        "quarter",
+        QUARTER_US,
     ):
-        found["users_at_level", level] = float(count)
-    ((offered, seconds),) = query.rows(
-        "SELECT count(*), median(waited) FROM (SELECT (min(shown.t) - min(helped.t)) / 1e6 AS waited FROM "
-        f"(SELECT * FROM offers WHERE {within}) AS helped LEFT JOIN (SELECT intervention_id, t FROM marks "
-        "WHERE outcome = 'shown') AS shown USING (intervention_id) GROUP BY decision_id)"
-    )
-    found["offered", ""], found["time_to_help_seconds", ""] = float(offered), seconds
-    for currency, total in query.rows(
-        f"SELECT coalesce(currency, ''), sum(amount) FROM marks WHERE {within} AND counts AND amount IS NOT NULL "
-        "GROUP BY ALL"
+        yield which, "events", "", float(events)
+        yield which, "users", "", float(users)
+        yield which, "conversion_rate", "", converts / users
+    until = f"CASE which WHEN 0 THEN {windows.end_us} ELSE {windows.now_us} END"
+    for which, sessions, formed, left in windows.rows(
+        f"SELECT which, count(*), count(*) FILTER (form_us < {until}), "
+        f"count(*) FILTER (form_us < {until} AND coalesce(ended_us >= {until}, true)) FROM {{rows}} GROUP BY which",
+        "all_sessions",
+        "first_us",
     ):
-        found["revenue", currency] = total
-    return found
+        yield which, "sessions", "", float(sessions)
+        yield which, "abandonment_rate", "", left / formed if formed else None
+    for which, currency, total in windows.rows(
+        "SELECT which, coalesce(currency, ''), sum(amount) FROM {rows} WHERE counts AND amount IS NOT NULL "
+        "GROUP BY ALL",
+        "marks",
+    ):
+        yield which, "revenue", currency, total
+
+
+def _trouble(windows: _Windows) -> _Found:
+    sql = "SELECT which, struggle, count(*) FROM {rows} GROUP BY which, struggle"
+    for which, kind, count in windows.rows(sql, "all_struggles"):
+        yield which, "struggles", kind, float(count)
+    for which, level, count in windows.rows(
+        "SELECT which, highest, count(*) FROM (SELECT which, arg_max(level, score) AS highest FROM {rows} "
+        "GROUP BY which, person) WHERE highest IS NOT NULL GROUP BY which, highest",
+        "risks",
+        "quarter",
+        QUARTER_US,
+    ):
+        yield which, "users_at_level", level, float(count)
+
+
+def _help(windows: _Windows) -> _Found:
+    outcomes = ", ".join(f"count(DISTINCT {HELP}) FILTER (outcome = '{each}')" for each in OUTCOMES)
+    for which, *counts in windows.rows(f"SELECT which, {outcomes} FROM {{rows}} WHERE counts GROUP BY which", "marks"):
+        for name, count in zip(OUTCOMES, counts, strict=True):
+            yield which, name, "", float(count)
+    for which, offered, seconds in windows.rows(
+        "SELECT which, count(*), median(waited) FROM (SELECT which, (min(shown.t) - min(helped.t)) / 1e6 AS waited "
+        "FROM {rows} AS helped LEFT JOIN (SELECT intervention_id, t FROM marks WHERE outcome = 'shown') AS shown "
+        "USING (intervention_id) GROUP BY which, decision_id) GROUP BY which",
+        "offers",
+    ):
+        yield which, "offered", "", float(offered)
+        yield which, "time_to_help_seconds", "", seconds
 
 
 def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
@@ -156,7 +203,3 @@ def _number(query: Query, periods: Sequence[tuple[int, int]]) -> None:
 
 def _quarters(window: Window) -> str:
     return f"quarter >= {window.start_us // QUARTER_US} AND quarter < {window.end_us // QUARTER_US}"
-
-
-def _within(window: Window) -> str:
-    return f"t >= {window.start_us} AND t < {window.end_us}"

@@ -19,7 +19,6 @@ from services.analytics.adapters.relations import Query, open_files
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer
-from services.analytics.domain.summary import is_summed
 
 _INTERRUPT_SECONDS: Final = 10.0
 
@@ -50,9 +49,11 @@ def answered(tenants: Tenants, task: Count, interrupt_seconds: float = _INTERRUP
         watch.start()
         try:
             tenant.connection.execute("SET TimeZone = $zone", {"zone": reading.question.window.time_zone})
-            can_sum = reading.is_summed and is_summed(reading.question)
-            if can_sum and tenant.load(reading, summed.needed(reading.question)):
-                return _SUMMED[type(reading.question)](query, reading.question, reading.watermark_us)
+            names = summed.needed(reading.question) if reading.is_summed else frozenset()
+            if names and tenant.load(reading, names):
+                if not isinstance(reading.question, asked.Journey):
+                    return _SUMMED[type(reading.question)](query, reading.question, reading.watermark_us)
+                reading = tenant.of_user(reading, reading.question.user_id)
             events, decisions = (
                 [f"{task.root}/{path}" for path in paths] for paths in (reading.events, reading.decisions)
             )
