@@ -215,6 +215,60 @@ const stories = {
     return { funnels, settings, pipeline }
   },
 
+  /** A funnel without, with, and again without a filter; the filtered one also by its address alone. */
+  async filters(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    const shown = async (of = tab) => {
+      await answered(of)
+      return of.locator('figure .figure').evaluateAll((all) => all.map((each) => each.firstChild.textContent))
+    }
+    await tab.goto(gateway + asked.path)
+    const before = await shown()
+    await tab.getByLabel('Value', { exact: true }).fill('/calculator')
+    await tab.keyboard.press('Enter')
+    await tab.waitForURL(/where=page%3Ais%3A%2Fcalculator/)
+    const after = await until(async () => ((await shown()).join() === before.join() ? undefined : shown()), 'the filter changes the figures')
+    const other = await made.newPage()
+    await other.goto(tab.url())
+    const shared = await shown(other)
+    await tab.getByRole('button', { name: /Remove the filter/ }).focus()
+    await tab.keyboard.press('Enter')
+    await tab.waitForURL((url) => !url.searchParams.has('where'))
+    const removed = await until(async () => ((await shown()).join() === after.join() ? undefined : shown()), 'all are counted again')
+    return { before, after, shared, removed, faults }
+  },
+
+  /** What a page says. */
+  async read(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(gateway + asked.path)
+    await answered(tab)
+    return { text: await tab.locator('main').innerText(), intervals: await tab.locator('.interval').count(), faults }
+  },
+
+  /** From the first page to the company's provider, back as somebody who has signed in, and out again. */
+  async provided(browser) {
+    const { made } = await context(browser)
+    await made.route((url) => url.hostname !== '127.0.0.1', (route) => route.abort())
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app?days=28`)
+    await tab.getByRole('link', { name: 'Sign in' }).first().click()
+    const provider = new URL(tab.url()).origin
+    await tab.getByRole('button', { name: asked.user, exact: true }).click()
+    await tab.waitForURL(`${gateway}/app?days=28`)
+    await tab.getByRole('button', { name: 'Sign out' }).waitFor()
+    await answered(tab)
+    await tab.getByText('Nothing has happened since').waitFor()
+    const shown = { provider, settings: await tab.locator('.settings').innerText(), links: await tab.getByRole('link', { name: 'Sign in' }).count() }
+    const cookies = (await made.cookies(gateway)).map(({ httpOnly, secure, sameSite }) => ({ httpOnly, secure, sameSite }))
+    await tab.getByRole('button', { name: 'Sign out' }).click()
+    await tab.getByRole('link', { name: 'Sign in' }).first().waitFor()
+    const afterwards = await tab.evaluate(async () => (await fetch('/api/lift')).status)
+    return { ...shown, cookies, afterwards }
+  },
+
   /** Pictures of every page into a folder. */
   async pictures(browser) {
     for (const [width, colorScheme] of [[1280, 'light'], [1280, 'dark'], [320, 'light']]) {

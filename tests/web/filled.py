@@ -1,4 +1,7 @@
-"""A mesh with journeys in it: simulated users, viewers of a video, users who were helped, and an event that failed."""
+"""A mesh with journeys in it: simulated users, viewers of a video, users who were helped, and an event that failed.
+
+Half of the users are held out, and those who were helped reach the goal more often.
+"""
 
 import contextlib
 import datetime as dt
@@ -20,6 +23,8 @@ STRUGGLER: Final = "ada"
 _POLICY: Final = Path(__file__).parents[2] / "policies" / "measured.yaml"
 _OUTCOMES: Final = (("shown", "accepted"), ("shown", "declined"), ("shown",))
 _EVENTS: Final = 3000
+_VISITORS: Final = 320
+_EXPERIMENT: Final = {"share": 0.5, "salt": "demo"}
 _PATIENCE_SECONDS: Final = 60.0
 
 
@@ -29,7 +34,8 @@ def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
     policy = folder / "policy.yaml"
     # What the simulator sends happened days ago; help comes for it all the same.
     measured = yaml.safe_load(_POLICY.read_text())
-    policy.write_text(yaml.safe_dump({**measured, "version": "measured-demo", "freshness": "31d"}, sort_keys=False))
+    changes = {"version": "measured-demo", "freshness": "31d", "holdout": _EXPERIMENT}
+    policy.write_text(yaml.safe_dump({**measured, **changes}, sort_keys=False))
     settings = {
         "JOURNEYMESH_POLICY": str(policy),
         "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",
@@ -38,6 +44,7 @@ def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
     with running_mesh(folder, **settings) as mesh:
         _simulate(mesh.url)
         _help(mesh)
+        _measure(mesh)
         _watch(mesh)
         mesh.track({"userId": "grace", "eventType": "no_such_event"})
         _await_counted(mesh)
@@ -63,6 +70,25 @@ def _help(mesh: RunningMesh) -> None:
         if help_of:
             for outcome in _OUTCOMES[index % len(_OUTCOMES)]:
                 assert mesh.post(f"/api/interventions/{help_of['id']}/outcome", {"outcome": outcome}).status == 202
+
+
+def _measure(mesh: RunningMesh) -> None:
+    """Visitors who struggle. Of those who get help, seven in ten buy; of the others, three in ten."""
+    visitors = [f"visitor-{number}" for number in range(_VISITORS)]
+    about = {"page": "/checkout", "target": "payment", "attempts": 3}
+    struggles = [
+        {"userId": each, "eventId": f"{each}-struggles", "eventType": "struggle_signal", "properties": about}
+        for each in visitors
+    ]
+    assert mesh.track(*struggles).status == 202
+    for each in visitors:
+        mesh.await_applied(f"{each}-struggles")
+    helped = {each for each in visitors if mesh.get(f"/api/interventions/{each}/pending").body["intervention"]}
+    buyers = [each for number, each in enumerate(visitors) if number * 7 % 10 < (7 if each in helped else 3)]
+    bought = {"amount": 20, "currency": "EUR", "page": "/checkout"}
+    assert (
+        mesh.track(*({"userId": each, "eventType": "purchase", "properties": bought} for each in buyers)).status == 202
+    )
 
 
 def _watch(mesh: RunningMesh) -> None:

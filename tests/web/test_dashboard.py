@@ -9,6 +9,8 @@ import pytest
 
 from gateway.access.people.roles import Role
 from gateway.access.people.sessions import SESSION, SESSION_SECONDS, Cookies, Session
+from tests.conftest import free_port
+from tests.gateway.openid import provider
 from tests.processes import RunningMesh, running_mesh
 from tests.web.filled import STRUGGLER, VIDEO, filled_mesh
 from tests.web.story import told
@@ -19,8 +21,8 @@ PATHS: Final = (
     "/app",
     "/app/journeys",
     f"/app/journeys?user={STRUGGLER}",
-    "/app/funnels?left=1&breakdown=platform",
-    "/app/retention",
+    "/app/funnels?left=1&breakdown=platform&where=page:is_not:/nowhere",
+    "/app/retention?where=platform:is:web",
     "/app/struggles?page=/calculator",
     "/app/help",
     f"/app/videos?video={VIDEO}",
@@ -77,7 +79,9 @@ def test_where_nothing_is_pushed_the_page_asks(mesh: RunningMesh) -> None:
 
 
 def test_another_policy_is_tried_on_a_decision(mesh: RunningMesh) -> None:
-    helped = {row["userId"] for row in mesh.post("/api/analytics/lists", {"kind": "offers"}).body["rows"]}
+    helped = {
+        row["userId"] for row in mesh.post("/api/analytics/lists", {"kind": "offers", "limit": 1000}).body["rows"]
+    }
     user = next(each for each in ("ada", "barbara", "edsger", "grace", "hedy", "katherine") if each in helped)
     decided = mesh.get(f"/api/decisions?userId={user}").body["decisions"]
     seen = told("dashboard", mesh.url, part="another", user=user)
@@ -150,6 +154,59 @@ def test_whoever_signed_in_sees_what_their_roles_include(tmp_path: Path) -> None
     assert "Ada" in seen["settings"]
     assert "Nobody made the first step" in seen["funnels"]
     assert "Your roles do not include this view" in seen["pipeline"]
+
+
+def test_whoever_signs_in_with_the_provider_sees_the_dashboard_until_they_sign_out(tmp_path: Path) -> None:
+    for file in ("client", "session"):
+        (tmp_path / file).write_text("s" * 43)
+    address = f"127.0.0.1:{free_port()}"
+    with provider({"ann": ("growth",), "eve": ("sales",)}) as issuer:
+        settings = {
+            "JOURNEYMESH_HTTP_ADDRESS": address,
+            "JOURNEYMESH_KEYS": "required",
+            "JOURNEYMESH_PUBLIC_URL": f"http://{address}",
+            "JOURNEYMESH_OIDC_ISSUER": issuer,
+            "JOURNEYMESH_OIDC_CLIENT_ID": "mesh",
+            "JOURNEYMESH_OIDC_CLIENT_SECRET_FILE": str(tmp_path / "client"),
+            "JOURNEYMESH_OIDC_GROUPS_CLAIM": "groups",
+            "JOURNEYMESH_OIDC_ROLES": "analyst=growth",
+            "JOURNEYMESH_SESSION_SECRET_FILE": str(tmp_path / "session"),
+        }
+        with running_mesh(tmp_path, **settings) as mesh:
+            seen = told("dashboard", mesh.url, part="provided", user="ann")
+    assert seen["provider"] == issuer
+    assert "Ann" in seen["settings"]
+    assert seen["links"] == 0
+    assert all(cookie == {"httpOnly": True, "secure": True, "sameSite": "Lax"} for cookie in seen["cookies"])
+    assert seen["cookies"]
+    assert seen["afterwards"] == 401
+
+
+def test_the_lift_is_shown_with_its_interval(mesh: RunningMesh) -> None:
+    lifts = mesh.get("/api/lift").body["lifts"]
+    known = [each for each in lifts if each["isKnown"]]
+    assert known[0]["dimension"] == "all"
+    assert known[0]["lower"] > 0, "help helps, as the journeys were made"
+    seen = told("dashboard", mesh.url, part="read", path="/app/help")
+    shown = [f"{known[0][name] * 100:+.1f}".removesuffix(".0") + " points" for name in ("lift", "lower", "upper")]
+    assert "Help changes the conversion rate by {}, between {} and {}.".format(*shown) in seen["text"]
+    assert "The groups have the sizes they should have." in seen["text"]
+    assert (seen["intervals"], seen["faults"]) == (len(known), [])
+
+
+def test_filters_are_part_of_the_address_and_of_the_question(mesh: RunningMesh) -> None:
+    where = [{"field": "page", "comparison": "is", "values": ["/calculator"]}]
+    steps = [{"where": [{"field": "event_type", "values": [each]}]} for each in ("page_view", "form_submit")]
+    asked = {"steps": steps, "where": where, "withinSeconds": 86_400}
+    (funnel, *_) = mesh.post("/api/analytics/funnels", asked).body["funnels"]
+    (whole, *_) = mesh.post("/api/analytics/funnels", {**asked, "where": []}).body["funnels"]
+    path = "/app/funnels?step=event_type:page_view&step=event_type:form_submit"
+    seen = told("dashboard", mesh.url, part="filters", path=path)
+    assert seen["faults"] == []
+    assert seen["before"] == [f"{step['userCount']:,}" for step in whole["steps"]]
+    assert seen["after"] == [f"{step['userCount']:,}" for step in funnel["steps"]] != seen["before"]
+    assert seen["shared"] == seen["after"]
+    assert seen["removed"] == seen["before"]
 
 
 def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:

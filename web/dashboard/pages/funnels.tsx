@@ -3,10 +3,10 @@ import type { Funnels as Found, List } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Bars } from '../charts/bars.tsx'
 import { Card, Choice, Receipt, Table, User } from '../parts.tsx'
+import { conditions, FIELDS, Filters } from '../filters.tsx'
 import { changed, go, parameter, parameters, since } from '../route.ts'
 import { named, number, seconds, share, time } from '../words.ts'
 
-const FIELDS = ['event_type', 'page', 'target', 'platform', 'device_class', 'error_code', 'video_id'] as const
 const USUAL = ['event_type:page_view', 'event_type:form_submit', 'event_type:purchase']
 const WITHIN: [string, string][] = [['3600', 'an hour'], ['86400', 'a day'], ['604800', '7 days'], ['2592000', '30 days']]
 
@@ -25,6 +25,7 @@ export function Funnels() {
   const body = {
     window: since(),
     steps: asked.map((step) => ({ name: (parts(step).field === 'event_type' ? named(parts(step).value) : parts(step).value).slice(0, 100), where: [{ field: parts(step).field, values: [parts(step).value] }] })),
+    where: conditions(),
     start,
     withinSeconds: Number(within),
     ...(breakdown ? { breakdown } : {}),
@@ -33,6 +34,7 @@ export function Funnels() {
   const left = Number(parameter('left'))
   return (
     <div class="grid">
+      <Filters of="events" />
       <Card title="Steps" isWide>
         <Steps steps={steps} />
         <div class="find">
@@ -61,7 +63,7 @@ export function Funnels() {
           isWide
           side={<Choice label="After" name="left" value={String(left || '')} options={[['', 'choose a step'], ...asked.slice(0, -1).map((step, index): [string, string] => [String(index + 1), `${index + 1}. ${parts(step).value}`])]} />}
         >
-          {left ? <Left body={{ kind: 'drop_offs', step: left, window: body.window, funnel: { steps: body.steps, start, withinSeconds: body.withinSeconds } }} /> : <p class="small">Users who made a step and not the next one.</p>}
+          {left ? <Left body={{ kind: 'drop_offs', step: left, window: body.window, funnel: { steps: body.steps, where: body.where, start, withinSeconds: body.withinSeconds } }} /> : <p class="small">Users who made a step and not the next one.</p>}
         </Card>
       )}
     </div>

@@ -1,4 +1,5 @@
 // The ways sessions take and who took them, or, with a user in the address, one user's time line.
+import { Filters } from '../filters.tsx'
 import { parameter } from '../route.ts'
 import { Paths } from './paths.tsx'
 import { People } from './people.tsx'
@@ -9,6 +10,7 @@ export function Journeys() {
   if (user) return <TimeLine user={user} />
   return (
     <div class="grid">
+      <Filters of="events" />
       <Paths />
       <People />
     </div>

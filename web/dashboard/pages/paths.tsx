@@ -3,13 +3,14 @@ import type { Paths as Found } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Sankey } from '../charts/sankey.tsx'
 import { Card, Choice, Receipt } from '../parts.tsx'
+import { conditions } from '../filters.tsx'
 import { changed, go, parameter, since } from '../route.ts'
 
 export function Paths() {
   const direction = parameter('direction') || 'forward'
   const place = parameter('place') || 'page'
   const start = parameter('from')
-  const body = { window: since(), direction, place, startPlace: start, columnCount: 4, placeCount: 6 }
+  const body = { window: since(), direction, place, startPlace: start, where: conditions(), columnCount: 4, placeCount: 6 }
   const paths = useAnswer<Found>('/api/analytics/paths', body)
   return (
     <Card

@@ -2,11 +2,12 @@
 import type { List } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Card, Receipt, Table, User } from '../parts.tsx'
+import { conditions } from '../filters.tsx'
 import { changed, go, since } from '../route.ts'
 import { number, time } from '../words.ts'
 
 export function People() {
-  const body = { kind: 'users', limit: 25, window: since() }
+  const body = { kind: 'users', limit: 25, where: conditions(), window: since() }
   const users = useAnswer<List>('/api/analytics/lists', body)
   const find = (event: SubmitEvent): void => {
     event.preventDefault()

@@ -4,19 +4,22 @@ import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Bars } from '../charts/bars.tsx'
 import { Lines } from '../charts/lines.tsx'
 import { Card, Level, Receipt, Table, User } from '../parts.tsx'
+import { conditions, Filters } from '../filters.tsx'
 import { changed, days, parameter, since } from '../route.ts'
 import { named, number, share, time } from '../words.ts'
 
 export function Struggles() {
   const window = since()
   const interval = days.value === 1 ? 'hour' : 'day'
-  const body = { window, limit: 200 }
-  const trend = { measure: 'struggles', breakdown: 'struggle', interval, window }
+  const where = conditions()
+  const body = { window, where, limit: 200 }
+  const trend = { measure: 'struggles', breakdown: 'struggle', interval, where, window }
   const struggles = useAnswer<Found>('/api/analytics/struggles', body)
   const series = useAnswer<Trend>('/api/analytics/trends', trend)
   const page = parameter('page')
   return (
     <div class="grid">
+      <Filters of="struggles" />
       <Card title="Over time" isWide>
         <Answer of={series}>
           {({ series: found, receipt }) => (
@@ -66,7 +69,7 @@ function Summed({ of, by, title }: { of: readonly Struggle[]; by: (struggle: Str
 }
 
 function Examples({ page }: { page: string }) {
-  const body = { kind: 'users_at_risk', window: since(), where: [{ field: 'page', values: [page] }], limit: 10 }
+  const body = { kind: 'users_at_risk', window: since(), where: [...conditions(), { field: 'page', values: [page] }], limit: 10 }
   const list = useAnswer<List>('/api/analytics/lists', body)
   return (
     <Card title={`Examples on ${page}`} isWide side={<a class="button" href={changed({ page: '' })}>All pages</a>}>
