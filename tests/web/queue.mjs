@@ -1,5 +1,5 @@
-// A thousand events while tabs are killed, the network goes and pages are left, at random.
-import { mkdtemp, rm } from 'node:fs/promises'
+// A thousand events while the browser and its tabs are killed, the network goes and pages are left, at random.
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { asked, gateway, require, scripts, site, until } from './browser.mjs'
@@ -36,12 +36,26 @@ async function open() {
   await tab.goto(`${origin}/page-${Math.floor(chance() * 5)}`)
 }
 
+/** The processes of the browser: its command line names the profile. */
+async function processes() {
+  const all = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const lines = await Promise.all(all.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')))
+  return all.filter((_, index) => lines[index].includes(`--user-data-dir=${profile}`))
+}
+
 const acts = {
   leave: () => tab.goto(`${origin}/page-${Math.floor(chance() * 5)}`),
   reload: () => tab.reload(),
   close: async () => {
     await tab.close({ runBeforeUnload: chance() < 0.5 })
     await open()
+  },
+  // The whole browser dies, as when the machine runs out of memory; the profile is as it left it.
+  kill: async () => {
+    const closed = new Promise((resolve) => context.once('close', resolve))
+    for (const pid of await processes()) process.kill(pid, 'SIGKILL')
+    await closed
+    await launch()
   },
   // The process of the page dies; nothing in it hears of that.
   crash: async () => {
@@ -62,7 +76,7 @@ const acts = {
   },
   wait: () => tab.waitForTimeout(chance() * 400),
 }
-const weights = { leave: 5, reload: 2, close: 3, crash: 2, offline: 2, second: 2, wait: 4 }
+const weights = { leave: 5, reload: 2, close: 3, kill: 1, crash: 2, offline: 2, second: 2, wait: 4 }
 const bag = Object.entries(weights).flatMap(([name, weight]) => Array(weight).fill(name))
 
 function batch() {
