@@ -71,6 +71,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         linked={each.row: each.user_id for each in request.linked_rows},
         decided_rows=list(request.decided_rows),
         decisions=list(request.decisions),
+        other_models={row: each.model_version for each in request.other_models for row in each.rows},
     )
     checks.values(rows, len(request.position.sequences))
     return rows
