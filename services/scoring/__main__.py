@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
-from journeymesh.scoring.v1 import scoring_pb2
+from journeymesh.scoring.v1 import models_pb2, scoring_pb2
+from journeymesh.scoring.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
+from mesh.clock import system_clock
 from mesh.process import server
 from mesh.process.lifecycle import in_background
 from mesh.process.started import started
@@ -14,9 +16,9 @@ from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.servicer import ScoringServicer
+from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.settings import Settings
-from services.scoring.usecases import Scoring
+from services.scoring.usecases import Promotion, Scoring
 
 _DAY_SECONDS: Final = 86_400
 
@@ -29,11 +31,18 @@ async def main() -> None:
         directory = ModelDirectory(Path(settings.models_directory))
         models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
+        models_servicer = ModelsServicer(Promotion(directory, system_clock))
         async with in_background(directory.follow()):
             await server.serve(
                 settings.listen,
-                [lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server)],
-                [scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name],
+                [
+                    lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server),
+                    lambda grpc_server: add_ModelsServiceServicer_to_server(models_servicer, grpc_server),
+                ],
+                [
+                    scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name,
+                    models_pb2.DESCRIPTOR.services_by_name["ModelsService"].full_name,
+                ],
                 {"store": journals.ping, "model": models.check},
                 telemetry,
                 site,

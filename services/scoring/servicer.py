@@ -1,9 +1,12 @@
 """The gRPC face of the scoring service: translate, call, translate."""
 
+import asyncio
 from collections.abc import Sequence
 
 from journeymesh.common.v1 import erasure_pb2
+from journeymesh.scoring.v1 import models_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
+from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceServicer
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 
 from mesh.observability import registry
@@ -14,7 +17,7 @@ from mesh.state import applied, erasing
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION
-from services.scoring.usecases import Scoring
+from services.scoring.usecases import Promotion, Scoring
 
 
 class ScoringServicer(ScoringServiceServicer):
@@ -34,6 +37,9 @@ class ScoringServicer(ScoringServiceServicer):
             assessments=map(translation.assessment_message, assessed.assessments),
             model_version=assessed.model_version,
             rules_version=RULES_VERSION,
+            other_models=[
+                wire.ModelRows(model_version=version, rows=its_rows) for version, its_rows in assessed.others.items()
+            ],
         )
 
     async def GetRisk(self, request: wire.GetRiskRequest, _context: ServerContext) -> wire.GetRiskResponse:
@@ -77,3 +83,30 @@ class ScoringServicer(ScoringServiceServicer):
         self._metrics.count_each(registry.ASSESSMENTS, [risk.level.name.lower() for risk in risks])
         for risk in dict(zip(user_ids, risks, strict=True)).values():
             self._metrics.measure(registry.RISK_SCORE, risk.score)
+
+
+class ModelsServicer(ModelsServiceServicer):
+    """Serves `ModelsService`. Files are read and written in threads."""
+
+    def __init__(self, promotion: Promotion) -> None:
+        self._promotion = promotion
+
+    async def ListModels(
+        self, _request: models_pb2.ListModelsRequest, _context: ServerContext
+    ) -> models_pb2.ListModelsResponse:
+        """Lists all models, what they are used for, and what was changed."""
+        return translation.models_message(*await asyncio.to_thread(self._promotion.models))
+
+    async def SetModelStage(
+        self, request: models_pb2.SetModelStageRequest, _context: ServerContext
+    ) -> models_pb2.SetModelStageResponse:
+        """Gives a model another stage."""
+        after = await asyncio.to_thread(self._promotion.move, translation.wanted(request))
+        return models_pb2.SetModelStageResponse(stages=translation.stages_message(request.tenant, after))
+
+    async def RollBackModel(
+        self, request: models_pb2.RollBackModelRequest, _context: ServerContext
+    ) -> models_pb2.RollBackModelResponse:
+        """Ends the canary, or makes the model live that was so before."""
+        after = await asyncio.to_thread(self._promotion.roll_back, request.tenant, request.actor, request.why)
+        return models_pb2.RollBackModelResponse(stages=translation.stages_message(request.tenant, after))

@@ -7,22 +7,33 @@ from typing import Final
 
 import numpy as np
 from journeymesh.features.v1 import features_pb2
+from journeymesh.scoring.v1 import models_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.rpc.timestamps import timestamp
-from records.tenants import plain
+from records.tenants import is_name, plain
 from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
+from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
+from services.scoring.ports import Described
 from services.scoring.usecases import Rows, UserRisk, schema_mismatch
 
 LONGEST_ID: Final = 128
 GREATEST_VALUE: Final = 1e12
 
 _LAST_SIGNAL_TYPE: Final = max(SignalType)
+_LONGEST_WHY: Final = 500
+_STAGES: Final = {
+    models_pb2.MODEL_STAGE_CANDIDATE: Stage.CANDIDATE,
+    models_pb2.MODEL_STAGE_SHADOW: Stage.SHADOW,
+    models_pb2.MODEL_STAGE_CANARY: Stage.CANARY,
+    models_pb2.MODEL_STAGE_LIVE: Stage.LIVE,
+}
+_NUMBERS: Final = {stage: number for number, stage in _STAGES.items()}
 
 
 def rows_of(request: wire.AssessUsersRequest) -> Rows:
@@ -171,6 +182,65 @@ def _active_signals(journal: Journal) -> list[wire.ActiveSignal]:
         )
         for signal in newest_first
     ]
+
+
+def wanted(request: models_pb2.SetModelStageRequest) -> Wanted:
+    """The change that a request asks for.
+
+    Raises:
+        InvalidArgument: `VALUE_OUT_OF_RANGE`, the stage is none, or the tenant cannot be one.
+    """
+    if request.stage not in _STAGES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The stage of a model is candidate, shadow, canary or live.")
+    if request.tenant and not is_name(request.tenant):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "The tenant has a name that none can have.")
+    stage = _STAGES[request.stage]
+    return Wanted(
+        request.model_version, stage, request.actor, request.tenant, request.canary_percent, request.why[:_LONGEST_WHY]
+    )
+
+
+def models_message(models: Sequence[Described], stages: Stages) -> models_pb2.ListModelsResponse:
+    """All models, and who is served by what, as a message."""
+    return models_pb2.ListModelsResponse(
+        models=[
+            models_pb2.RegisteredModel(
+                model_version=each.version,
+                training_source=each.training_source,
+                training_time=timestamp(each.training_time_us),
+                feature_schema_version=each.schema_version,
+                problem=each.problem,
+            )
+            for each in models
+        ],
+        stages=[stages_message(tenant, stages) for tenant in sorted(stages.tenants)],
+        changes=[
+            models_pb2.ModelChange(
+                revision=each.revision,
+                change_time=timestamp(each.time_us),
+                tenant=each.tenant,
+                model_version=each.version,
+                stage=_NUMBERS[each.stage],
+                canary_percent=each.percent,
+                actor=each.actor,
+                why=each.why,
+            )
+            for each in reversed(stages.changes)
+        ],
+    )
+
+
+def stages_message(tenant: str, of: Stages) -> models_pb2.ModelStages:
+    """The stages that hold for a tenant, as a message."""
+    serving = of.of(tenant)
+    return models_pb2.ModelStages(
+        tenant=tenant if tenant in of.tenants else EVERYBODY,
+        live=serving.live,
+        canary=serving.canary,
+        canary_percent=serving.percent,
+        shadow=serving.shadow,
+        earlier=serving.earlier,
+    )
 
 
 def _are_short(ids: Sequence[str]) -> bool:

@@ -1,18 +1,19 @@
 """The use cases: assess the users of a batch, read a user's risk, read the models and change their stages."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from mesh.errors import NotFound, Unavailable
+from mesh.clock import Clock
+from mesh.errors import InvalidArgument, NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring import serving
-from services.scoring.domain import assessment, rules
+from services.scoring.domain import assessment, rules, stages
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.schema import SCHEMA_VERSION
-from services.scoring.domain.stages import EVERYBODY
-from services.scoring.ports import Card, Matrix, Models
+from services.scoring.domain.stages import EVERYBODY, Stage, StageError, Stages, Wanted
+from services.scoring.ports import Card, Described, Matrix, Models, Registry
 from services.scoring.serving import Scored
 from services.scoring.states import JOURNALS
 
@@ -115,6 +116,54 @@ class Scoring:
     def model(self) -> Card:
         """The live model."""
         return self._models.served().of(EVERYBODY).live.card
+
+
+class Promotion:
+    """Reads the registry of models and changes what they are used for.
+
+    Args:
+        registry: the models and their stages.
+        clock: the time in Unix microseconds.
+    """
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    def models(self) -> tuple[Sequence[Described], Stages]:
+        """All models, and who is served by what.
+
+        Raises:
+            Unavailable: the registry cannot be read.
+        """
+        return self._registry.versions(), self._registry.stages()
+
+    def move(self, wanted: Wanted) -> Stages:
+        """Gives a model another stage, once it is loaded and checked.
+
+        Raises:
+            NotFound: `MODEL_NOT_FOUND`.
+            FailedPrecondition: `MODEL_UNUSABLE`, `MODELS_READ_ONLY`.
+            InvalidArgument: `STAGE_INVALID`.
+        """
+        if wanted.stage is not Stage.CANDIDATE:
+            self._registry.load(wanted.version)
+        return self._changed(lambda now: stages.changed(now, wanted, self._clock()))
+
+    def roll_back(self, tenant: str, actor: str, why: str) -> Stages:
+        """Ends the canary; without one, makes the model live that was so before.
+
+        Raises:
+            FailedPrecondition: `MODELS_READ_ONLY`.
+            InvalidArgument: `STAGE_INVALID`, there is nothing to go back to.
+        """
+        return self._changed(lambda now: stages.rolled_back(now, tenant, actor, why, self._clock()))
+
+    def _changed(self, change: Callable[[Stages], Stages]) -> Stages:
+        try:
+            return self._registry.change(change)
+        except StageError as error:
+            raise InvalidArgument("STAGE_INVALID", str(error)) from error
 
 
 def schema_mismatch(given: str, known: str) -> Unavailable:

@@ -124,6 +124,16 @@ def names(enum: object, prefix: str) -> dict[str, int]:
     return {name.removeprefix(prefix): number for name, number in items if number}
 
 
+async def test_a_decision_names_the_model_that_assessed_its_user(served: Served) -> None:
+    asked = request(1, Row(20.0), Row(78.4, user_id="bob"), Row(20.0, user_id="cyd"))
+    asked.other_models.add(model_version="canary-1", rows=[1])
+    await served.stub.DecideInterventions(asked)
+    found = [(await served.stub.GetDecision(wire.GetDecisionRequest(id=f"d-3-1-{row}"))).decision for row in range(3)]
+    assert [each.model_version for each in found] == ["model-1", "canary-1", "model-1"]
+    (record,) = (await served.stub.ReadLedger(wire.ReadLedgerRequest(shard="3", sequences=["1"]))).records
+    assert [*record.other_models] == [scoring_pb2.ModelRows(model_version="canary-1", rows=[1])]
+
+
 async def test_help_is_made_waits_and_is_explained(served: Served) -> None:
     assert not (await served.pending()).has_pending_intervention
     response = await served.send(Row(20.0), Row(78.4, indicators=("form_errors",)))

@@ -389,6 +389,9 @@ def _decisions_of(
         DecisionRow(sequence, index, events[index], kind, (reason,), assessment, versions, None, counts.get(row, 1))
         for row, (index, kind, reason, assessment) in enumerate(columns)
     ]
+    for other in record.other_models:
+        for row in other.rows:
+            rows[row] = rows[row]._replace(versions=versions._replace(model=other.model_version))
     for row, decision in wholes.items():
         rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)
     return rows

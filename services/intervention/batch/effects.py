@@ -64,6 +64,9 @@ def entry(
         system_rows=_numbers(rows, rows.system_rows, part),
         ages_us={row: age_us(rows, its[row]) for row in (*_numbers(rows, old, part), *exceptional)},
     )
+    if rows.other_models:
+        others = {number - at.start: each for number, each in rows.other_models.items() if at.start <= number < at.stop}
+        block = msgspec.structs.replace(block, other_models=others)
     # A block depends on its record alone, not on the rest of the batch.
     if part.rows.stop - part.rows.start > len(its):
         block = msgspec.structs.replace(

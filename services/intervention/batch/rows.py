@@ -77,6 +77,7 @@ class Rows:
     struggles: Sequence[Struggle] = ()
     decided_rows: Sequence[int] = ()
     decisions: Sequence[int] = ()
+    other_models: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
     @property
     def decided(self) -> Sequence[int]:
@@ -179,7 +180,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         is_bot=_has(rows.bot_rows, row),
         outcome=rows.outcomes.get(row),
         assessment=rows.assessments[number],
-        model_version=rows.model_version,
+        model_version=rows.other_models.get(number, rows.model_version),
         rules_version=rows.rules_version,
         kind=rows.kinds[row] if rows.kinds else 0,
         target=rows.targets[row] if rows.targets else "",

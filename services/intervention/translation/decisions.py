@@ -1,5 +1,6 @@
 """Decisions and the ledger, for the wire."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -115,7 +116,13 @@ def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord
         rows=whole,
         covered_event_indexes=of.covered_indexes,
         covered_rows=of.covered_rows,
+        other_models=_model_rows(of.other_models),
     )
+
+
+def _model_rows(models: Mapping[int, str]) -> list[scoring_pb2.ModelRows]:
+    rows = {version: [row for row, each in models.items() if each == version] for version in models.values()}
+    return [scoring_pb2.ModelRows(model_version=version, rows=rows[version]) for version in sorted(rows)]
 
 
 def assessment_message(of: Assessment) -> scoring_pb2.Assessment:

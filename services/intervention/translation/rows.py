@@ -75,6 +75,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         struggles=[Struggle(each.row, *_SIGNAL(each.signal)) for each in request.signals],
         decided_rows=list(request.decided_rows),
         decisions=list(request.decisions),
+        other_models={row: each.model_version for each in request.other_models for row in each.rows},
     )
     checks.values(rows, len(request.position.sequences))
     return rows

@@ -161,6 +161,7 @@ def decide_request(
         assessments=assessed.assessments,
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
+        other_models=assessed.other_models,
         outcomes=[
             intervention_pb2.OutcomeRow(row=row, outcome=event.outcome)
             for row, kind, event in special

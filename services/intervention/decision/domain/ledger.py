@@ -42,7 +42,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
 
     `covered_indexes` are the events of the record that led to its decisions, ascending; `covered_rows` has the row of
     the decision of each. Both are empty if each decision covers only the event it is about. `other_traces` has, by row,
-    the traces of covered events, except that of the event the decision is about.
+    the traces of covered events, except that of the event the decision is about. `other_models` has, by row, the model
+    that assessed it, if that is not `model_version`.
     """
 
     policy_version: str
@@ -69,6 +70,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     covered_indexes: Sequence[int] = ()
     covered_rows: Sequence[int] = ()
     other_traces: Mapping[int, tuple[bytes, ...]] = {}
+    other_models: Mapping[int, str] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -240,7 +242,7 @@ def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
         is_bot=row in block.bot_rows,
         outcome=exception.outcome if exception else None,
         assessment=block.assessments[row],
-        model_version=block.model_version,
+        model_version=block.other_models.get(row, block.model_version),
         rules_version=block.rules_version,
         kind=exception.kind if exception else 0,
         target=exception.target if exception else "",
