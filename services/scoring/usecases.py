@@ -1,7 +1,8 @@
 """The use cases: assess the users of a batch, read a user's risk, read the live model."""
 
+import struct
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh.errors import NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
@@ -9,9 +10,15 @@ from mesh.state.port import StateStore
 from services.scoring.domain import assessment, rules
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
-from services.scoring.domain.schema import SCHEMA_VERSION
-from services.scoring.ports import Card, Matrix, Model, Models
+from services.scoring.domain.inputs import NO_INPUTS, Inputs, columns_of
+from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.ports import Card, Matrix, Model, Models, Prediction
 from services.scoring.states import JOURNALS
+
+RULES_ONLY: Final = "rules-only"
+"""The version that is named where the model takes columns that were not sent."""
+# A baseline so low that the model says nothing, and no terms.
+_NO_TERMS: Final = struct.pack(f"<{len(FEATURES) + 1}f", -100.0, *[0.0] * len(FEATURES))
 
 
 class Rows(NamedTuple):
@@ -28,6 +35,7 @@ class Rows(NamedTuple):
     signals: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]] = {}
     event_counts: Sequence[int] = ()
+    inputs: Inputs = NO_INPUTS
 
 
 class Assessed(NamedTuple):
@@ -56,16 +64,14 @@ class Scoring:
 
         Raises:
             FailedPrecondition: `POSITION_STALE`.
-            Unavailable: the store or the model cannot be reached, or the features are of another schema than the live
-                model's.
+            Unavailable: the store or the model cannot be reached, or the features are of another schema.
         """
+        if rows.schema_version != SCHEMA_VERSION:
+            raise schema_mismatch(rows.schema_version, SCHEMA_VERSION)
         model = self._models.live()
-        if rows.schema_version != model.card.schema_version:
-            raise schema_mismatch(rows.schema_version, model.card.schema_version)
         journals = keyed.Changed(JOURNALS, rows.user_ids)
         async with keyed.batch(self._store, batch, journals):
-            answers = _assess_in_order(rows, journals.states, model)
-        return Assessed(answers, model.card.version)
+            return _assess_in_order(rows, journals.states, model)
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
@@ -115,11 +121,18 @@ def schema_mismatch(given: str, known: str) -> Unavailable:
     )
 
 
-def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> list[Assessment]:
-    prediction = model.predict(rows.values)
+def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) -> Assessed:
+    names, version = model.card.features, model.card.version
+    taken = columns_of(names, model.card.words, rows.values, rows.inputs)
+    if taken is None:
+        names, version, taken = FEATURES, RULES_ONLY, rows.values
+        prediction = Prediction([0.0] * len(taken), _NO_TERMS * len(taken))
+    else:
+        prediction = model.predict(taken)
     columns = Columns(
         rows.event_times_us,
-        rows.values.astype("<f8").tobytes(),
+        names,
+        taken.astype("<f8").tobytes(),
         rules.may_apply(rows.values.T),
         prediction.probabilities,
         prediction.packed_terms,
@@ -130,5 +143,5 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], model: Model) 
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]
     for user_id, row in {user_id: row for row, user_id in enumerate(rows.user_ids)}.items():
-        assessment.settle(journals[user_id], columns, row, model.card.version)
-    return answers
+        assessment.settle(journals[user_id], columns, row, version)
+    return Assessed(answers, version)

@@ -16,7 +16,8 @@ import numpy as np
 
 from mesh.errors import Unavailable
 from services.scoring.adapters.onnx import OnnxModel
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.inputs import names_of
+from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, SCHEMA_VERSION
 from services.scoring.ports import Card, Model
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Described(msgspec.Struct):
     training_time_us: int
     feature_schema_version: str
     features: tuple[str, ...]
+    words: dict[str, tuple[str, ...]] = {}
 
 
 class UnusableModelError(Exception):
@@ -85,8 +87,8 @@ def load(folder: Path) -> OnnxModel:
     except (OSError, msgspec.DecodeError) as error:
         message = f"{folder} holds no complete model: {error}."
         raise UnusableModelError(message) from error
-    if described.feature_schema_version != SCHEMA_VERSION or described.features != FEATURES:
-        message = f"{folder} takes the features {described.feature_schema_version!r}, this service {SCHEMA_VERSION!r}."
+    if not _is_known(described.feature_schema_version, described.features):
+        message = f"{folder} takes features of {described.feature_schema_version!r} that this service does not know."
         raise UnusableModelError(message)
     card = Card(
         described.version,
@@ -94,11 +96,21 @@ def load(folder: Path) -> OnnxModel:
         described.training_time_us,
         described.feature_schema_version,
         text,
+        described.features,
+        described.words,
     )
     try:
         model = OnnxModel(file, card)
-        model.predict(np.zeros((1, len(FEATURES))))
+        model.predict(np.zeros((1, len(described.features))))
     except Exception as error:  # the runtime's errors have no common base class
         message = f"{folder}/model.onnx cannot be run: {error}"
         raise UnusableModelError(message) from error
     return model
+
+
+def _is_known(schema_version: str, features: tuple[str, ...]) -> bool:
+    """Whether features are those of a schema, each once."""
+    if schema_version == SCHEMA_VERSION:
+        return features == FEATURES
+    own = features[len(names_of(())) :]
+    return schema_version == EXTENDED_VERSION and features == names_of(own) and len(set(features)) == len(features)
