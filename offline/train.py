@@ -25,7 +25,7 @@ from offline.training import card, fitting, gate, parity
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.gate import Verdict
 from services.scoring.adapters.model_directory import UnusableModelError, load
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.schema import EXTENDED_VERSION
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
@@ -90,7 +90,7 @@ def compare(directory: Path, version: str, source: Source) -> Verdict | None:
         return None
     rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
     new = load(directory / version)
-    probabilities = [np.array(model.predict(rows.values).probabilities) for model in (new, live)]
+    probabilities = [np.array(model.predict(rows.inputs(model.card.features)).probabilities) for model in (new, live)]
     return gate.judge(probabilities[0], probabilities[1], rows)
 
 
@@ -106,8 +106,9 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "version": version,
         "training_source": source.name,
         "training_time_us": trained_us,
-        "feature_schema_version": SCHEMA_VERSION,
-        "features": FEATURES,
+        "feature_schema_version": EXTENDED_VERSION,
+        "features": source.snapshots.names,
+        "pairs": trained.pairs,
         "measured_features": sorted(source.measured),
         "about": source.about,
         "label": source.label,
