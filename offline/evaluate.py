@@ -65,7 +65,7 @@ def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
 
 
 def _said(model: Model, rows: Table) -> Said:
-    probabilities = np.array(model.predict(rows.values).probabilities)
+    probabilities = np.array(model.predict(rows.inputs(model.card.features)).probabilities)
     return Said(probabilities, probabilities)
 
 

@@ -28,7 +28,6 @@ from offline.declared.reading import DataError, Profile
 from offline.settings import Declared, Settings
 from offline.training.fitting import Source
 from offline.training.table import Table, table
-from services.scoring.domain.schema import FEATURES
 
 _NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
 _CLOSE: Final = 0.8
@@ -123,7 +122,7 @@ def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label,
         remarks.append(f"Recorded from {first} to {last}.")
     for remark in remarks:
         console.print(remark, markup=False)
-    values = zip(FEATURES, snapshots.values.T, strict=True)
+    values = zip(snapshots.names, snapshots.values.T, strict=True)
     measured = frozenset(feature for feature, column in values if len(np.unique(column)) > 1)
     short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
     return Source(short, " ".join(remarks), str(wanted), snapshots, measured, is_directed=False)

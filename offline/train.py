@@ -28,7 +28,7 @@ from offline.training.gate import Verdict
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.adapters.stages_file import StagesFile, StagesFileError
 from services.scoring.domain import stages
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.schema import EXTENDED_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stage, Wanted
 
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
@@ -97,7 +97,7 @@ def compare(directory: Path, version: str, source: Source) -> Verdict | None:
         return None
     rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
     new = registry.load(version)
-    probabilities = [np.array(model.predict(rows.values).probabilities) for model in (new, live)]
+    probabilities = [np.array(model.predict(rows.inputs(model.card.features)).probabilities) for model in (new, live)]
     return gate.judge(probabilities[0], probabilities[1], rows)
 
 
@@ -112,8 +112,9 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "version": version,
         "training_source": source.name,
         "training_time_us": trained_us,
-        "feature_schema_version": SCHEMA_VERSION,
-        "features": FEATURES,
+        "feature_schema_version": EXTENDED_VERSION,
+        "features": source.snapshots.names,
+        "pairs": trained.pairs,
         "measured_features": sorted(source.measured),
         "about": source.about,
         "label": source.label,

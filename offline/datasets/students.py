@@ -83,5 +83,5 @@ def _is_active(journey: Journey, from_day: int) -> bool:
 def source(snapshots: Table) -> Source:
     """OULAD as what is trained on."""
     return Source(
-        oulad.NAME, _ABOUT, f"no event in the next {HORIZON_DAYS} days", snapshots, oulad.MEASURED, is_directed=True
+        oulad.NAME, _ABOUT, f"no event in the next {HORIZON_DAYS} days", snapshots, oulad.MEASURED, is_directed=False
     )

@@ -1,28 +1,25 @@
-"""A boosted model that is a sum of one step function per feature, and its export to ONNX.
+"""A boosted model as a sum of one step function per feature and a few functions of two features.
 
-With `no_interactions` each of scikit-learn's trees uses one feature only. So the whole ensemble and its sigmoid
-calibration are exactly `logit(p) = baseline + f_1(x_1) + ... + f_n(x_n)` with step functions f_j. This module reads
-them from the fitted model and writes one balanced tree per feature: the file is small and fast, and has the terms of
-the features as outputs beside the probability. All numbers are 64-bit, so a value on a threshold falls on the same
-side in both.
+Every leaf of the trees is reached by comparing one feature or one of the chosen pairs. So the whole ensemble and its
+sigmoid calibration are exactly `logit(p) = baseline + f_1(x_1) + ... + f_n(x_n) + sum of g_jk(x_j, x_k)`. This module
+reads these functions from the fitted model.
+
+What one feature of a pair says alone is moved into its step function: over the training rows each row and each column
+of a pair's function averages 0 (Lengerich et al., Purifying Interaction Effects with the Functional ANOVA, AISTATS
+2020). The rest belongs to both features alike; each gets half of it, as Shapley values divide a sum of pairs.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 from sklearn.calibration import CalibratedClassifierCV
 
 Floats = npt.NDArray[np.float64]
 
-_OPSET: Final = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)]
-_IR_VERSION: Final = 10
-_SUM: Final = 1
-_BRANCH_LEQ: Final = 0
+_ROUNDS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -38,155 +35,152 @@ class Steps:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A step function of two features: `values[i, k]` is for step i of the feature `first` and step k of `second`."""
+
+    first: int
+    second: int
+    first_bounds: Floats
+    second_bounds: Floats
+    values: Floats
+
+    def __call__(self, rows: Floats) -> Floats:
+        """The values for rows of all features."""
+        return self.values[
+            np.searchsorted(self.first_bounds, rows[:, self.first], side="left"),
+            np.searchsorted(self.second_bounds, rows[:, self.second], side="left"),
+        ]
+
+
+@dataclass(frozen=True)
 class Additive:
-    """A model as a baseline and one step function per feature, in logits; each averages 0 over the training rows."""
+    """A model as a baseline and functions, in logits; each averages 0 over the training rows."""
 
     baseline: float
     steps: tuple[Steps, ...]
+    """One per feature."""
+    grids: tuple[Grid, ...] = ()
 
     def terms(self, rows: Floats) -> Floats:
-        """Each feature's term for each row."""
-        return np.column_stack([step(rows[:, index]) for index, step in enumerate(self.steps)])
+        """Each feature's term for each row: its step, and half of each pair that it is in."""
+        terms = np.column_stack([step(rows[:, index]) for index, step in enumerate(self.steps)])
+        for grid in self.grids:
+            half = 0.5 * grid(rows)
+            terms[:, grid.first] += half
+            terms[:, grid.second] += half
+        return terms
+
+
+class _Leaf(NamedTuple):
+    """A leaf: its value, and above and up to which bound each feature on its path must be."""
+
+    value: float
+    box: dict[int, tuple[float, float]]
 
 
 def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
-    """The additive form of a fitted `CalibratedClassifierCV(HistGradientBoostingClassifier, ensemble=False)`.
+    """The additive form of a calibrated `staged.Boosted`, or of scikit-learn's booster, that has pairs at most.
 
     Raises:
-        ValueError: a tree uses more than one feature.
+        ValueError: a leaf is reached by more than two features.
     """
     calibrated = model.calibrated_classifiers_[0]
     boosted, sigmoid = calibrated.estimator, calibrated.calibrators[0]
-    trees = [predictor.nodes for (predictor,) in boosted._predictors]  # noqa: SLF001 - the trees are not public
-    baseline = float(np.ravel(boosted._baseline_prediction)[0])  # noqa: SLF001
-    of_feature: list[list[Any]] = [[] for _ in range(rows.shape[1])]
-    for nodes in trees:
-        used = {int(node["feature_idx"]) for node in nodes if not node["is_leaf"]}
-        if len(used) > 1:
-            message = f"A tree uses the features {sorted(used)}, but an additive model has one per tree."
-            raise ValueError(message)
-        if used:
-            of_feature[used.pop()].append(nodes)
-        else:
-            baseline += float(nodes[0]["value"])
+    boosted = getattr(boosted, "boosted_", boosted)
     slope, offset = -float(sigmoid.a_), -float(sigmoid.b_)
-    steps = []
-    baseline = slope * baseline + offset
-    for index, feature_trees in enumerate(of_feature):
-        raw = _merge(feature_trees, slope)
-        mean = float(raw(rows[:, index]).mean())
+    baseline = float(np.ravel(boosted._baseline_prediction)[0])  # noqa: SLF001 - the trees are not public
+    leaves: dict[tuple[int, ...], list[_Leaf]] = {}
+    for (predictor,) in boosted._predictors:  # noqa: SLF001
+        for leaf in _leaves(predictor.nodes, 0, {}):
+            leaves.setdefault(tuple(sorted(leaf.box)), []).append(leaf)
+    for features in leaves:
+        if len(features) > 2:
+            message = f"A leaf is reached by the features {list(features)}, but an additive model has at most pairs."
+            raise ValueError(message)
+    baseline = slope * (baseline + sum(leaf.value for leaf in leaves.pop((), [])))
+    steps = [_steps(index, leaves.get((index,), ()), slope) for index in range(rows.shape[1])]
+    grids = []
+    for features in sorted(features for features in leaves if len(features) == 2):
+        grid, parts, mean = _purified(_grid(features, leaves[features], slope), rows)
+        grids.append(grid)
         baseline += mean
-        steps.append(Steps(raw.bounds, raw.values - mean))
-    return Additive(baseline, tuple(steps))
+        for index, part in zip(features, parts, strict=True):
+            steps[index] = _sum(steps[index], part)
+    centred = []
+    for index, step in enumerate(steps):
+        mean = float(step(rows[:, index]).mean())
+        baseline += mean
+        centred.append(thinned(Steps(step.bounds, step.values - mean)))
+    return Additive(baseline + offset, tuple(centred), tuple(grids))
 
 
-def _merge(trees: Sequence[Any], slope: float) -> Steps:
-    """The sum of trees over one feature as one step function."""
-    bounds = np.unique([node["num_threshold"] for nodes in trees for node in nodes if not node["is_leaf"]])
-    points = [*bounds.tolist(), np.inf]
-    values = slope * np.array([sum(_leaf_value(nodes, x) for nodes in trees) for x in points])
-    differs = values[1:] != values[:-1] if len(bounds) else np.zeros(0, bool)
-    return Steps(bounds[differs].astype(np.float64), np.append(values[:-1][differs], values[-1]))
+def _leaves(nodes: Any, at: int, box: dict[int, tuple[float, float]]) -> Iterator[_Leaf]:  # noqa: ANN401 - a structured array
+    node = nodes[at]
+    if node["is_leaf"]:
+        yield _Leaf(float(node["value"]), box)
+        return
+    feature, bound = int(node["feature_idx"]), float(node["num_threshold"])
+    low, high = box.get(feature, (-np.inf, np.inf))
+    yield from _leaves(nodes, int(node["left"]), box | {feature: (low, min(high, bound))})
+    yield from _leaves(nodes, int(node["right"]), box | {feature: (max(low, bound), high)})
 
 
-def _leaf_value(nodes: Any, x: float) -> float:  # noqa: ANN401 - a structured array
-    node = nodes[0]
-    while not node["is_leaf"]:
-        node = nodes[node["left"] if x <= node["num_threshold"] else node["right"]]
-    return float(node["value"])
+def _bounds(feature: int, leaves: Sequence[_Leaf]) -> Floats:
+    found: Floats = np.unique([bound for leaf in leaves for bound in leaf.box[feature]])
+    return found[np.isfinite(found)].astype(np.float64)
 
 
-class _Forest:
-    """The node columns of one `TreeEnsemble`."""
-
-    def __init__(self) -> None:
-        self.roots: list[int] = []
-        self.features: list[int] = []
-        self.splits: list[float] = []
-        self.true_ids: list[int] = []
-        self.true_are_leaves: list[int] = []
-        self.false_ids: list[int] = []
-        self.false_are_leaves: list[int] = []
-        self.leaf_targets: list[int] = []
-        self.leaf_weights: list[float] = []
-
-    def add(self, feature: int, steps: Steps) -> None:
-        """Adds a balanced tree for a step function with at least one step."""
-        self.roots.append(len(self.features))
-        self._grow(feature, steps, 0, len(steps.bounds))
-
-    def _grow(self, feature: int, steps: Steps, low: int, high: int) -> tuple[int, int]:
-        """Adds the tree over `values[low : high + 1]`; returns its id and whether it is a leaf."""
-        if low == high:
-            self.leaf_targets.append(feature)
-            self.leaf_weights.append(float(steps.values[low]))
-            return len(self.leaf_targets) - 1, 1
-        middle = (low + high) // 2
-        node = len(self.features)
-        self.features.append(feature)
-        self.splits.append(float(steps.bounds[middle]))
-        for column in (self.true_ids, self.true_are_leaves, self.false_ids, self.false_are_leaves):
-            column.append(0)
-        self.true_ids[node], self.true_are_leaves[node] = self._grow(feature, steps, low, middle)
-        self.false_ids[node], self.false_are_leaves[node] = self._grow(feature, steps, middle + 1, high)
-        return node, 0
+def _span(bounds: Floats, leaf: _Leaf, feature: int) -> slice:
+    """The steps that a leaf covers."""
+    low, high = leaf.box[feature]
+    first = 0 if low == -np.inf else int(np.searchsorted(bounds, low)) + 1
+    return slice(first, int(np.searchsorted(bounds, high)) + 1)
 
 
-def to_onnx(model: Additive, metadata: Sequence[tuple[str, str]]) -> bytes:
-    """The model as an ONNX file; equal models give equal bytes.
-
-    Input `features`: float64 [rows, features]. Outputs `probability`: float64 [rows]; `terms`: float64 [rows, 1 +
-    features], the baseline and then the terms, in logits, whose sum is the logit of the probability.
-    """
-    count = len(model.steps)
-    forest = _Forest()
-    for feature, steps in enumerate(model.steps):
-        if len(steps.bounds):
-            forest.add(feature, steps)
-    graph = helper.make_graph(
-        list(_nodes(forest, count)),
-        "exit-risk",
-        [helper.make_tensor_value_info("features", TensorProto.DOUBLE, ["rows", count])],
-        [
-            helper.make_tensor_value_info("probability", TensorProto.DOUBLE, ["rows"]),
-            helper.make_tensor_value_info("terms", TensorProto.DOUBLE, ["rows", count + 1]),
-        ],
-        initializer=[
-            numpy_helper.from_array(np.array([[model.baseline]]), "baseline"),
-            numpy_helper.from_array(np.array([1], np.int64), "columns"),
-            numpy_helper.from_array(np.array([0, 1, 0, 0], np.int64), "lead"),
-            numpy_helper.from_array(np.array([[model.baseline, *[0.0] * count]]), "baseline_first"),
-        ],
-    )
-    file = helper.make_model(graph, opset_imports=_OPSET, ir_version=_IR_VERSION, producer_name="journeymesh")
-    helper.set_model_props(file, dict(metadata))
-    onnx.checker.check_model(file)
-    return file.SerializeToString(deterministic=True)
+def _steps(feature: int, leaves: Sequence[_Leaf], slope: float) -> Steps:
+    bounds = _bounds(feature, leaves)
+    values = np.zeros(len(bounds) + 1)
+    for leaf in leaves:
+        values[_span(bounds, leaf, feature)] += slope * leaf.value
+    return Steps(bounds, values)
 
 
-def _nodes(forest: _Forest, count: int) -> Iterator[onnx.NodeProto]:
-    yield helper.make_node(
-        "TreeEnsemble",
-        ["features"],
-        ["steps"],
-        domain="ai.onnx.ml",
-        aggregate_function=_SUM,
-        n_targets=count,
-        tree_roots=forest.roots,
-        nodes_featureids=forest.features,
-        nodes_modes=numpy_helper.from_array(np.full(len(forest.features), _BRANCH_LEQ, np.uint8), "modes"),
-        nodes_splits=numpy_helper.from_array(np.array(forest.splits), "splits"),
-        nodes_truenodeids=forest.true_ids,
-        nodes_trueleafs=forest.true_are_leaves,
-        nodes_falsenodeids=forest.false_ids,
-        nodes_falseleafs=forest.false_are_leaves,
-        leaf_targetids=forest.leaf_targets,
-        leaf_weights=numpy_helper.from_array(np.array(forest.leaf_weights), "weights"),
-    )
-    yield helper.make_node("ReduceSum", ["steps", "columns"], ["sum"], keepdims=1)
-    yield helper.make_node("Add", ["sum", "baseline"], ["logit"])
-    yield helper.make_node("Sigmoid", ["logit"], ["chance"])
-    yield helper.make_node("Squeeze", ["chance", "columns"], ["probability"])
-    # Pads a zero column before the terms and adds the baseline to it; the other columns gain zero.
-    yield helper.make_node("Pad", ["steps", "lead"], ["padded"])
-    yield helper.make_node("Add", ["padded", "baseline_first"], ["terms"])
+def _grid(features: tuple[int, ...], leaves: Sequence[_Leaf], slope: float) -> Grid:
+    first, second = features
+    bounds = _bounds(first, leaves), _bounds(second, leaves)
+    values = np.zeros((len(bounds[0]) + 1, len(bounds[1]) + 1))
+    for leaf in leaves:
+        values[_span(bounds[0], leaf, first), _span(bounds[1], leaf, second)] += slope * leaf.value
+    return Grid(first, second, *bounds, values)
+
+
+def _purified(grid: Grid, rows: Floats) -> tuple[Grid, tuple[Steps, Steps], float]:
+    """A pair's function without what each feature says alone, these parts, and its mean, which they leave out."""
+    first = np.searchsorted(grid.first_bounds, rows[:, grid.first], side="left")
+    second = np.searchsorted(grid.second_bounds, rows[:, grid.second], side="left")
+    counts = np.zeros(grid.values.shape)
+    np.add.at(counts, (first, second), 1.0)
+    of_rows, of_columns = np.maximum(counts.sum(axis=1), 1.0), np.maximum(counts.sum(axis=0), 1.0)
+    mean = float((grid.values * counts).sum() / counts.sum())
+    values = grid.values - mean
+    parts = np.zeros(values.shape[0]), np.zeros(values.shape[1])
+    for _ in range(_ROUNDS):
+        row_means = (values * counts).sum(axis=1) / of_rows
+        values = values - row_means[:, None]
+        parts[0][:] += row_means
+        column_means = (values * counts).sum(axis=0) / of_columns
+        values = values - column_means[None, :]
+        parts[1][:] += column_means
+    return replace(grid, values=values), (Steps(grid.first_bounds, parts[0]), Steps(grid.second_bounds, parts[1])), mean
+
+
+def _sum(one: Steps, other: Steps) -> Steps:
+    bounds = np.union1d(one.bounds, other.bounds)
+    points = np.append(bounds, np.inf)
+    return Steps(bounds, one(points) + other(points))
+
+
+def thinned(steps: Steps) -> Steps:
+    """The same function without bounds at which nothing changes."""
+    differs = steps.values[1:] != steps.values[:-1]
+    return Steps(steps.bounds[differs], np.append(steps.values[:-1][differs], steps.values[-1]))

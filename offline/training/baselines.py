@@ -1,5 +1,6 @@
 """The predictors that give a model's measures their meaning: fitted to the same rows, measured on the same rows."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,10 +13,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from offline.training.metrics import Floats, Said, measure
 from offline.training.table import Table
-from services.scoring.domain.schema import FEATURES
 
 RULE: Final = "best single rule"
-_COLUMNS: Final = (*FEATURES, "idle_days")
+IDLE_DAYS: Final = "idle_days"
 _THRESHOLDS: Final = 200
 
 
@@ -25,14 +25,15 @@ class Rule(NamedTuple):
     An infinite threshold never says yes: where few come true, that can be the most accurate.
     """
 
+    name: str
     column: int
     threshold: float
     sign: int
 
     def __str__(self) -> str:
         if np.isinf(self.threshold):
-            return f"never, ranked by {_COLUMNS[self.column]}"
-        return f"{_COLUMNS[self.column]} {'>=' if self.sign > 0 else '<='} {self.threshold:.6g}"
+            return f"never, ranked by {self.name}"
+        return f"{self.name} {'>=' if self.sign > 0 else '<='} {self.threshold:.6g}"
 
     def said(self, table: Table) -> Said:
         """Yes or no as 1 or 0; ranked by the column, because yes and no alone cannot rank."""
@@ -70,10 +71,10 @@ def fit(known: Table, seed: int, smallest_leaf: int) -> Baselines:
             "logistic": scaled.fit(columns, is_true),
             "unconstrained boosting": boosted.fit(columns, is_true),
         }
-    return Baselines(float(is_true.mean()), best_rule(columns, is_true), others)
+    return Baselines(float(is_true.mean()), best_rule(columns, is_true, (*known.names, IDLE_DAYS)), others)
 
 
-def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_]) -> Rule:
+def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_], names: Sequence[str]) -> Rule:
     """The column that ranks best, and its most accurate threshold of up to 200."""
     areas = [_area(column, is_true) for column in columns.T]
     best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
@@ -81,7 +82,7 @@ def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_]) -> Rule:
     values = sign * columns[:, best]
     thresholds = np.append(np.unique(np.quantile(values, np.linspace(0, 1, _THRESHOLDS), method="nearest")), np.inf)
     right = [((values >= threshold) == is_true).sum() for threshold in thresholds]
-    return Rule(best, float(sign * thresholds[int(np.argmax(right))]), sign)
+    return Rule(names[best], best, float(sign * thresholds[int(np.argmax(right))]), sign)
 
 
 def _area(column: Floats, is_true: npt.NDArray[np.bool_]) -> float:

@@ -1,7 +1,7 @@
 """The model card, in Markdown and HTML: what the model is, what it was trained on, and how good it is."""
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,7 +12,7 @@ from offline.training import baselines, fitting, metrics
 from offline.training.fitting import Source, Trained
 from offline.training.metrics import Figure
 from offline.training.stories import STORIES, values_after
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, HISTORY
 
 _TEXT: Final = """\
 # Model `{version}`
@@ -21,8 +21,8 @@ Trained {time}.
 
 ## What it predicts
 
-The probability of: **{label}**, from the 13 features of schema `{schema}`. It is joined with the transparent rules by
-`1 - (1 - p_rules)(1 - p_model)`.
+The probability of: **{label}**, from {inputs} features of schema `{schema}`: the 13, then those
+of the user's history. It is joined with the transparent rules by `1 - (1 - p_rules)(1 - p_model)`.
 
 ## What it was trained on
 
@@ -51,15 +51,16 @@ The single rules, and how much more accurate than they the model is. If the inte
 
 ## How it is made
 
-- **Form.** Gradient boosted trees of scikit-learn, each tree using one feature only: the logit is a baseline plus one
-  step function per feature. So each feature's contribution is exact, and an output of the ONNX file (`terms`).
+- **Form.** Gradient boosted trees of scikit-learn: the logit is a baseline plus one step function per feature plus
+  {pair_count} functions of two features, whose part goes to both features by halves. So each feature's contribution is
+  exact, and an output of the ONNX file (`terms`).
 - **Features it uses:** {used}.
 - **Directions.** {directions}
 - **Calibration.** A sigmoid over five folds that never split a user.
 - **Splits.** By user: {tenths} of 10 are held back. By the calendar: another model of the same kind is trained on
   what was known at {cut:.0%} of the snapshots' times, and tested on the snapshots from then on, of all users.
 - **Export.** ONNX in 64-bit numbers, {size:,} bytes; against scikit-learn over the snapshots to test with it is off by
-  at most {parity:.1e} (the export fails above 1e-5).
+  at most {parity:.1e} (the export fails above 1e-6).
 
 ## Predictions for made-up users
 
@@ -72,6 +73,12 @@ The single rules, and how much more accurate than they the model is. If the inte
 In logits, each function 0 on average over the training snapshots; for `x <=` the bound and above the previous one.
 
 {shapes}
+
+## The functions of two features
+
+How far each function's greatest value is from its least, in logits.
+
+{pairs}
 
 ## Limits
 
@@ -95,7 +102,9 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         time=datetime.fromtimestamp(trained_us / 1e6, UTC).strftime("%Y-%m-%d"),
         label=source.label,
         about=source.about,
-        schema=SCHEMA_VERSION,
+        schema=EXTENDED_VERSION,
+        inputs=len(source.snapshots.names),
+        pair_count=len(trained.pairs) or "no",
         draws=metrics.DRAWS,
         rule=baselines.RULE,
         **trained.counts,
@@ -105,7 +114,7 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
             for name, gain in trained.gains.items()
         ),
         remarks="".join(f"\n{remark}\n" for remark in trained.remarks),
-        used=", ".join(f"`{name}`" for name in FEATURES if name in trained.shapes) or "none",
+        used=", ".join(f"`{name}`" for name in source.snapshots.names if name in trained.shapes) or "none",
         directions=(
             "More sessions, pages and engagement never raise the probability, more time since the last success never "
             "lowers it."
@@ -116,7 +125,8 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         cut=fitting.CUT_SHARE,
         size=len(trained.file),
         parity=trained.parity_difference,
-        stories=_stories(trained.file),
+        stories=_stories(trained.file, source.snapshots.names),
+        pairs="\n".join(f"- `{first}` and `{second}`: {span:.2f}" for first, second, span in trained.pairs) or "None.",
         shapes="\n\n".join(_shape(name, steps) for name, steps in trained.shapes.items()),
     )
 
@@ -176,9 +186,15 @@ def _shown(figure: Figure) -> str:
     return f"{figure.value:.4f} ({figure.low:.3f}-{figure.high:.3f})"
 
 
-def _stories(file: bytes) -> str:
+def _stories(file: bytes, names: Sequence[str]) -> str:
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    rows = np.array([values_after(steps) for steps in STORIES.values()])
+    rows = np.array(
+        [
+            [known.get(name, 0.0) for name in names]
+            for steps in STORIES.values()
+            for known in [dict(zip((*FEATURES, *HISTORY), values_after(steps), strict=True))]
+        ]
+    )
     (probabilities,) = session.run(["probability"], {"features": rows})
     return "\n".join(f"|{name}|{chance:.3f}|" for name, chance in zip(STORIES, probabilities, strict=True))
 

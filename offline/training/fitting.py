@@ -7,15 +7,14 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline.training import additive, baselines, metrics, parity, plots
+from offline.training import additive, baselines, export, metrics, parity, plots, staged
 from offline.training.baselines import RULE, Baselines
 from offline.training.metrics import Floats, Said
 from offline.training.table import AT_EVENTS, MOMENTS, Table
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.schema import EXTENDED_VERSION
 
 SEED: Final = 20260102
 # Of ten users, how many are held back for validation.
@@ -27,7 +26,7 @@ FEWEST_USERS: Final = 10
 OTHER_USERS: Final = "other users"
 LATER: Final = "later by the calendar"
 # The weight of an at-event snapshot: enough to learn what a user in the middle of a session looks like.
-EVENT_WEIGHT: Final = 0.15
+EVENT_WEIGHT: Final = 0.3
 # The directions that are certain; features that are not measured have no effect at all.
 DIRECTIONS: Final = {
     "error_count": 1,
@@ -40,14 +39,8 @@ DIRECTIONS: Final = {
     "session_count": -1,
     "unique_pages_visited": -1,
 }
-PARAMETERS: Final[dict[str, Any]] = {
-    "max_iter": 200,
-    "learning_rate": 0.06,
-    "max_leaf_nodes": 8,
-    "min_samples_leaf": 100,
-    "l2_regularization": 1.0,
-    "early_stopping": False,
-}
+LARGEST_LEAST_LEAF: Final = 100
+PARAMETERS: Final[dict[str, Any]] = staged.PARAMETERS | {"trees": staged.TREES, "pair_trees": staged.PAIR_TREES}
 
 
 class TooLittleError(Exception):
@@ -81,23 +74,46 @@ class Trained:
     parity_difference: float
     counts: dict[str, int]
     shapes: dict[str, list[tuple[float, float]]]
+    pairs: list[tuple[str, str, float]]
+    """The features of each pair, and the distance of its greatest value from its least, in logits."""
     remarks: tuple[str, ...]
 
 
 def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
-    """Fits a boosted sum of one function per feature, calibrated by a sigmoid over folds that never split a user."""
-    boosted = HistGradientBoostingClassifier(
-        interaction_cst="no_interactions",
-        monotonic_cst=[DIRECTIONS.get(name, 0) if is_directed else 0 for name in FEATURES],
-        random_state=SEED,
-        **(PARAMETERS | {"min_samples_leaf": smallest_leaf(known)}),
-    )
-    folds = list(GroupKFold(5).split(known.values, known.is_true, known.users))
-    model = CalibratedClassifierCV(boosted, method="sigmoid", cv=folds, ensemble=False)
+    """Fits a boosted sum of functions of one feature and of pairs (`staged`).
+
+    It is calibrated by a sigmoid over five folds that never split a user; the same folds tell whether pairs help.
+    """
+    leaf = smallest_leaf(known)
+    # A feature that is not measured is constant, so that nothing is learned from it.
+    rows = known.values * np.array([name in measured for name in known.names])
+    weights, folds = _weights(known), list(GroupKFold(5).split(rows, known.is_true, known.users))
+    directions = tuple(DIRECTIONS.get(name, 0) for name in known.names) if is_directed else ()
     # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
-        rows = known.values * np.array([name in measured for name in FEATURES])
-        return model.fit(rows, known.is_true, sample_weight=_weights(known))
+        pairs = _pairs(rows, known, weights, folds[0], directions)
+        model = staged.Boosted(pairs, directions, leaf, SEED)
+        calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
+        return calibrated.fit(rows, known.is_true, sample_weight=weights)
+
+
+def _pairs(
+    rows: Floats, known: Table, weights: Floats, fold: tuple[Any, Any], directions: tuple[int, ...]
+) -> staged.Pairs:
+    """The pairs to use: those that gain most, or none if they do not help users that were not learned from."""
+    rarer = min(len(set(known.users[known.is_true == which])) for which in (True, False))
+    if rarer < staged.FEWEST_USERS_FOR_PAIRS or directions:
+        return ()
+    to_learn, to_test = fold
+    leaf, is_true = smallest_leaf(known), known.is_true
+    pairs = staged.ranked(rows[to_learn], is_true[to_learn], weights[to_learn], leaf, SEED)
+    losses = []
+    for each in ((), pairs):
+        model = staged.Boosted(each, directions, leaf, SEED)
+        model.fit(rows[to_learn], is_true[to_learn], sample_weight=weights[to_learn])
+        chances = model.predict_proba(rows[to_test])[:, 1]
+        losses.append(float(np.average(np.square(chances - is_true[to_test]), weights=weights[to_test])))
+    return pairs if losses[1] < losses[0] else ()
 
 
 def train(source: Source) -> Trained:
@@ -112,16 +128,17 @@ def train(source: Source) -> Trained:
     _require_enough(known, unknown)
     model = fit(known, source.measured, is_directed=source.is_directed)
     sum_of_steps = additive.read(model, known.values)
+    names = source.snapshots.names
     if not any(len(steps.bounds) for steps in sum_of_steps.steps):
         raise TooLittleError("No feature tells apart for whom the label comes true: there is nothing to learn.")
-    metadata = (("source", source.name), ("feature_schema_version", SCHEMA_VERSION), ("features", ",".join(FEATURES)))
-    file = additive.to_onnx(sum_of_steps, metadata)
+    metadata = (("source", source.name), ("feature_schema_version", EXTENDED_VERSION), ("features", ",".join(names)))
+    file = export.to_onnx(sum_of_steps, metadata)
     parity_difference = parity.require(file, model, unknown.values)
     measured = compare(model.predict_proba(unknown.values)[:, 1], known, unknown, OTHER_USERS)
     later, remarks = _later(source)
     shapes = {
         name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
-        for name, steps in zip(FEATURES, sum_of_steps.steps, strict=True)
+        for name, steps in zip(names, sum_of_steps.steps, strict=True)
         if len(steps.bounds)
     }
     return Trained(
@@ -138,6 +155,7 @@ def train(source: Source) -> Trained:
             "validation_snapshots": len(unknown),
         },
         shapes,
+        [(names[grid.first], names[grid.second], float(np.ptp(grid.values))) for grid in sum_of_steps.grids],
         remarks,
     )
 
@@ -187,7 +205,7 @@ def parts(snapshots: Table) -> dict[str, Table]:
 
 def smallest_leaf(known: Table) -> int:
     """Snapshots that a leaf of a tree has at least: 100, fewer where there are less than 5,000 snapshots."""
-    return min(int(PARAMETERS["min_samples_leaf"]), max(5, len(known) // 50))
+    return min(LARGEST_LEAST_LEAF, max(5, len(known) // 50))
 
 
 def _weights(known: Table) -> Floats:

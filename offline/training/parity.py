@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 from sklearn.calibration import CalibratedClassifierCV
 
-LIMIT: Final = 1e-5
+LIMIT: Final = 1e-6
 _VECTORS: Final = 16
 
 
@@ -22,7 +22,7 @@ def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.flo
     """Checks the file; returns the largest absolute difference of probabilities over the rows.
 
     Raises:
-        ParityError: the difference is above 1e-5, or the terms do not sum to the logit within that.
+        ParityError: the difference is above 1e-6, or the terms do not sum to the logit within that.
     """
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     probabilities, terms = session.run(["probability", "terms"], {"features": rows})

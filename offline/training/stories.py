@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.features.domain import journey
+from offline.training.watching import Watch
 from services.features.domain.event import Event, Kind
-from services.features.domain.state import DAY_US, SECOND_US, State
-from services.features.domain.vector import vector
+from services.features.domain.state import DAY_US, SECOND_US
 
 _START_US: Final = 1_767_348_000 * SECOND_US
 _DAY_S: Final = DAY_US / SECOND_US
@@ -43,9 +42,9 @@ STORIES: Final[dict[str, list[Step]]] = {
 
 
 def values_after(steps: Sequence[Step]) -> list[float]:
-    """The features at the last event of a story."""
-    state = State()
+    """The features, then history, at the last event of a story."""
+    watch = Watch()
     for index, (seconds, kind, page) in enumerate(steps):
         event = Event(f"e-{index}", kind, _START_US + round(seconds * SECOND_US), page, attempt_count=3)
-        journey.apply(state, event)
-    return vector(state)
+        watch.take(event)
+    return watch.seen(watch.state.last_us).values

@@ -1,11 +1,13 @@
 """Snapshots as columns: a user's features at a point in time, and whether what is predicted came true afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from services.scoring.domain.schema import FEATURES, HISTORY
 
 AT_EVENTS: Final = "at events"
 AT_SESSION_END: Final = "at session end"
@@ -31,12 +33,14 @@ class Snapshot(NamedTuple):
     is_true: bool
     rule_probability: float
     values: list[float]
+    """One per name of the table."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Snapshots as columns; `values` has one row per snapshot, in the order of the features."""
+    """Snapshots as columns; `values` has one row per snapshot and one column per feature, which `names` names."""
 
+    names: tuple[str, ...]
     users: npt.NDArray[np.str_]
     moments: npt.NDArray[np.str_]
     at_us: npt.NDArray[np.int64]
@@ -51,13 +55,22 @@ class Table:
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Table":
         """The snapshots for which the mask holds."""
-        return Table(*(getattr(self, field.name)[mask] for field in fields(self)))
+        return Table(self.names, *(getattr(self, field.name)[mask] for field in fields(self)[1:]))
+
+    def inputs(self, features: Sequence[str]) -> npt.NDArray[np.float64]:
+        """The columns of features, in their order; a feature that the table does not have is 0 everywhere."""
+        if tuple(features) == self.names:
+            return self.values
+        place = {name: at for at, name in enumerate(self.names)}
+        nothing = np.zeros(len(self))
+        return np.column_stack([self.values[:, place[name]] if name in place else nothing for name in features])
 
 
-def table(snapshots: Iterable[Snapshot]) -> Table:
+def table(snapshots: Iterable[Snapshot], names: tuple[str, ...] = (*FEATURES, *HISTORY)) -> Table:
     """Snapshots as columns."""
     found = list(snapshots)
     return Table(
+        names,
         np.array([s.user_id for s in found]),
         np.array([s.moment for s in found]),
         np.array([s.at_us for s in found], np.int64),

@@ -5,12 +5,12 @@ from typing import NamedTuple
 from services.features.domain import journey as features
 from services.features.domain.event import Event
 from services.features.domain.state import State
-from services.features.domain.vector import vector
+from services.features.domain.vector import past, vector
 from services.scoring.domain import history, rules
 
 
 class Seen(NamedTuple):
-    """What the services know of a user at one time: the probability of the rules alone, and the features."""
+    """What the services know of a user at one time: the probability of the rules alone; the features, then history."""
 
     rule_probability: float
     values: list[float]
@@ -39,4 +39,5 @@ class Watch:
     def seen(self, at_us: int) -> Seen:
         """What is known at a time that is not before the last event."""
         values = vector(self.state, at_us)
-        return Seen(rules.probability(rules.find(history.active(self.signals, at_us), values)), values)
+        found = rules.find(history.active(self.signals, at_us), values)
+        return Seen(rules.probability(found), values + past(self.state, at_us))

@@ -10,7 +10,7 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
 from mesh.state import applied, erasing
-from services.features.domain import recents
+from services.features.domain import history, recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation import answers, kept, rows
 from services.features.usecases import Features
@@ -44,6 +44,9 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             settled=[answers.settled_row(row, settled) for row, settled in derived.settled],
             time_zone_names=derived.time_zone_names,
             time_zones=derived.time_zones,
+            inputs=features_pb2.Inputs(
+                history_version=history.HISTORY_VERSION, names=history.NAMES, values=derived.past
+            ),
             carried=[answers.carried_row(row, carried) for row, carried in derived.carried],
         )
 

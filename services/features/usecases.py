@@ -15,7 +15,7 @@ from services.features.domain.event import Carried, Event
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal
 from services.features.domain.state import State
-from services.features.domain.vector import vector
+from services.features.domain.vector import past, vector
 from services.features.states import SEGMENTS, USERS, User, segment_name
 
 
@@ -43,6 +43,8 @@ class Derived(msgspec.Struct, frozen=True):
     carried: list[tuple[int, Carried]]
     time_zone_names: list[str]
     time_zones: list[int]
+    past: list[float]
+    """The features of history after the assessed rows, row by row."""
 
 
 class Features:
@@ -62,7 +64,7 @@ class Features:
         """
         users = keyed.Changed(USERS, rows.user_ids)
         zones, assessed = {"": 0}, frozenset(assessed_rows)
-        derived = Derived([], [], [], [], [], [])
+        derived = Derived([], [], [], [], [], [], [])
         async with keyed.batch(self._store, batch, users) as beside:
             states = users.states
             for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
@@ -76,6 +78,7 @@ class Features:
                         derived.carried.append((index, found.carried))
                 if index in assessed:
                     derived.values.extend(vector(state))
+                    derived.past.extend(past(state))
                     derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
                 user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
             for user_id, user in states.items():

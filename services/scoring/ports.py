@@ -1,12 +1,13 @@
 """The ports of the models; state uses the port of `mesh.state`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from services.scoring.domain.schema import FEATURES
 from services.scoring.domain.stages import EVERYBODY, Stages
 
 Matrix = npt.NDArray[np.float64]
@@ -15,8 +16,8 @@ Matrix = npt.NDArray[np.float64]
 class Prediction(NamedTuple):
     """The model's result for a batch, one probability per row.
 
-    `packed_terms` holds for each row the baseline and one term per feature, in logits, as 32-bit little-endian floats;
-    their sum is the logit of the probability up to that precision.
+    `packed_terms` holds for each row the baseline and one term per column it takes, in logits, as 32-bit little-endian
+    floats; their sum is the logit of the probability up to that precision.
     """
 
     probabilities: Sequence[float]
@@ -32,6 +33,10 @@ class Card:
     training_time_us: int
     schema_version: str
     text: str
+    features: tuple[str, ...] = FEATURES
+    """The names of the columns it takes, in their order; the first are the 13 of every schema."""
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The words it knows, by the name of the column; see `services.scoring.domain.inputs`."""
 
 
 class Model(Protocol):
@@ -42,7 +47,7 @@ class Model(Protocol):
         """Its description."""
 
     def predict(self, rows: Matrix) -> Prediction:
-        """The calibrated probabilities of leaving for rows of features, 0 to 1.
+        """The calibrated probabilities of leaving for rows of the columns it takes, 0 to 1.
 
         A row's result MUST NOT depend on other rows, to the last bit.
         """

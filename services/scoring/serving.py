@@ -1,30 +1,33 @@
 """Which model scores which row of a batch."""
 
 import logging
+import struct
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from records.tenants import DEFAULT, tenant_of
-from services.scoring.domain.schema import FEATURE_COUNT
+from services.scoring.domain.inputs import Inputs, columns_of
+from services.scoring.domain.schema import FEATURES
 from services.scoring.domain.stages import is_in_canary
 from services.scoring.ports import Matrix, Model, Prediction, Served
 
-_TERM_COUNT: Final = FEATURE_COUNT + 1
+RULES_ONLY: Final = "rules-only"
+"""The version that is named where the model takes columns that were not sent."""
+# A baseline so low that the model says nothing, and no terms.
+_NO_TERMS: Final = struct.pack(f"<{len(FEATURES) + 1}f", -100.0, *[0.0] * len(FEATURES))
+
 _log = logging.getLogger(__name__)
 
 
-class Scored(NamedTuple):
-    """What models say of a batch.
+class Part(NamedTuple):
+    """Rows of a batch that one model scored, by number, ascending; the columns it took, and what it says."""
 
-    `model_version` scored all rows but those in `others`, which has rows by version, ascending.
-    """
-
-    prediction: Prediction
+    rows: Sequence[int]
     model_version: str
-    others: Mapping[str, Sequence[int]] = {}
+    names: tuple[str, ...]
+    columns: Matrix
+    prediction: Prediction
 
 
 class _Choice(NamedTuple):
@@ -32,30 +35,24 @@ class _Choice(NamedTuple):
     is_canary: bool
 
 
-def score(served: Served, user_ids: Sequence[str], values: Matrix) -> Scored:
-    """Scores each row by the model that decides for its user. Where a canary fails, the live model decides."""
-    if (only := served.only) is not None:
-        return Scored(only.predict(values), only.card.version)
+def score(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inputs) -> list[Part]:
+    """Scores each row by the model that decides for its user; all rows of a user are in one part.
+
+    Where a canary fails, or takes columns that were not sent, the live model decides. At least one part is returned.
+    """
+    if (only := served.only) is not None or not user_ids:
+        return [_scored(only or served.of(DEFAULT).live, range(len(user_ids)), features, inputs)]
     chosen = {user_id: _choose(served, user_id) for user_id in user_ids}
     rows_of = defaultdict[_Choice, list[int]](list)
     for row, user_id in enumerate(user_ids):
         rows_of[chosen[user_id]].append(row)
-    probabilities, terms = np.zeros(len(user_ids)), np.zeros((len(user_ids), _TERM_COUNT), "<f4")
-    by_version = defaultdict[str, list[int]](list)
-    for choice, rows in rows_of.items():
-        prediction, version = _predict(served, choice, values[rows])
-        probabilities[rows] = prediction.probabilities
-        terms[rows] = np.frombuffer(prediction.packed_terms, "<f4").reshape(-1, _TERM_COUNT)
-        by_version[version] += rows
-    usual = max(by_version, key=lambda version: len(by_version[version]), default=served.of(DEFAULT).live.card.version)
-    others = {version: sorted(rows) for version, rows in by_version.items() if version != usual}
-    return Scored(Prediction(probabilities.tolist(), terms.tobytes()), usual, others)
+    return [_decided(served, choice, rows, features[rows], inputs.at(rows)) for choice, rows in rows_of.items()]
 
 
-def attempted(model: Model, values: Matrix) -> Prediction | None:
+def attempted(model: Model, columns: Matrix) -> Prediction | None:
     """What a model says that nobody depends on; None if it fails."""
     try:
-        return model.predict(values)
+        return model.predict(columns)
     except Exception as error:  # noqa: BLE001 - the runtime's errors have no common base class
         _log.warning("model %s failed: %s", model.card.version, error)
         return None
@@ -69,10 +66,20 @@ def _choose(served: Served, user_id: str) -> _Choice:
     return _Choice(tenant, canary is not None and is_in_canary(user_id, canary.card.version, serving.percent))
 
 
-def _predict(served: Served, choice: _Choice, values: Matrix) -> tuple[Prediction, str]:
+def _decided(served: Served, choice: _Choice, rows: Sequence[int], features: Matrix, inputs: Inputs) -> Part:
     serving = served.of(choice.tenant)
-    if choice.is_canary and serving.canary is not None:
-        prediction = attempted(serving.canary, values)
-        if prediction is not None:
-            return prediction, serving.canary.card.version
-    return serving.live.predict(values), serving.live.card.version
+    if choice.is_canary and (canary := serving.canary) is not None:
+        taken = columns_of(canary.card.features, canary.card.words, features, inputs)
+        prediction = attempted(canary, taken) if taken is not None else None
+        if taken is not None and prediction is not None:
+            return Part(rows, canary.card.version, canary.card.features, taken, prediction)
+    return _scored(serving.live, rows, features, inputs)
+
+
+def _scored(model: Model, rows: Sequence[int], features: Matrix, inputs: Inputs) -> Part:
+    card = model.card
+    taken = columns_of(card.features, card.words, features, inputs)
+    if taken is None:
+        silence = Prediction([0.0] * len(features), _NO_TERMS * len(features))
+        return Part(rows, RULES_ONLY, FEATURES, features, silence)
+    return Part(rows, card.version, card.features, taken, model.predict(taken))

@@ -17,6 +17,7 @@ from records.tenants import is_name, plain
 from services.scoring.domain.assessment import Assessment, features
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
+from services.scoring.domain.inputs import NO_INPUTS, Inputs
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
 from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
 from services.scoring.ports import Described
@@ -74,6 +75,26 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         signals,
         _settled(request),
         event_counts,
+        _inputs(request.inputs, count),
+    )
+
+
+def _inputs(message: features_pb2.Inputs, count: int) -> Inputs:
+    """What was sent beside the features; nothing where a sender of the previous version sends nothing."""
+    if not message.names and not message.word_names:
+        return NO_INPUTS
+    values, cells = np.array(message.values, np.float64), np.array(message.cells, np.int64)
+    if values.size != count * len(message.names) or cells.size != count * len(message.word_names):
+        raise InvalidArgument("MISSING_FIELD", "Every row needs a value for each name.")
+    if not (np.abs(values) <= GREATEST_VALUE).all() or (cells.size and cells.max() >= len(message.words)):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value is at most {GREATEST_VALUE:g}; every word is there.")
+    return Inputs(
+        message.history_version,
+        tuple(message.names),
+        values.reshape(count, len(message.names)),
+        tuple(message.word_names),
+        tuple(message.words),
+        cells.reshape(count, len(message.word_names)),
     )
 
 

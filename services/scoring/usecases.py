@@ -1,5 +1,6 @@
 """The use cases: assess the users of a batch, read a user's risk, read the models and change their stages."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,10 +12,11 @@ from services.scoring import serving
 from services.scoring.domain import assessment, rules, stages
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
+from services.scoring.domain.inputs import NO_INPUTS, Inputs
 from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stage, StageError, Stages, Wanted
 from services.scoring.ports import Card, Described, Matrix, Models, Registry
-from services.scoring.serving import Scored
+from services.scoring.serving import Part
 from services.scoring.states import JOURNALS
 
 
@@ -32,6 +34,22 @@ class Rows(NamedTuple):
     signals: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]] = {}
     event_counts: Sequence[int] = ()
+    inputs: Inputs = NO_INPUTS
+
+    def at(self, numbers: Sequence[int]) -> "Rows":
+        """Some of the rows, by number, ascending."""
+        if len(numbers) == len(self.user_ids):
+            return self
+        place = {number: at for at, number in enumerate(numbers)}
+        return self._replace(
+            user_ids=[self.user_ids[number] for number in numbers],
+            event_times_us=[self.event_times_us[number] for number in numbers],
+            values=self.values[numbers],
+            signals={place[number]: found for number, found in self.signals.items() if number in place},
+            settled={place[number]: found for number, found in self.settled.items() if number in place},
+            event_counts=[self.event_counts[number] for number in numbers] if self.event_counts else (),
+            inputs=self.inputs.at(numbers),
+        )
 
 
 class Assessed(NamedTuple):
@@ -64,18 +82,14 @@ class Scoring:
 
         Raises:
             FailedPrecondition: `POSITION_STALE`.
-            Unavailable: the store or the model cannot be reached, or the features are of another schema than the live
-                model's.
+            Unavailable: the store or the model cannot be reached, or the features are of another schema.
         """
+        if rows.schema_version != SCHEMA_VERSION:
+            raise schema_mismatch(rows.schema_version, SCHEMA_VERSION)
         served = self._models.served()
-        known = served.of(EVERYBODY).live.card.schema_version
-        if rows.schema_version != known:
-            raise schema_mismatch(rows.schema_version, known)
         journals = keyed.Changed(JOURNALS, rows.user_ids)
         async with keyed.batch(self._store, batch, journals):
-            scored = serving.score(served, rows.user_ids, rows.values)
-            answers = _assess_in_order(rows, journals.states, scored)
-        return Assessed(answers, scored.model_version, scored.others)
+            return _assessed(rows, journals.states, serving.score(served, rows.user_ids, rows.values, rows.inputs))
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
@@ -173,21 +187,32 @@ def schema_mismatch(given: str, known: str) -> Unavailable:
     )
 
 
-def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], scored: Scored) -> list[Assessment]:
-    prediction = scored.prediction
+def _assessed(rows: Rows, journals: Mapping[str, Journal], parts: Sequence[Part]) -> Assessed:
+    """Each user is in one part, so that their rows are assessed in order."""
+    answers: dict[int, Assessment] = {}
+    rows_of = defaultdict[str, list[int]](list)
+    for part in parts:
+        answers.update(zip(part.rows, _assess_in_order(rows.at(part.rows), journals, part), strict=True))
+        rows_of[part.model_version] += part.rows
+    usual = max(rows_of, key=lambda version: len(rows_of[version]))
+    others = {version: sorted(its_rows) for version, its_rows in rows_of.items() if version != usual}
+    return Assessed([answers[row] for row in range(len(rows.user_ids))], usual, others)
+
+
+def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) -> list[Assessment]:
     columns = Columns(
         rows.event_times_us,
-        rows.values.astype("<f8").tobytes(),
+        part.names,
+        part.columns.astype("<f8").tobytes(),
         rules.may_apply(rows.values.T),
-        prediction.probabilities,
-        prediction.packed_terms,
+        part.prediction.probabilities,
+        part.prediction.packed_terms,
         rows.signals,
         rows.settled,
         rows.event_counts or [1] * len(rows.user_ids),
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]
-    other = {row: version for version, its_rows in scored.others.items() for row in its_rows}
     for user_id, row in {user_id: row for row, user_id in enumerate(rows.user_ids)}.items():
-        assessment.settle(journals[user_id], columns, row, other.get(row, scored.model_version))
+        assessment.settle(journals[user_id], columns, row, part.model_version)
     return answers

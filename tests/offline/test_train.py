@@ -4,20 +4,22 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import GroupKFold
 
 from offline import train
 from offline.datasets import oulad, students
 from offline.datasets.oulad import Journey
 from offline.datasets.students import HORIZON_DAYS, snapshots
-from offline.training import additive, fitting, parity
+from offline.training import additive, export, fitting, parity, staged
 from offline.training.fitting import Source, Trained
 from offline.training.table import AT_EVENTS, WEEKLY, Snapshot, Table, table
 from services.features.domain import journey as features
 from services.features.domain.state import DAY_US, State
-from services.features.domain.vector import vector
+from services.features.domain.vector import past, vector
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.domain.schema import FEATURES
 from tests.offline.courses import journey, made_up, real
 
 
@@ -64,7 +66,7 @@ def test_a_snapshot_knows_nothing_of_what_comes_after() -> None:
             for event in one.events:
                 if event.at_us < at_us:
                     features.apply(state, event)
-            assert snapshot.values == vector(state, at_us)
+            assert snapshot.values == vector(state, at_us) + past(state, at_us)
             assert snapshot.idle_days == (at_us - state.last_us) / DAY_US
 
 
@@ -112,7 +114,7 @@ def test_the_sum_of_steps_is_the_model(course: Table) -> None:
     logits = read.baseline + read.terms(course.values).sum(axis=1)
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), model.predict_proba(course.values)[:, 1], atol=1e-12)
     np.testing.assert_allclose(read.terms(course.values).mean(axis=0), 0.0, atol=1e-9)
-    for name, steps in zip(FEATURES, read.steps, strict=True):
+    for name, steps in zip(course.names, read.steps, strict=True):
         assert (name in oulad.MEASURED) or not len(steps.bounds)
         rises = np.diff(steps.values) * fitting.DIRECTIONS.get(name, 0)
         assert (rises >= -1e-12).all() or name not in fitting.DIRECTIONS
@@ -125,21 +127,45 @@ def test_a_value_on_a_bound_falls_on_the_same_side(course: Table) -> None:
     for index, steps in enumerate(read.steps):
         near = [np.nextafter(bound, way) for bound in steps.bounds for way in (-np.inf, bound, np.inf)][: len(rows)]
         rows[: len(near), index] = near
-    assert parity.require(additive.to_onnx(read, []), model, rows) <= 1e-12
+    assert parity.require(export.to_onnx(read, []), model, rows) <= 1e-12
 
 
 def test_an_export_that_says_something_else_is_refused(course: Table) -> None:
     model = fitting.fit(course, oulad.MEASURED, is_directed=True)
     read = additive.read(model, course.values)
     with pytest.raises(parity.ParityError):
-        parity.require(additive.to_onnx(additive.Additive(read.baseline + 1e-3, read.steps), []), model, course.values)
+        parity.require(export.to_onnx(additive.Additive(read.baseline + 1e-3, read.steps), []), model, course.values)
+
+
+def test_pairs_are_shared_out_and_exported_exactly(course: Table) -> None:
+    pairs = staged.ranked(course.values, course.is_true, np.ones(len(course)), leaf=20, seed=1)
+    assert 0 < len(pairs) <= staged.PAIRS_MOST
+    folds = list(GroupKFold(2).split(course.values, course.is_true, course.users))
+    calibrated = CalibratedClassifierCV(staged.Boosted(pairs, leaf=20), method="sigmoid", cv=folds, ensemble=False)
+    model = calibrated.fit(course.values, course.is_true)
+    read = additive.read(model, course.values)
+    assert read.grids
+    logits = read.baseline + read.terms(course.values).sum(axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), model.predict_proba(course.values)[:, 1], atol=1e-12)
+    for grid in read.grids:
+        of_rows = grid(course.values)
+        for feature, bounds in ((grid.first, grid.first_bounds), (grid.second, grid.second_bounds)):
+            step = np.searchsorted(bounds, course.values[:, feature])
+            means = [of_rows[step == each].mean() for each in np.unique(step)]
+            np.testing.assert_allclose(means, 0.0, atol=1e-3)
+    file = export.to_onnx(read, [])
+    assert parity.require(file, model, course.values) <= 1e-12
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (terms,) = session.run(["terms"], {"features": course.values[:100]})
+    np.testing.assert_allclose(terms[:, 1:], read.terms(course.values[:100]), atol=1e-12)
 
 
 def test_a_model_of_interactions_is_refused(course: Table) -> None:
     model = fitting.fit(course, oulad.MEASURED, is_directed=True)
-    boosted = model.calibrated_classifiers_[0].estimator
-    boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=5).fit(course.values, course.is_true)
-    with pytest.raises(ValueError, match="an additive model has one per tree"):
+    boosted = model.calibrated_classifiers_[0].estimator.boosted_
+    boosted.set_params(interaction_cst=None, monotonic_cst=None, max_iter=205, max_leaf_nodes=16)
+    boosted.fit(course.values, course.is_true)
+    with pytest.raises(ValueError, match="an additive model has at most pairs"):
         additive.read(model, course.values)
 
 

@@ -29,7 +29,7 @@ def chance(terms: list[float]) -> float:
 @given(FINDINGS, TERMS)
 def test_contributions_sum_to_the_score(findings: list[Finding], terms: list[float]) -> None:
     judged = risk.assess(findings, chance(terms), 5)
-    parts = explanation.contributions(judged, findings, terms, values())
+    parts = explanation.contributions(judged, findings, FEATURES, terms, values())
     assert math.fsum(part.points for part in parts) == pytest.approx(judged.score, abs=1e-9)
 
 
@@ -38,7 +38,7 @@ def test_a_feature_s_points_have_the_sign_of_its_term_and_stay_small(
     findings: list[Finding], terms: list[float]
 ) -> None:
     judged = risk.assess(findings, chance(terms), 5)
-    parts = {part.name: part.points for part in explanation.contributions(judged, findings, terms, values())}
+    parts = {part.name: part.points for part in explanation.contributions(judged, findings, FEATURES, terms, values())}
     for name, term in zip(FEATURES, terms[1:], strict=True):
         assert parts[name] * term >= 0.0
         assert abs(parts[name]) <= 25.0 * abs(term) + 1e-9
@@ -47,14 +47,14 @@ def test_a_feature_s_points_have_the_sign_of_its_term_and_stay_small(
 def test_terms_that_nearly_cancel_do_not_explode() -> None:
     terms = [-2.0, 5.0, -5.0 + 1e-9, *[0.0] * (FEATURE_COUNT - 2)]
     judged = risk.assess([], chance(terms), 5)
-    parts = explanation.contributions(judged, [], terms, values())
+    parts = explanation.contributions(judged, [], FEATURES, terms, values())
     assert math.fsum(part.points for part in parts) == pytest.approx(judged.score, abs=1e-9)
     assert parts[1].points == pytest.approx(-parts[2].points, abs=1e-6)
 
 
 def test_no_risk_has_no_points() -> None:
     terms = [-800.0, *[0.0] * FEATURE_COUNT]
-    parts = explanation.contributions(risk.assess([], 0.0, 1), [], terms, values())
+    parts = explanation.contributions(risk.assess([], 0.0, 1), [], FEATURES, terms, values())
     assert [part.points for part in parts] == [0.0] * (FEATURE_COUNT + 1)
 
 

@@ -225,7 +225,7 @@ def test_no_sentence_is_false() -> None:
         values, now_us = vector(watch.state), events[-1].at_us
         findings = rules.find(history.active(watch.signals, now_us), values, now_us)
         parts = explanation.contributions(
-            risk.assess(findings, 0.9, 9), findings, [0.0, *[1.0] * len(FEATURES)], values
+            risk.assess(findings, 0.9, 9), findings, FEATURES, [0.0, *[1.0] * len(FEATURES)], values
         )
         shown = explanation.indicators(parts)
         false += [

@@ -7,7 +7,7 @@ was cut. Nothing reads a clock: time is what the events say.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from services.features.domain import clicks, engagement, money, pages, sessions, settlement, struggle, window
+from services.features.domain import clicks, engagement, history, money, pages, sessions, settlement, struggle, window
 from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, Platform, is_given_back
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
@@ -65,7 +65,10 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     prior_us = state.last_us
     is_echo = kind in _ECHOES and event.at_us - prior_us <= _ECHO_US and _ECHOES[kind](state, event)
     sessions.move_time(state, event)
-    return _take_echo(state, event) if is_echo else _take_step(state, event, prior_us, video_engagement)
+    if is_echo:
+        return _take_echo(state, event)
+    history.note(state.history, event, state.session_start_us)
+    return _take_step(state, event, prior_us, video_engagement)
 
 
 def _take_step(state: State, event: Event, prior_us: int, video_engagement: float | None) -> Found:

@@ -3,7 +3,7 @@
 A session is the run of events without a gap of more than 30 minutes. Late events move no time but the beginnings.
 """
 
-from services.features.domain import clicks, engagement, window
+from services.features.domain import clicks, engagement, history, window
 from services.features.domain.event import NAME_LIMIT, Event, Platform
 from services.features.domain.state import DAY_US, SESSION_GAP_US, State
 
@@ -114,12 +114,14 @@ def _forget_future(state: State, now_us: int) -> None:
     state.rage_us = state.rage_count = state.click_us = 0
     state.shown_us = min(state.shown_us, now_us)
     state.last_us = now_us
+    history.forget_future(state.history, now_us)
     _begin_session(state, now_us)
 
 
 def _begin_session(state: State, at_us: int) -> None:
-    """Opens a session and closes the one before, of which only the engagement is kept."""
+    """Opens a session and closes the one before, of which only the engagement and what `history` needs is kept."""
     engagement.close_session(state)
+    history.begin_session(state.history, at_us, (state.session_start_us, state.last_us))
     state.session_count += 1
     state.session_days = window.note_session(state.session_days, state.today)
     state.session_start_us = at_us

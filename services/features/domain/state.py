@@ -6,6 +6,8 @@ a field never changes its meaning under the same feature schema version.
 
 import msgspec
 
+from services.features.domain.history import History
+
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 DAY_US = 86_400 * SECOND_US
@@ -157,3 +159,5 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """Whether the user's own device reported `time_zone`, and no server."""
     shown_us: int = 0
     """The latest event that a browser or a phone reported."""
+    history: History = msgspec.field(default_factory=History)
+    """The user's past. It begins anew after a version without it has written the state."""

@@ -27,7 +27,7 @@ from typing import Final
 
 import msgspec
 
-from services.features.domain import window
+from services.features.domain import history, window
 from services.features.domain.state import DAY_US, MINUTE_US, NEUTRAL_ENGAGEMENT, SECOND_US, SESSION_GAP_US, State
 
 SCHEMA_VERSION: Final = "features-1"
@@ -254,3 +254,9 @@ def vector(state: State, at_us: int | None = None) -> list[float]:
     """The features in the order of `DEFINITIONS`, as of the user's latest event, or of `at_us` where that is later."""
     now_us = state.last_us if at_us is None or at_us < state.last_us else at_us
     return [compute(state, now_us) for compute in _COMPUTE]
+
+
+def past(state: State, at_us: int | None = None) -> list[float]:
+    """The features of history, in the order of `history.DEFINITIONS`, as of the same moment as `vector`."""
+    now_us = state.last_us if at_us is None or at_us < state.last_us else at_us
+    return history.values(state.history, state.last_us, state.session_start_us, now_us)

@@ -25,7 +25,8 @@ from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from services.scoring import ports
 from services.scoring.adapters.onnx import OnnxModel
 from services.scoring.adapters.stages_file import StagesFile, StagesFileError
-from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
+from services.scoring.domain.inputs import names_of
+from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stages
 from services.scoring.ports import Card, Model, Served
 
@@ -54,6 +55,7 @@ class Described(msgspec.Struct):
     features: tuple[str, ...]
     sha256: str = ""
     vectors: Parity = msgspec.field(default_factory=Parity)
+    words: dict[str, tuple[str, ...]] = {}
 
 
 class UnusableModelError(Exception):
@@ -233,6 +235,8 @@ def load(folder: Path) -> OnnxModel:
         described.training_time_us,
         described.feature_schema_version,
         text,
+        described.features,
+        described.words,
     )
     try:
         model = OnnxModel(file, card)
@@ -246,13 +250,21 @@ def load(folder: Path) -> OnnxModel:
 
 
 def _mismatch(described: Described) -> str:
-    if (described.feature_schema_version, described.features) == (SCHEMA_VERSION, FEATURES):
+    if _is_known(described.feature_schema_version, described.features):
         return ""
-    return f"It takes the features {described.feature_schema_version!r}, this service {SCHEMA_VERSION!r}."
+    return f"It takes the features {described.feature_schema_version!r} in a form that this service does not know."
+
+
+def _is_known(schema_version: str, features: tuple[str, ...]) -> bool:
+    """Whether features are those of a schema, each once."""
+    if schema_version == SCHEMA_VERSION:
+        return features == FEATURES
+    own = features[len(names_of(())) :]
+    return schema_version == EXTENDED_VERSION and features == names_of(own) and len(set(features)) == len(features)
 
 
 def _warm_up(model: OnnxModel, vectors: Parity) -> None:
-    rows = np.array(vectors.rows or [[0.0] * len(FEATURES)])
+    rows = np.array(vectors.rows or [[0.0] * len(model.card.features)])
     given = model.predict(rows).probabilities
     if vectors.rows and not np.allclose(given, vectors.probabilities, rtol=0.0, atol=PARITY_LIMIT):
         message = f"{model.card.version} gives other answers than when it was trained."

@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 import onnxruntime
 
-from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.ports import Card, Matrix, Prediction
 
 # The runtime's vector loops process leftover rows by another code path, which may round differently. With whole vectors
@@ -30,7 +29,7 @@ class OnnxModel:
     def predict(self, rows: Matrix) -> Prediction:
         """See `services.scoring.ports.Model`."""
         count = len(rows)
-        padded = np.zeros((-count % _ROWS_TOGETHER + count, FEATURE_COUNT))
+        padded = np.zeros((-count % _ROWS_TOGETHER + count, rows.shape[1]))
         padded[:count] = rows
         probabilities, terms = self._session.run(["probability", "terms"], {"features": padded})
         return Prediction(probabilities[:count].tolist(), terms[:count].astype("<f4").tobytes())

@@ -7,23 +7,28 @@ from typing import Final, NamedTuple
 from services.scoring.domain import explanation, history, risk, rules
 from services.scoring.domain.explanation import Contribution
 from services.scoring.domain.history import Journal, Settled, Signal
+from services.scoring.domain.inputs import names_of
 from services.scoring.domain.risk import COUNT_LIMIT, Risk
 from services.scoring.domain.rules import Finding
-from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION, Level
+from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, Level
 
 _VALUES: Final = struct.Struct(f"<{FEATURE_COUNT}d")
-_TERMS: Final = struct.Struct(f"<{FEATURE_COUNT + 1}f")
+_VALUE_SIZE: Final = 8
+_TERM_SIZE: Final = 4
+_TERMS_SIZE: Final = _TERM_SIZE * (FEATURE_COUNT + 1)
 
 
 class Columns(NamedTuple):
     """The input of an assessment, row by row.
 
-    `packed_values` and `packed_terms` hold all rows one after the other, each as in `Journal`. `may_apply` says whether
-    a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that ended with a
-    row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
+    `packed_values` and `packed_terms` hold all rows one after the other: 64-bit floats, one per name; and 32-bit
+    floats, the model's baseline and then one per name; little-endian. The first names are the 13 features. `may_apply`
+    says whether a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that
+    ended with a row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
     """
 
     event_times_us: Sequence[int]
+    names: tuple[str, ...]
     packed_values: bytes
     may_apply: Sequence[bool]
     probabilities: Sequence[float]
@@ -63,7 +68,8 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
     active = history.active(journal.signals, at_us) if journal.signals else ()
     findings: Sequence[Finding] = ()
     if active or columns.may_apply[row]:
-        findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, row * _VALUES.size), at_us)
+        features_at = row * len(columns.names) * _VALUE_SIZE
+        findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, features_at), at_us)
     if journal.assessed_count < COUNT_LIMIT:
         journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])
     judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
@@ -72,9 +78,10 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
         if not active:
             return Assessment(judged, 0, ())
         return Assessment(judged, history.strong_count(active), (), history.latest_us(active))
-    values = _VALUES.unpack_from(columns.packed_values, row * _VALUES.size)
-    terms = _TERMS.unpack_from(columns.packed_terms, row * _TERMS.size)
-    parts = explanation.contributions(judged, findings, terms, values)
+    packed_values, packed_terms = _row(columns, row)
+    parts = explanation.contributions(
+        judged, findings, columns.names, _floats(packed_terms, "f"), _floats(packed_values, "d")
+    )
     return Assessment(judged, history.strong_count(active), explanation.indicators(parts), history.latest_us(active))
 
 
@@ -84,8 +91,10 @@ def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> 
     journal.model_probability = columns.probabilities[row]
     journal.model_version = model_version
     journal.schema_version = SCHEMA_VERSION
-    journal.values = columns.packed_values[row * _VALUES.size : (row + 1) * _VALUES.size]
-    journal.terms = columns.packed_terms[row * _TERMS.size : (row + 1) * _TERMS.size]
+    values, terms = _row(columns, row)
+    journal.values, journal.more_values = values[: _VALUES.size], values[_VALUES.size :]
+    journal.terms, journal.more_terms = terms[:_TERMS_SIZE], terms[_TERMS_SIZE:]
+    journal.own_names = list(columns.names[len(names_of(())) :])
 
 
 def features(journal: Journal) -> Sequence[float]:
@@ -95,10 +104,27 @@ def features(journal: Journal) -> Sequence[float]:
 
 def explain(journal: Journal) -> Explained:
     """The last assessment, computed again from its stored input; the journal must have one."""
-    values, terms = features(journal), _TERMS.unpack(journal.terms)
+    names = names_of(journal.own_names) if journal.more_values else FEATURES
+    values = _floats(journal.values + journal.more_values, "d")
+    terms = _floats(journal.terms + journal.more_terms, "f")
     active = history.active(journal.signals, journal.event_time_us)
     findings = rules.find(active, values, journal.event_time_us)
     judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
-    parts = explanation.contributions(judged, findings, terms, values)
+    parts = explanation.contributions(judged, findings, names, terms, values)
     strong, latest_us = history.strong_count(active), history.latest_us(active)
     return Explained(Assessment(judged, strong, explanation.indicators(parts), latest_us), parts)
+
+
+def _row(columns: Columns, row: int) -> tuple[bytes, bytes]:
+    """The values and the terms of a row."""
+    width = len(columns.names)
+    value_size, term_size = width * _VALUE_SIZE, (width + 1) * _TERM_SIZE
+    return (
+        columns.packed_values[row * value_size : (row + 1) * value_size],
+        columns.packed_terms[row * term_size : (row + 1) * term_size],
+    )
+
+
+def _floats(packed: bytes, form: str) -> Sequence[float]:
+    size = _VALUE_SIZE if form == "d" else _TERM_SIZE
+    return struct.unpack(f"<{len(packed) // size}{form}", packed)

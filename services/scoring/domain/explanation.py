@@ -19,7 +19,6 @@ from typing import Final, NamedTuple
 from services.scoring.domain.reasons import is_absent, reason
 from services.scoring.domain.risk import PROBABILITY_LIMIT, Risk
 from services.scoring.domain.rules import Finding
-from services.scoring.domain.schema import FEATURES
 
 BASELINE: Final = "baseline"
 BASELINE_REASON: Final = "What is usual for all users"
@@ -45,15 +44,16 @@ class Contribution(NamedTuple):
 
 
 def contributions(
-    risk: Risk, findings: Sequence[Finding], terms: Sequence[float], values: Sequence[float]
+    risk: Risk, findings: Sequence[Finding], names: Sequence[str], terms: Sequence[float], values: Sequence[float]
 ) -> list[Contribution]:
     """Everything that went into the score: rules, baseline, features; sums to the score.
 
     Args:
         risk: the assessment to explain.
         findings: the findings of rules.
-        terms: the model's baseline and then one term per feature, in the order of the features; in logits.
-        values: the features' values.
+        names: the columns that the model takes.
+        terms: the model's baseline and then one term per column, in logits.
+        values: the columns' values.
     """
     doubts = [-math.log1p(-finding.probability) for finding in findings]
     model_doubt = -math.log1p(-min(risk.model_score / 100.0, PROBABILITY_LIMIT))
@@ -71,7 +71,7 @@ def contributions(
     parts.append(Contribution(BASELINE, scale * usual, BASELINE_REASON))
     parts.extend(
         Contribution(name, scale * slope * term, value=value)
-        for name, term, value in zip(FEATURES, feature_terms, values, strict=True)
+        for name, term, value in zip(names, feature_terms, values, strict=True)
     )
     return parts
 

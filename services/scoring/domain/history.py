@@ -71,6 +71,12 @@ class Journal(msgspec.Struct, array_like=True):
     point_level: int = 0
     signals: list[Signal] = []
     schema_version: str = "features-1"
+    more_values: bytes = b""
+    """What a model of the extended schema took beside `values`; as they are stored."""
+    more_terms: bytes = b""
+    """The terms of these; as `terms` are stored."""
+    own_names: list[str] = []
+    """The names of those that are neither of the 13 nor of history."""
 
 
 def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:

@@ -9,38 +9,28 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-_MINUTE: Final = 60.0
-# A reason younger than this is told without its age.
-_PRESENT: Final = _MINUTE
-_HOUR: Final = 3600.0
-_DAY: Final = 86400.0
-# The features count up to this.
-_MOST: Final = 64
+from services.scoring.domain.past_reasons import NOTHING_PAST, PAST_REASONS, own_reason
+from services.scoring.domain.wording import MOST, capital, counted, duration
+
+# A reason younger than this is told without its age; seconds.
+_PRESENT: Final = 60.0
 _MOST_PAGES: Final = 128
 
 
 def reason(name: str, value: float) -> str:
-    """The sentence for a feature's value, which is finite and not negative."""
-    return _REASONS[name](value)
+    """The sentence for a value, which is finite and, except of the installation's own columns, not negative."""
+    say = _REASONS.get(name) or PAST_REASONS.get(name)
+    return say(value) if say is not None else own_reason(name, value)
 
 
 def aged(said: str, seconds: float) -> str:
     """What was said some time ago, with its age if that is a minute or more."""
-    return f"{said}, {_duration(seconds)} ago" if seconds >= _PRESENT else said
+    return f"{said}, {duration(seconds)} ago" if seconds >= _PRESENT else said
 
 
 def is_absent(name: str, value: float) -> bool:
     """Whether a feature's value means that there was nothing, which is no reason for a risk."""
-    return round(value) == 0 if name in _COUNTS else value == _NOTHING.get(name)
-
-
-def counted(value: float, singular: str, plural: str, most: float = _MOST) -> str:
-    """A count with its noun, at the beginning of a sentence: `No error`, `1 error`, `3 errors`, `64 or more errors`."""
-    count = round(value)
-    if not count:
-        return f"No {singular}"
-    more = " or more" if count >= most else ""
-    return f"{count}{more} {singular if count == 1 else plural}"
+    return round(value) == 0 if name in _COUNTS else value == _NOTHING.get(name, NOTHING_PAST.get(name))
 
 
 def _lately(singular: str, plural: str) -> Callable[[float], str]:
@@ -51,7 +41,7 @@ def _times(value: float) -> str:
     count = round(value)
     if count == 1:
         return "once"
-    return f"{count} or more times" if count >= _MOST else f"{count} times"
+    return f"{count} or more times" if count >= MOST else f"{count} times"
 
 
 def _form_abandons(value: float) -> str:
@@ -79,17 +69,17 @@ def _success_rate(value: float) -> str:
 def _session_duration(value: float) -> str:
     if value <= 0.0:
         return "No time spent in a current session"
-    return f"In this session for {_duration(value)}"
+    return f"In this session for {duration(value)}"
 
 
 def _time_since_last_success(value: float) -> str:
-    return f"No success for {_duration(value)}" if value > 0.0 else "No time gone by without a success"
+    return f"No success for {duration(value)}" if value > 0.0 else "No time gone by without a success"
 
 
 def _average_time_per_page(value: float) -> str:
     if value <= 0.0:
         return "No time spent on a page in a current session"
-    return f"{_capital(_duration(value))} on a page on average"
+    return f"{capital(duration(value))} on a page on average"
 
 
 def _page_exits(value: float) -> str:
@@ -97,21 +87,6 @@ def _page_exits(value: float) -> str:
     if not round(value):
         return "No page left untouched in a current session"
     return f"{counted(value, 'page', 'pages', math.inf)} left untouched in this session"
-
-
-def _duration(seconds: float) -> str:
-    """A duration in a suitable unit: minutes from two minutes on, and so on."""
-    if seconds < 1.0:
-        return "less than a second"
-    for size, unit in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    count = round(seconds)
-    return f"{count} {'second' if count == 1 else 'seconds'}"
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 _REASONS: Final[dict[str, Callable[[float], str]]] = {

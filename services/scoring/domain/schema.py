@@ -21,6 +21,46 @@ FEATURES: Final = (
     "average_time_per_page",
 )
 FEATURE_COUNT: Final = len(FEATURES)
+
+EXTENDED_VERSION: Final = "features-2"
+"""The schema of models that also take history, and columns of the installation: `FEATURES`, then any of these."""
+HISTORY_VERSION: Final = "history-1"
+HISTORY: Final = (
+    "time_since_first_event",
+    "time_since_last_event",
+    "events_today",
+    "events_7_days",
+    "events_28_days",
+    "successes_7_days",
+    "successes_28_days",
+    "actions_7_days",
+    "actions_28_days",
+    "troubles_7_days",
+    "troubles_28_days",
+    "active_days_7",
+    "active_days_28",
+    "active_days_56",
+    "active_weeks_8",
+    "active_share",
+    "day_streak",
+    "last_pause",
+    "usual_pause",
+    "longest_pause",
+    "idle_to_usual",
+    "pause_to_usual",
+    "events_trend",
+    "active_trend",
+    "session_size",
+    "usual_session_size",
+    "size_to_usual",
+    "usual_session_length",
+    "length_to_usual",
+    "weekday_habit",
+    "day_part_habit",
+    "session_total",
+    "event_total",
+    "success_share",
+)
 MEDIUM_FROM: Final = 40.0
 HIGH_FROM: Final = 70.0
 CRITICAL_FROM: Final = 90.0

@@ -34,10 +34,11 @@ _row: Final = operator.attrgetter("row")
 
 
 class Vectors(NamedTuple):
-    """For each group its feature values, one group after the other, and its user's time zone as last known."""
+    """For each group its feature values, one group after the other, its user's time zone as last known, and inputs."""
 
     values: Sequence[float]
     time_zones: Sequence[str]
+    inputs: features_pb2.Inputs
 
 
 def check_answered(asked: Sized, answers: Sized, width: int = 1) -> None:
@@ -85,12 +86,20 @@ def vectors_of(rows: Rows, groups: Groups, applied: features_pb2.ApplyEventsResp
     check_answered(groups.last, applied.values, width)
     ascending = sorted(groups.last)
     if ascending == groups.last:
-        return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)))
+        return Vectors(applied.values, _time_zones(rows, groups, applied, range(count)), applied.inputs)
     place = {row: number for number, row in enumerate(ascending)}
     places = [place[row] for row in groups.last]
-    every = list(applied.values)
-    values = [value for at in places for value in every[at * width : (at + 1) * width]]
-    return Vectors(values, _time_zones(rows, groups, applied, places))
+    values = _placed(list(applied.values), width, places)
+    inputs = features_pb2.Inputs()
+    inputs.CopyFrom(applied.inputs)
+    inputs.values[:] = _placed(list(inputs.values), len(inputs.names), places)
+    inputs.cells[:] = _placed(list(inputs.cells), len(inputs.word_names), places)
+    return Vectors(values, _time_zones(rows, groups, applied, places), inputs)
+
+
+def _placed(every: Sequence[_Cell], width: int, places: Sequence[int]) -> list[_Cell]:
+    """The rows at the places, each `width` cells."""
+    return [cell for at in places for cell in every[at * width : (at + 1) * width]]
 
 
 def _time_zones(
@@ -123,6 +132,7 @@ def assess_request(
         feature_schema_version=applied.feature_schema_version,
         signals=applied.signals,
         settled=applied.settled,
+        inputs=vectors.inputs,
     )
     if not groups.are_single:
         request.event_counts.extend(groups.sizes)
