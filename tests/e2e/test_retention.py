@@ -1,6 +1,7 @@
 """Retention and masking of tenants over running processes: set by the command, in force within seconds, as forecast."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -91,6 +92,17 @@ def rows_left(folder: Path) -> list[tuple[str, str]]:
     return sorted((tenant_of(row["event_id"]), row["event_id"].rpartition("-")[2]) for row in rows)
 
 
+def copied(folder: Path) -> list[tuple[str, str]]:
+    """The same of the copies for analytics."""
+    found = []
+    for path in (folder / "var" / "analytics" / "events").rglob("*.parquet"):
+        with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+            ids = pq.ParquetFile(path).read(columns=["event_id"]).column(0).to_pylist()
+            tenant = "acme" if "tenant=acme" in path.parts else ""
+            found += [(tenant, each.rpartition("-")[2]) for each in ids if each.startswith("old-")]
+    return sorted(found)
+
+
 def forecast(mesh: RunningMesh, key: str, *given: str) -> Any:
     asked = [sys.executable, "-m", "cli", "privacy", "retention", "--json", "--url", mesh.url, *given]
     told = subprocess.run(asked, env=os.environ | {"JOURNEYMESH_KEY": key}, capture_output=True, check=True, timeout=60)
@@ -105,6 +117,7 @@ def test_the_pass_deletes_what_the_dry_run_said(both: tuple[Tenant, Tenant], fol
     (listed,) = command(mesh, "tenants", "list")["tenants"]
     assert listed["retentionDays"] == 7
 
+    until(lambda: copied(folder) == rows_left(folder))
     said = forecast(mesh, default.key)
     rows = {(each["tenant"], each["kind"]): each["rowCount"] for each in said["expiries"]}
     assert rows == {("", "events"): 1, ("", "decisions"): 1, ("acme", "events"): 2, ("acme", "decisions"): 2}
@@ -121,6 +134,7 @@ def test_the_pass_deletes_what_the_dry_run_said(both: tuple[Tenant, Tenant], fol
     until(lambda: mesh.metrics("archiver").get("journeymesh_expired_files_total") == 4)
     assert mesh.metrics("archiver")["journeymesh_expired_rows_total"] == sum(rows.values())
     assert rows_left(folder) == [("", "2"), ("", "20"), ("acme", "2")]
+    until(lambda: copied(folder) == rows_left(folder))
     assert not any(each["rowCount"] for each in forecast(mesh, default.key)["expiries"])
     acts = [each["action"] for each in default.ask("GET", "/api/audit?limit=100")[1]["entries"]]
     assert {"POST /api/tenants/{tenant}/retention", "tenants.retention", "GET /api/privacy/retention"} <= {*acts}
