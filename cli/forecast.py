@@ -10,8 +10,8 @@ from cli.terminal import plain
 
 def print_forecast(said: dict[str, Any], console: Console) -> None:
     """Prints what the gateway says of retention on a day."""
-    columns = ("tenant", "kind", "kept", "from", "rows", "bytes", "files deleted", "files rewritten")
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
+    columns = ("tenant", "kind", "kept", "from", "rows", "bytes", "deleted", "rewritten")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), caption="Deleted and rewritten are files.")
     for each in said["expiries"]:
         kept = f"{each['days']} days" if each["days"] else "for good"
         counts = (each[name] for name in ("rowCount", "byteCount", "deletedFileCount", "rewrittenFileCount"))

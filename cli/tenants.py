@@ -137,23 +137,14 @@ async def _list(stub: "AccessServiceAsyncStub", arguments: argparse.Namespace, c
     if not tenants:
         console.print("There is only the default tenant.", soft_wrap=True)
         return
-    table = Table(
-        "name",
-        "rate",
-        "kept",
-        "masked too",
-        "created",
-        "deleted",
-        box=None,
-        padding=(0, 2, 0, 0),
-        caption="Times are in UTC.",
-    )
+    columns = ("name", "rate", "created", "deleted", "kept", "masked too")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0), caption="Times are in UTC.")
     for each in tenants:
         rate = f"{each.rate.per_second}/s" if each.HasField("rate") else "usual"
         deleted = minute(each.deleted_at) if each.HasField("deleted_at") else ""
         kept = f"{each.retention_days} days" if each.retention_days else "as the mesh"
         masked = ", ".join([*_kinds_of(each), *each.masking.names])
-        table.add_row(each.name, rate, kept, plain(masked), minute(each.created_at), deleted)
+        table.add_row(each.name, rate, minute(each.created_at), deleted, kept, plain(masked))
     console.print(table)
 
 

@@ -242,3 +242,24 @@ async def test_without_a_day_it_is_tomorrow(tmp_path: Path) -> None:
         ("", 7, TODAY - 6),
         ("acme", 2, TODAY - 1),
     }
+
+
+async def test_files_expire_and_go_in_every_storage(archive: ParquetArchive) -> None:
+    made = [_event(number, 3, 3, tenant) for number, tenant in enumerate(("", "acme", "acme"))]
+    part = await archive.pack("0", records(made), [*map(decision, made)])
+    hour = hour_of(made[0].event.received_time_us)
+    await archive.write("0", Plan(0, 3), {hour}, [part])
+    assert await archive.before(hour) == {}
+    held = await archive.before(hour + 1)
+    assert {file.kind: dict(holding.rows) for file, holding in held.items()} == {
+        kind: {"": 1, "acme": 2} for kind in KINDS
+    }
+    for file in held:
+        for _ in range(2):
+            await archive.expire(file, ["acme"])
+    assert [dict(each.rows) for each in (await archive.before(hour + 1)).values()] == [{"": 1}, {"": 1}]
+    for file in held:
+        for _ in range(2):
+            await archive.delete(file)
+        await archive.expire(file, [""])
+    assert await archive.before(hour + 1) == {}

@@ -1,4 +1,4 @@
-"""`journeymesh privacy erase`, `export`, `status` and `verify`, against a gateway that answers as the real one."""
+"""`journeymesh privacy`, but for `check`, against a gateway that answers as the real one."""
 
 import argparse
 import hashlib
@@ -126,3 +126,25 @@ async def test_it_is_followed_for_so_long_only(tmp_path: Path) -> None:
         await ran(
             lambda _: httpx.Response(200, json=BEGUN), "export", "ada", "--to", str(tmp_path / "x"), "--patience", "0"
         )
+
+
+async def test_what_retention_will_delete_is_a_table_or_the_gateways_json() -> None:
+    asked: list[str] = []
+    counts = {"rowCount": 1200, "byteCount": 34567, "deletedFileCount": 2, "rewrittenFileCount": 1}
+    expiry = {"tenant": "", "kind": "events", "days": 30, "firstKeptDay": "2025-12-03", **counts}
+    for_good = {"tenant": "acme", "kind": "events", "days": 0, "firstKeptDay": "", **dict.fromkeys(counts, 0)}
+    files = {"deletedCount": 2, "deletedBytes": 40000, "rewrittenCount": 1, "rewrittenBytes": 9000}
+    said = {"on": "2026-01-02", "expiries": [expiry, for_good], "files": files}
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200, json=said)
+
+    printed, _ = await ran(serve, "retention")
+    default, acme = (line.split() for line in printed.splitlines()[1:3])
+    assert default == ["default", "events", "30", "days", "2025-12-03", "1,200", "34,567", "2", "1"]
+    assert acme == ["acme", "events", "for", "good", "0", "0", "0", "0"]
+    assert "2 files with 40,000 bytes are deleted" in printed
+    printed, _ = await ran(serve, "retention", "--on", "2026-01-02", "--json")
+    assert json.loads(printed) == said
+    assert asked == ["/api/privacy/retention?", "/api/privacy/retention?on=2026-01-02"]

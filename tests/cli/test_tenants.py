@@ -12,7 +12,7 @@ from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub, add_AccessS
 from rich.console import Console
 
 from cli import tenants
-from mesh.errors import AlreadyExists, NotFound
+from mesh.errors import AlreadyExists, InvalidArgument, NotFound
 from services.access.keys.servicer import AccessServicer
 from tests.access.builders import World
 from tests.serving import serving
@@ -51,7 +51,15 @@ async def test_tenants_come_and_go(stub: "AccessServiceAsyncStub") -> None:
 
 async def test_scripts_get_one_object(stub: "AccessServiceAsyncStub") -> None:
     made = json.loads(await printed(stub, "create", "acme", "--json"))
-    assert made == {"name": "acme", "rate": None, "createdAt": "2026-01-02T10:00:00Z", "deletedAt": None}
+    assert made == {
+        "name": "acme",
+        "rate": None,
+        "retentionDays": 0,
+        "maskedKinds": [],
+        "maskedNames": [],
+        "createdAt": "2026-01-02T10:00:00Z",
+        "deletedAt": None,
+    }
     assert json.loads(await printed(stub, "list", "--json")) == {"tenants": [made]}
     deleted = json.loads(await printed(stub, "delete", "acme", "--json"))
     assert deleted == made | {"deletedAt": "2026-01-02T10:00:00Z", "endedKeyCount": 0}
@@ -69,3 +77,27 @@ async def test_a_tenant_is_limited_and_no_longer(stub: "AccessServiceAsyncStub")
         await printed(stub, "limit", "globex", "--rate", "1")
     with pytest.raises(SystemExit):
         await printed(stub, "limit", "acme", "--rate", "-1")
+
+
+async def test_retention_and_masking_are_set_and_listed(stub: "AccessServiceAsyncStub") -> None:
+    await printed(stub, "create", "acme")
+    assert "is kept for 30 days" in await printed(stub, "retention", "acme", "--days", "30")
+    said = await printed(stub, "masking", "acme", "--kinds", "phone", "--names", " order_note ,,birthday")
+    assert "phone, birthday, order_note is masked" in said
+    listed = await printed(stub, "list")
+    assert "30 days" in listed
+    assert "phone, birthday, order_note" in listed
+    told = json.loads(await printed(stub, "masking", "acme", "--json"))
+    assert (told["retentionDays"], told["maskedKinds"], told["maskedNames"]) == (30, [], [])
+    assert json.loads(await printed(stub, "retention", "acme", "--days", "0", "--json"))["retentionDays"] == 0
+
+
+@pytest.mark.parametrize(
+    "given", [("retention", "--days", "-1"), ("masking", "--kinds", "mails"), ("masking", "--names", "_")]
+)
+async def test_what_cannot_be_set_is_refused_by_the_service(
+    stub: "AccessServiceAsyncStub", given: tuple[str, ...]
+) -> None:
+    await printed(stub, "create", "acme")
+    with pytest.raises(InvalidArgument):
+        await printed(stub, *given, "acme")

@@ -206,6 +206,8 @@ def test_events_are_counted_once_at_every_stage(reported: Reported) -> None:
     assert reported.values(registry.SET_ASIDE) == {(): 1}
     for metric in (registry.APPLIED_EVENTS, registry.ARCHIVED_EVENTS):
         assert reported.values(metric) == {(): reported.applied}
+    for metric in (registry.EXPIRED_ROWS, registry.EXPIRED_FILES):  # `test_retention` has their scenario
+        assert reported.values(metric) == {(): 0}
     # Users of records: how many events of one stand in a record hangs on when requests meet.
     judged = reported.values(registry.VECTORS)[()]
     assert len(reported.users) <= judged <= reported.applied

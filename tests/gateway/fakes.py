@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
-from journeymesh.access.v1 import audit_pb2, audit_pb2_grpc, people_pb2_grpc
+from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
@@ -20,6 +20,8 @@ from journeymesh.ingest.v1 import (
     export_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    retention_pb2,
+    retention_pb2_grpc,
 )
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
@@ -28,6 +30,7 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from gateway.accepting.rows import Rows
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from records import wire
+from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
@@ -689,13 +692,35 @@ class Exports(export_pb2_grpc.ExportServiceServicer):
             raise NotFound("EXPORT_NOT_FOUND", "No export with this id.")
 
 
+class Retention(retention_pb2_grpc.RetentionServiceServicer):
+    """Deletes something of two tenants tomorrow."""
+
+    def __init__(self) -> None:
+        self.days: list[str] = []
+
+    async def ForecastRetention(
+        self, request: retention_pb2.ForecastRetentionRequest, context: Any
+    ) -> retention_pb2.ForecastRetentionResponse:
+        """Says what is deleted."""
+        self.days.append(request.on)
+        return retention_pb2.ForecastRetentionResponse(
+            on=request.on or "2026-01-03",
+            expiries=[
+                retention_pb2.Expiry(tenant=tenant, kind="events", days=30, first_kept_day="2025-12-04", row_count=7)
+                for tenant in ("", "acme")
+            ],
+            files=retention_pb2.ExpiredFiles(deleted_count=2, deleted_bytes=70),
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
 
     audit: Audit = dataclasses.field(default_factory=Audit)
     world: World = dataclasses.field(default_factory=World)
-    """The access service, of which only people are served."""
+    """The access service, of which keys, tenants and people are served."""
+    retention: Retention = dataclasses.field(default_factory=Retention)
     ingest: Ingest = dataclasses.field(default_factory=Ingest)
     erasures: Erasures = dataclasses.field(default_factory=Erasures)
     exports: Exports = dataclasses.field(default_factory=Exports)
@@ -708,6 +733,8 @@ class Services:
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
         audit_pb2_grpc.add_AuditServiceServicer_to_server(self.audit, server)
+        access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(self.world.access), server)
+        retention_pb2_grpc.add_RetentionServiceServicer_to_server(self.retention, server)
         people_pb2_grpc.add_PeopleServiceServicer_to_server(_people(self.world), server)
         ingest_pb2_grpc.add_IngestServiceServicer_to_server(self.ingest, server)
         erasure_pb2_grpc.add_ErasureServiceServicer_to_server(self.erasures, server)

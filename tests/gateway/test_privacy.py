@@ -77,3 +77,47 @@ async def test_an_export_is_begun_followed_and_read(gateway: Gateway) -> None:
 async def test_an_export_that_cannot_be_read_is_refused(gateway: Gateway, path: str, status: int, reason: str) -> None:
     answer = await gateway.client.get(f"/api/privacy/exports/{path}")
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+
+
+async def test_what_retention_deletes_is_told_by_tenant_and_of_all_files(gateway: Gateway) -> None:
+    answer = await gateway.client.get("/api/privacy/retention?on=2026-01-05")
+    assert (answer.status_code, answer.json()["on"]) == (200, "2026-01-05")
+    assert [each["tenant"] for each in answer.json()["expiries"]] == ["", "acme"]
+    assert answer.json()["expiries"][0]["firstKeptDay"] == "2025-12-04"
+    assert answer.json()["files"]["deletedBytes"] == 70
+    assert (await gateway.client.get("/api/privacy/retention")).status_code == 200
+    assert gateway.services.retention.days == ["2026-01-05", ""]
+
+
+async def test_retention_and_masking_are_set_for_a_tenant(gateway: Gateway) -> None:
+    await gateway.services.world.access.create_tenant("acme")
+    retained = await gateway.client.post("/api/tenants/acme/retention", json={"days": 30})
+    assert (retained.status_code, retained.json()["retentionDays"]) == (200, 30)
+    masked = await gateway.client.post("/api/tenants/acme/masking", json={"kinds": ["phone"], "names": ["order_note"]})
+    assert masked.json()["masking"] == {"kinds": ["phone"], "names": ["order_note"]}
+    assert (await gateway.client.get("/api/tenants")).json()["tenants"] == [masked.json()]
+    none = await gateway.client.post("/api/tenants/acme/masking", json={})
+    assert (none.status_code, none.json()["masking"]) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "reason"),
+    [
+        ("acme/retention", {}, 400, "INVALID_TYPE"),
+        ("acme/retention", {"days": -1}, 400, "INVALID_TYPE"),
+        ("acme/retention", {"days": 36501}, 400, "INVALID_TYPE"),
+        ("acme/retention", {"days": 1, "now": True}, 400, "UNKNOWN_FIELD"),
+        ("acme/masking", {"kinds": ["mails"]}, 400, "INVALID_TYPE"),
+        ("acme/masking", {"names": ["-"]}, 400, "VALUE_OUT_OF_RANGE"),
+        ("beta/retention", {"days": 1}, 404, "TENANT_NOT_FOUND"),
+        ("default/masking", {"names": ["a"]}, 404, "TENANT_NOT_FOUND"),
+    ],
+)
+async def test_what_cannot_be_set_for_a_tenant_is_refused(
+    gateway: Gateway, path: str, body: object, status: int, reason: str
+) -> None:
+    await gateway.services.world.access.create_tenant("acme")
+    answer = await gateway.client.post(f"/api/tenants/{path}", json=body)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    (acme,) = (await gateway.client.get("/api/tenants")).json()["tenants"]
+    assert (acme["retentionDays"], acme["masking"]) == (0, None)

@@ -47,8 +47,15 @@ def told_at_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     yield from telling(tmp_path_factory, 0.0)
 
 
-# Without keys the gateway does not ask for any, the command that does leaves no trace, and nobody looks at figures.
-UNTRACED: Final = {("gateway", "access"), ("access", "access"), ("gateway", "analytics")}
+# Without keys the gateway does not ask for any, the command that does leaves no trace, and nobody looks at figures or
+# asks what retention deletes.
+UNTRACED: Final = {
+    ("gateway", "access"),
+    ("access", "access"),
+    ("gateway", "analytics"),
+    ("gateway", "archiver"),
+    ("archiver", "access"),
+}
 # Ingest calls others to erase people, and nobody is erased in the story.
 UNTOLD: Final = {"ingest"}
 
