@@ -25,8 +25,10 @@ from services.analytics.bootstrap import answering
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking
+from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS
 from tests.archive.world import World
+from tests.buckets import new_bucket
 from tests.builders import NOW_US, event
 from tests.serving import serving
 
@@ -83,15 +85,18 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(folder: Path, most_rows: int = 1_000_000) -> AsyncIterator[Site]:
-    place = Place((folder / "archive").as_uri(), str(folder / "copies"))
+async def site(folder: Path, most_rows: int = 1_000_000, archive_url: str = "") -> AsyncIterator[Site]:
+    world = World(folder / "archive")
+    if archive_url:
+        world.archive = ParquetArchive(archive_url)
+    place = Place(archive_url or (folder / "archive").as_uri(), str(folder / "copies"))
     async with working(1) as counting, working(1) as copying:
         copies = FolderCopies(copying, place)
         servicer = AnalyticsServicer(
             Asking(copies, DuckDb(counting, place.root), most_rows), AnswerFiles(), lambda: NOW_US + SECOND_US
         )
         async with serving(lambda to: add_AnalyticsServiceServicer_to_server(servicer, to)) as channel:
-            yield Site(folder, World(folder / "archive"), copies, AnalyticsServiceStub(channel))
+            yield Site(folder, world, copies, AnalyticsServiceStub(channel))
 
 
 async def test_each_event_counts_once_however_files_are_joined(tmp_path: Path) -> None:
@@ -149,6 +154,26 @@ async def test_who_is_erased_is_in_no_answer_and_no_file(tmp_path: Path) -> None
         assert await at.count() == 1
         journey = await at.stub.AskJourney(wire.AskJourneyRequest(question=wire.JourneyQuestion(user_id="eve")))
         assert list(journey.entries) == []
+
+
+async def test_an_archive_in_a_bucket_is_followed_like_one_in_a_folder(
+    tmp_path: Path, s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site(tmp_path, archive_url=new_bucket(monkeypatch, s3)) as at:
+        await at.archive(event("e-1", user_id="eve"), score=80)
+        await at.archive(event("e-2"), event("e-3", event_time_us=NOW_US - 86_400 * SECOND_US), score=80)
+        assert await at.count() == 3
+        for hour in await at.world.archive.hours():
+            await at.world.archive.compact("0", hour)
+        await at.bring_up()
+        assert await at.count() == 3
+        for kind in (EVENTS, DECISIONS):
+            for file in at.world.archive.files(kind):
+                await at.world.archive.erase(file, ["eve"])
+        await at.bring_up()
+        assert at.residue("'eve'") == []
+        assert await at.count() == 2
+        assert await at.journey("ada") == ["e-3", "e-2"]
 
 
 async def test_tenants_see_their_own(tmp_path: Path) -> None:

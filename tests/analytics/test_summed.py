@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from services.analytics.adapters import counting, summaries, summed, ways
 from services.analytics.adapters.kept import Tenant
 from services.analytics.adapters.relations import Query
-from services.analytics.domain import layout
+from services.analytics.domain import answer, layout
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
 from services.analytics.domain.question import (
@@ -201,6 +201,25 @@ def test_a_day_made_again_takes_the_place_of_what_it_was(
         people = {user for (user,) in tenant.connection.execute("SELECT user_id FROM people").fetchall()}
     assert found == counting.kpis(asking(after, decided_after), question)
     assert people == {each.user_id for rows in (after, decided_after) for each in rows}
+
+
+def test_what_does_not_fit_is_not_loaded_and_what_fits_takes_its_place() -> None:
+    days = [Window(START_US + day * DAY_US, START_US + (day + 1) * DAY_US, "UTC") for day in range(4)]
+    events = [Event("u", day.start_us + 3600_000_000, f"e{number}") for number, day in enumerate(days)]
+    with tempfile.TemporaryDirectory() as folder:
+        paths = written(Path(folder), events, [])[EVENTS]
+        tenant = Tenant(folder, "", most_rows=5)
+        try:
+            for day, path in zip(days, paths, strict=True):
+                question = Trend(day, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.UNSPECIFIED, 5)
+                found = answered(tenant, question, {EVENTS: [path], DECISIONS: []})
+                assert isinstance(found, answer.Trend)
+                assert found.series[0].total == 1
+            whole = Trend(WINDOW, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.UNSPECIFIED, 5)
+            everything = reading(whole, {EVENTS: paths, DECISIONS: []})
+            assert not tenant.load(everything, summed.needed(whole))
+        finally:
+            tenant.close()
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,6 @@ _MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
 _MOST_ROWS: Final = 6_000_000
 _PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
 
-_Days = Mapping[int, str]
-
 
 class Tenants:
     """The tenants asked about last."""
@@ -54,8 +52,9 @@ class Tenants:
 class Tenant:
     """A tenant's connection, and which days of which summaries are in its tables."""
 
-    def __init__(self, root: str, tenant: str) -> None:
+    def __init__(self, root: str, tenant: str, most_rows: int = _MOST_ROWS) -> None:
         self._root = root
+        self._most_rows = most_rows
         self._spilled = tempfile.TemporaryDirectory(prefix="question-")
         its = tenant_folder(tenant)
         folders = [f"{root}/{kind}/{VERSION}/{its}" for kind in KINDS] + [f"{root}/{FOLDER}/{its}"]
@@ -80,26 +79,23 @@ class Tenant:
 
     def load(self, reading: Reading, names: frozenset[str]) -> bool:
         """Makes views of summaries that have the days of a question; returns False if they are too many rows."""
-        question = reading.question
-        asked = layout.days(question.read_from_us, question.read_to_us)
-        is_changed = False
-        for name in sorted(names):
-            paths = reading.events if SUMMARIES[name].kind == layout.EVENTS else reading.decisions
-            wanted = {day_of(path): f"{self._root}/{layout.summary_path(name, path)}" for path in paths}
-            gone = {day for day, path in self._loaded[name].items() if day in asked and wanted.get(day) != path}
-            new = {day: path for day, path in wanted.items() if self._loaded[name].get(day) != path}
-            if gone or new:
-                if not self._fits([*new.values()]):
-                    return False
-                self._replace(name, gone, [*new.values()])
-                self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
-                is_changed = True
+        changes = self._changes(reading, names)
+        if not self._fits(changes):
+            self._forget()
+            changes = self._changes(reading, names)
+        if not self._fits(changes):
+            return False
+        for name, (gone, new) in changes.items():
+            self._replace(name, gone, [*new.values()])
+            self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
+        if changes:
+            self._join()
+        asked = layout.days(reading.question.read_from_us, reading.question.read_to_us)
+        for name in names:
             self.connection.execute(
                 f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
                 f"WHERE day >= {asked.start} AND day < {asked.stop}"
             )
-        if is_changed:
-            self._join()
         return True
 
     def of_user(self, reading: Reading, user_id: str) -> Reading:
@@ -117,14 +113,32 @@ class Tenant:
         )
         return reading._replace(events=events, decisions=decisions)
 
-    def _fits(self, paths: list[str]) -> bool:
+    def _changes(self, reading: Reading, names: frozenset[str]) -> dict[str, tuple[set[int], dict[int, str]]]:
+        """By summary, the days to drop and the files to read, so that the days of a question are there."""
+        asked = layout.days(reading.question.read_from_us, reading.question.read_to_us)
+        found = {}
+        for name in sorted(names):
+            paths = reading.events if SUMMARIES[name].kind == layout.EVENTS else reading.decisions
+            wanted = {day_of(path): f"{self._root}/{layout.summary_path(name, path)}" for path in paths}
+            gone = {day for day, path in self._loaded[name].items() if day in asked and wanted.get(day) != path}
+            new = {day: path for day, path in wanted.items() if self._loaded[name].get(day) != path}
+            if gone or new:
+                found[name] = gone, new
+        return found
+
+    def _fits(self, changes: Mapping[str, tuple[set[int], dict[int, str]]]) -> bool:
+        paths = [path for _, new in changes.values() for path in new.values()]
         if not paths:
             return True
-        (more,) = self.connection.execute(
-            f"SELECT sum(num_rows) FROM parquet_file_metadata([{listed(paths)}])"
-        ).fetchone() or (0,)
-        self._row_count += int(more)
-        return self._row_count <= _MOST_ROWS
+        counted = f"SELECT sum(num_rows) FROM parquet_file_metadata([{listed(paths)}])"
+        (more,) = self.connection.execute(counted).fetchone() or (0,)
+        return self._row_count + int(more) <= self._most_rows
+
+    def _forget(self) -> None:
+        for name in SUMMARIES:
+            self.connection.execute(f"DELETE FROM all_{name}")
+        self._loaded.clear()
+        self._row_count = 0
 
     def _replace(self, name: str, gone: set[int], paths: list[str]) -> None:
         columns = ", ".join(["day", *SUMMARIES[name].columns])

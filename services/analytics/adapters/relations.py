@@ -3,7 +3,7 @@
 Nothing that a caller said becomes SQL: values are bound, and the names of columns come from a closed set of fields.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -115,6 +115,15 @@ class Query:
             or "true"
         )
 
+    def likely(self, steps: Sequence[Conditions]) -> str:
+        """What a row that meets any of some conditions meets too, if files can be searched by it; else empty."""
+        every = [{each.field: each.values for each in step if each.comparison is Comparison.IS} for step in steps]
+        for field in set.intersection(*map(set, every)):
+            values = sorted({value for each in every for value in each[field]})
+            if all(values):
+                return f"{field.value} IN ({', '.join(map(self.bound, values))})"
+        return ""
+
     def within(self, window: Window, before_us: int = 0) -> str:
         """Whether a row lies in a window, or so long before it."""
         start, end = self.bound(window.start_us - before_us), self.bound(window.end_us)
@@ -127,7 +136,7 @@ class Query:
         did = f"bool_or({self.met(segment.did)})" if segment.did else "true"
         did_not = f"NOT bool_or({self.met(segment.did_not)})" if segment.did_not else "true"
         return (
-            f"user_id IN (SELECT user_id FROM all_events WHERE {_COUNTS} AND {self.within(window)} "
+            f"user_id IN (SELECT user_id FROM all_events WHERE {COUNTS} AND {self.within(window)} "
             f"GROUP BY user_id HAVING {did} AND {did_not})"
         )
 
@@ -135,7 +144,7 @@ class Query:
         """The rows of events or decisions that a question is about."""
         its = window or question.window
         return (
-            f"SELECT *, epoch_us(event_time) AS t FROM {relation} WHERE {_COUNTS} AND {self.within(its)} "
+            f"SELECT *, epoch_us(event_time) AS t FROM {relation} WHERE {COUNTS} AND {self.within(its)} "
             f"AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"
         )
 
@@ -150,7 +159,7 @@ class Query:
             SELECT *, max(CASE WHEN begins THEN t END) OVER (PARTITION BY user_id ORDER BY t) AS session FROM (
                 SELECT *, coalesce(t - lag(t) OVER (PARTITION BY user_id ORDER BY t) > {SESSION_GAP_US}, true) AS begins
                 FROM (SELECT *, epoch_us(event_time) AS t, ({self.met(question.where)}) AS is_chosen FROM all_events
-                    WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)} AND {self.of_users(question.segment, its)})
+                    WHERE {COUNTS} AND {self.within(its, SESSION_GAP_US)} AND {self.of_users(question.segment, its)})
             )
         ) WHERE session >= {started}::BIGINT"""
 
@@ -170,7 +179,7 @@ class Query:
             FROM (
                 SELECT *, lag(signals) OVER own AS before, lag(t) OVER own AS before_t FROM (
                     SELECT *, epoch_us(event_time) AS t, {self.signals()} AS signals FROM all_decisions
-                    WHERE {_COUNTS} AND {self.within(its, SESSION_GAP_US)}
+                    WHERE {COUNTS} AND {self.within(its, SESSION_GAP_US)}
                 ) WINDOW own AS (PARTITION BY user_id ORDER BY t, place)
             )
         ) WHERE {self.within(its)} AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"""
@@ -181,7 +190,7 @@ def listed(values: Iterable[str]) -> str:
     return ", ".join("'" + each.replace("'", "''") + "'" for each in values)
 
 
-_COUNTS: Final = "NOT is_bot AND NOT is_system"
+COUNTS: Final = "NOT is_bot AND NOT is_system"
 
 
 def column(field: Field) -> str:

@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 
 from services.analytics.adapters import columnar
 from services.analytics.adapters.counting import intervals
-from services.analytics.adapters.relations import Query, column
+from services.analytics.adapters.relations import COUNTS, Query, column
 from services.analytics.domain import answer
 from services.analytics.domain.question import (
     DAY_US,
+    SESSION_GAP_US,
     CohortKind,
     DayKind,
     Direction,
@@ -63,26 +64,31 @@ def reached(query: Query, asked: Funnel) -> None:
     any_of = " OR ".join(f"m{number}" for number in range(1, count + 1))
     label = "''" if asked.breakdown is Field.UNSPECIFIED else column(asked.breakdown)
     names = ", ".join(f"m{number}" for number in range(1, count + 1))
+    # Rows of no step do no harm.
+    likely = query.likely([step.where for step in asked.steps])
     rows = query.table(
-        f"SELECT user_id, t, label, {names} FROM (SELECT *, {label} AS label, {matched} FROM "
-        f"({query.chosen(asked)})) WHERE {any_of} ORDER BY user_id, t, place"
+        f"SELECT user_id, t, label, {names} FROM (SELECT *, {label} AS label, {matched} "
+        f"FROM ({query.chosen(asked)}) WHERE {likely or 'true'}) WHERE {'true' if likely else any_of} "
+        "ORDER BY user_id, t, place"
     )
     user, t = rows["user_id"], rows["t"]
-    run = columnar.starts(columnar.differs(user))
+    row = columnar.numbers(len(t))
+    run = columnar.starts(columnar.differs(user), row)
     within_us = asked.within_seconds * 1_000_000
-    start, before, ends = columnar.numbers(len(t)), [], []
+    start, before, ends = row, [], []
     leads = rows["m1"]
+    came_from = columnar.last_before(leads, run, row)
     for number in range(1, count + 1):
         if number > 1:
-            came_from = columnar.last_before(leads, run)
+            before.append(came_from)
             start = pc.take(start, came_from)
             is_soon = pc.less_equal(pc.subtract(t, pc.take(t, start)), within_us)
             leads = pc.fill_null(pc.and_(rows[f"m{number}"], is_soon), False)
-            before.append(came_from)
-        first = columnar.first_of_run(leads, run)
+            came_from = columnar.last_before(leads, run, row)
+        first = pc.and_(leads, pc.is_null(came_from))
         if asked.start is FunnelStart.FIRST:
-            leads = first
-        ends.append(pc.filter(columnar.numbers(len(t)), first))
+            leads, came_from = first, columnar.last_before(first, run, row)
+        ends.append(pc.filter(row, first))
     for depth, (end, deeper) in enumerate(zip(ends, [*ends[1:], None], strict=True), 1):
         at = end if deeper is None else pc.filter(end, pc.invert(pc.is_in(pc.take(run, end), pc.take(run, deeper))))
         way = [at]
@@ -209,30 +215,7 @@ def _whole_intervals(query: Query, window: Window, interval: Interval) -> list[t
 
 def paths(query: Query, asked: Paths) -> answer.Paths:
     """Which ways sessions take."""
-    query.make(
-        "visits",
-        f"SELECT user_id, session, t, event_id, {column(asked.place)} AS place "
-        f"FROM ({query.in_sessions(asked)}) WHERE is_chosen",
-    )
-    order = "t, event_id" if asked.direction is Direction.FORWARD else "t DESC, event_id DESC"
-    session = f"(PARTITION BY user_id, session ORDER BY {order})"
-    query.make(
-        "places",
-        f"SELECT user_id, session, place, row_number() OVER {session} AS number "
-        f"FROM (SELECT *, place IS DISTINCT FROM lag(place) OVER {session} AS is_new FROM visits"
-        ") WHERE is_new",
-    )
-    first = "1"
-    if asked.start_place:
-        first = f"min(number) FILTER (place = {query.bound(asked.start_place)})"
-    query.make(
-        "columns",
-        f"""WITH begun AS (SELECT user_id, session, {first} AS first, max(number) AS last FROM places GROUP BY ALL)
-        SELECT user_id, session, number - first AS col, place, false AS is_left
-        FROM places JOIN begun USING (user_id, session) WHERE number >= first AND number - first < {asked.column_count}
-        UNION ALL SELECT user_id, session, last + 1 - first, '', true FROM begun
-        WHERE first IS NOT NULL AND last + 1 - first < {asked.column_count}""",
-    )
+    query.give("columns", _columns(query, asked))
     query.make(
         "ranked",
         "SELECT col, place, row_number() OVER (PARTITION BY col ORDER BY count(*) DESC, place) "
@@ -241,7 +224,7 @@ def paths(query: Query, asked: Paths) -> answer.Paths:
     )
     query.make(
         "labelled",
-        """SELECT user_id, session, columns.col,
+        """SELECT session, columns.col,
         CASE WHEN is_left THEN 'left' WHEN is_own THEN 'place' ELSE 'other' END AS kind,
         CASE WHEN is_own AND NOT is_left THEN columns.place ELSE '' END AS name
         FROM columns LEFT JOIN ranked ON columns.col = ranked.col AND columns.place = ranked.place AND NOT is_left""",
@@ -253,10 +236,44 @@ def paths(query: Query, asked: Paths) -> answer.Paths:
     numbers = {place[:3]: number for number, place in enumerate(places)}
     links = query.rows(
         "SELECT a.col, a.name, a.kind, b.name, b.kind, count(*) FROM labelled a JOIN labelled b "
-        "ON a.user_id = b.user_id AND a.session = b.session AND b.col = a.col + 1 GROUP BY ALL"
+        "ON a.session = b.session AND b.col = a.col + 1 GROUP BY ALL"
     )
     found = [
         answer.PathLink(numbers[col, name, kind], numbers[col + 1, to_name, to_kind], count)
         for col, name, kind, to_name, to_kind, count in links
     ]
     return answer.Paths(tuple(answer.PathPlace(*place) for place in places), tuple(sorted(found)))
+
+
+def _columns(query: Query, asked: Paths) -> pa.Table:
+    """The places of each session by column, and where it is left, as far as there are columns."""
+    rows = query.table(
+        f"SELECT user_id, epoch_us(event_time) AS t, {column(asked.place)} AS at, "
+        f"({query.met(asked.where)}) AS is_chosen FROM all_events WHERE {COUNTS} "
+        f"AND {query.within(asked.window, SESSION_GAP_US)} AND {query.of_users(asked.segment, asked.window)} "
+        "ORDER BY user_id, t, place"
+    )
+    row, t = columnar.numbers(len(rows["t"])), rows["t"]
+    before = pa.concat_arrays([t.slice(0, 1), t.slice(0, max(0, len(t) - 1))])
+    pauses = pc.greater(pc.subtract(t, before), SESSION_GAP_US)
+    session = columnar.starts(pc.or_(columnar.differs(rows["user_id"]), pauses), row)
+    is_ours = pc.and_(rows["is_chosen"], pc.greater_equal(pc.take(t, session), asked.window.start_us))
+    kept = pc.filter(row, is_ours)
+    if asked.direction is Direction.BACKWARD:
+        kept = pc.take(kept, pc.subtract(len(kept) - 1, columnar.numbers(len(kept))))
+    session, at = pc.take(session, kept), pc.take(rows["at"], kept)
+    is_new = pc.or_(columnar.differs(session), columnar.differs(at))
+    session, at = pc.filter(session, is_new), pc.filter(at, is_new)
+    row, begins = columnar.numbers(len(session)), columnar.differs(session)
+    run = first = columnar.starts(begins, row)
+    if asked.start_place:
+        is_start = pc.equal(at, asked.start_place)
+        is_first = pc.and_(is_start, pc.is_null(columnar.last_before(is_start, run, row)))
+        first = pc.cumulative_max(pc.if_else(is_first, row, -1))
+    col = pc.if_else(pc.greater_equal(first, run), pc.subtract(row, first), asked.column_count)
+    is_last = pa.concat_arrays([begins.slice(1), pa.array([True] * min(1, len(begins)), pa.bool_())])
+    is_shown = pc.less(col, asked.column_count)
+    is_left = pc.and_(is_last, pc.less(pc.add(col, 1), asked.column_count))
+    shown = pa.table({"session": session, "col": col, "place": at, "is_left": pc.is_null(at)})
+    left = pa.table({"session": session, "col": pc.add(col, 1), "place": at, "is_left": pc.is_valid(at)})
+    return pa.concat_tables([shown.filter(is_shown), left.filter(is_left)])
