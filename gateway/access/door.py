@@ -173,7 +173,7 @@ class Door:
         if 0 < caller.ends_us <= self._now_us:
             return False
         if caller.is_person:
-            return True
+            return self._ended_sessions is not None and caller.session_id not in self._ended_sessions
         key = self._known().known.get(caller.key_id)
         return key is not None and not key.has_ended(self._now_us)
 

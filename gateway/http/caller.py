@@ -37,6 +37,8 @@ class Caller(NamedTuple):
     ends_us: int = 0
     """When a user's token or a person's session ends, in Unix microseconds; 0 without one."""
     is_person: bool = False
+    session_id: str = ""
+    """Of a person: the id by which the session is ended before its time."""
     limits: tuple[Limit, ...] = ()
     """How much the key and its tenant may send and ask for."""
 

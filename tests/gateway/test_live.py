@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
+from gateway.access.people.roles import Role
+from gateway.access.people.sessions import SESSION, SESSION_SECONDS, Cookies, Session
+from gateway.push import live
 from mesh.errors import ResourceExhausted
 from mesh.keys import Kind, Scope
 from records.tenants import qualified
@@ -17,6 +22,7 @@ from tests.gateway.running import NOW_US, listening
 from tests.gateway.test_access import issued, keyring
 from tests.gateway.test_asyncapi import check, document
 from tests.gateway.test_push import frames
+from tests.gateway.test_sign_in import settings_of
 
 PATH: Final = "/api/happenings/stream"
 
@@ -94,3 +100,26 @@ async def test_a_tenant_watches_its_own_users_and_sees_plain_ids() -> None:
             refused = await client.get(PATH, headers=figures.headers)
             assert refused.status_code == 403
             assert (await client.get(PATH)).status_code == 401
+
+
+async def test_a_persons_stream_ends_with_the_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.02)
+    members = settings_of(tmp_path, "https://id.example")
+    session = Session("https://id.example|1", "Ada", (Role.ANALYST,), "token", SECONDS + SESSION_SECONDS, "s-1")
+    cookie = Cookies(b"s" * 43).written(SESSION, session).partition(";")[0]
+    async with listening(**members) as (gateway, url):
+        gateway.core.door.note_ended(())
+        async with (
+            httpx.AsyncClient() as client,
+            client.stream("GET", url + PATH, headers={"cookie": cookie}) as answer,
+        ):
+            assert answer.status_code == 200, await answer.aread()
+            events = frames(answer)
+            kept_open = [await anext(events) for _ in range(4)]
+            assert set(kept_open[-1]) == {""}
+            gateway.core.door.note_ended(["s-2"])
+            assert set(await anext(events)) == {""}
+            gateway.core.door.note_ended(["s-1"])
+            async with asyncio.timeout(5):
+                left = [each async for each in events]
+            assert all(set(each) == {""} for each in left)

@@ -141,6 +141,8 @@ async def test_a_role_may_do_what_the_table_says_and_nothing_else(gateway: Gatew
         scope = NEEDS[route.method, route.path]
         if scope is OPEN or route.status == 101:
             continue
+        if route.answer == "text/event-stream" and scope in allowed:
+            continue  # it stays open: see test_live
         path = route.path.replace("{", "").replace("}", "")
         headers = {"x-journeymesh-csrf": session["csrfToken"]}
         answer = await gateway.client.request(route.method, path, headers=headers)

@@ -1,4 +1,4 @@
-"""What needs no browser, tested by Node in the package as it is published; its exports are there."""
+"""What needs no browser, tested by Node: the package as it is published, whose exports are there, and the dashboard."""
 
 import json
 import os
@@ -30,4 +30,10 @@ def test_the_package_holds_what_it_exports_and_works(tmp_path: Path) -> None:
     told = subprocess.run(
         [str(NODE), "--test", str(script)], env=environment, capture_output=True, text=True, check=False
     )
+    assert told.returncode == 0, told.stdout
+
+
+def test_the_dashboard_works_out_what_it_shows() -> None:
+    script = Path(__file__).with_name("dashboard.test.mjs")
+    told = subprocess.run([str(NODE), "--test", str(script)], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stdout

@@ -73,7 +73,8 @@ export function news(all: readonly Happening[]): (Happening & { before?: string 
   return found.reverse()
 }
 
-/** The latest decision on each user, newest first: their risk as it is now. */
+/** The latest happening of each user, newest first: their risk as it is now. */
 export function risks(all: readonly Happening[]): Happening[] {
-  return [...new Map([...all].reverse().map((each) => [each.userId, each])).values()].reverse()
+  const seen = new Set<string>()
+  return all.filter(({ userId }) => !seen.has(userId) && seen.add(userId))
 }

@@ -135,6 +135,7 @@ def caller_of(session: Session, request: Request) -> Caller:
         tenant=session.tenant,
         ends_us=session.exp * _SECOND_US,
         is_person=True,
+        session_id=session.sid,
     )
 
 

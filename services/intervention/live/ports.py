@@ -21,6 +21,8 @@ class Feed(Protocol):
     def follow(self, tenant: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The messages of a tenant from now on, those of one publisher in their order. They never end.
 
+        What was published a moment before MAY come too: a cluster passes messages on by itself.
+
         Raises:
             Unavailable: the store cannot be reached; also while messages are awaited.
         """

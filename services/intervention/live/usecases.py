@@ -47,14 +47,18 @@ class Live:
 
     async def run(self) -> None:
         """Sends what was told, without end: one message per tenant and pause. What cannot be sent is lost."""
+        is_away = False
         while True:
             await self._told.wait()
             self._told.clear()
             pending, self._pending = self._pending, {}
             try:
                 await self._feed.publish({tenant: happening.encode(each.take()) for tenant, each in pending.items()})
+                is_away = False
             except Unavailable as error:
-                _log.warning("those who watch are not told what happens: %s", error.detail)
+                if not is_away:
+                    _log.warning("those who watch are not told what happens: %s", error.detail)
+                is_away = True
             await asyncio.sleep(self._pause_seconds)
 
     async def watch(self, tenant: str) -> AsyncIterator[Happenings]:

@@ -37,7 +37,7 @@ export function Steps({ of: { feature, steps } }: { of: Shape }) {
   return (
     <Chart
       title={named(feature)}
-      summary={`${named(feature)}: from ${signed(least)} to ${signed(most)} logits, in ${steps.length} steps of equal width.`}
+      summary={`${named(feature)}: from ${signed(least)} to ${signed(most)} logits in ${steps.length} steps, drawn equally wide.`}
       rows={rows}
       columns={[
         { name: 'Above', of: ({ from }) => (from === undefined ? '' : figure(from)), isNumber: true },

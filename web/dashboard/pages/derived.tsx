@@ -64,7 +64,7 @@ function Result({ of: { decision, hasPast }, before }: { of: Derived; before: De
   return (
     <>
       <p><b>{help ? `It would have offered help: ${named(help.action)} by ${named(help.channel).toLowerCase()}` : 'It would not have helped'}</b>{isSame && ', for the same reasons'}. {decision.explanation}</p>
-      {!hasPast && <p class="small">What is remembered of the user was not kept with this decision, which did not need it. So nothing is held back by a cooldown or a cap.</p>}
+      {!hasPast && <p class="small">Nothing that is remembered of the user came with this decision: there was nothing yet, or it was not needed. So no cooldown and no cap holds help back.</p>}
       {decision.candidates.length > 0 && <Candidates caption={`What ${decision.policyVersion} considered`} of={decision.candidates} />}
       <p class="small">By policy <code>{decision.policyVersion}</code>, on the same event, assessment and past. Nothing was changed.</p>
     </>

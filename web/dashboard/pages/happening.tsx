@@ -35,9 +35,9 @@ export function Happening() {
 }
 
 function Said({ of }: { of: Happening & { before?: string } }) {
-  if (of.kind === 'struggle') return <><b>{named(of.signal ?? 'struggle')}</b>{of.why && `: ${of.why}.`}</>
-  if (of.kind === 'outcome') return <b>Help {of.outcome}</b>
   const change = of.before ? `Risk ${of.before} → ${of.level}` : `Risk ${of.level}`
+  if (of.kind === 'struggle') return <><b>{named(of.signal ?? 'struggle')}</b>{of.why && `: ${of.why}.`}{of.before && ` ${change}.`}</>
+  if (of.kind === 'outcome') return <b>Help {of.outcome}</b>
   if (of.interventionId) return <><b>Help offered</b>: {named(of.action)}. {change}.</>
   return <><b>{change}</b>{of.reason && `, no help: ${named(of.reason).toLowerCase()}.`}</>
 }

@@ -132,7 +132,9 @@ export function Now() {
 const atRiskNow = (): Risky[] =>
   risks(happened.value)
     .filter(({ level }) => level !== 'low')
-    .map(({ userId, level, score, why, signal, kind }) => ({ userId, level, score, reason: kind === 'struggle' ? named(signal ?? '') : why }))
+    .map(({ userId, level, score, reason }) => ({ userId, level, score, reason: struggleOf(userId) ?? named(reason ?? '') }))
+
+const struggleOf = (user: string): string | undefined => happened.value.find(({ userId, kind }) => userId === user && kind === 'struggle')?.why
 
 /** Users at risk as they were archived, and before them those of whom something newer was pushed. */
 function withLatest(rows: readonly Risky[]): Risky[] {
