@@ -13,9 +13,9 @@ export const asked = JSON.parse(settings)
 const userAgent = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36'
 
 /** Runs a story with a browser, and prints what it returns. */
-export async function told(story) {
+export async function told(story, options = {}) {
   const args = ['--no-sandbox', '--no-proxy-server', '--disable-blink-features=AutomationControlled', `--user-agent=${userAgent}`]
-  const browser = await chromium.launch({ executablePath, args })
+  const browser = await chromium.launch({ executablePath, args, ...options })
   try {
     console.log(JSON.stringify(await story(browser)))
   } finally {
@@ -41,7 +41,7 @@ export async function context(browser, options = {}) {
 }
 
 /** A site of another origin than the gateway's: pages by their paths, with these headers; bytes are videos, sent in parts. */
-export async function site(pages, headers = {}) {
+export async function site(pages, headers = {}, port = 0) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost')
     const page = pathname === '/favicon.ico' ? '' : (pages[pathname] ?? pages['*'])
@@ -54,7 +54,7 @@ export async function site(pages, headers = {}) {
     response.writeHead(page === undefined ? 404 : 200, { 'content-type': type, ...headers })
     response.end(page)
   })
-  await new Promise((resolve) => server.listen(0, 'localhost', resolve))
+  await new Promise((resolve) => server.listen(port, 'localhost', resolve))
   return { origin: `http://localhost:${server.address().port}`, close: () => server.close() }
 }
 

@@ -12,7 +12,8 @@ const load =
   (core) =>
     void import(new URL(`t/${name}.js`, src).href).then(({ start }: { start: Part }) => start(core), () => {})
 
-if (!early || Array.isArray(early)) {
+// An element whose id is `journeymesh` is a member of the window, too.
+if (!early || !('track' in early)) {
   const tracker = createTracker({
     server: dataset['server'] ?? new URL(src).origin,
     key: dataset['key'],
@@ -22,5 +23,5 @@ if (!early || Array.isArray(early)) {
   })
   const call = ([name, ...parameters]: Call): unknown => (tracker[name] as (...all: unknown[]) => unknown)(...parameters)
   page.journeymesh = Object.assign(tracker as Tracker & Core, { push: call }) as Tracker
-  early?.forEach(call)
+  if (Array.isArray(early)) early.forEach(call)
 }

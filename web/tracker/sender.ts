@@ -6,8 +6,11 @@ const FLUSH_COUNT = 20
 const BODY_BYTES = 48 * 1024
 const MOST_EVENTS = 1000
 const MOST_BYTES = 1 << 20
+const LIMIT_EVERY = 100
 const RETRY_MS = 3000
 const LONGEST_RETRY_MS = 30 * 60_000
+/** How long an answer may take. */
+const ANSWER_MS = 30_000
 /** The server recognises an event that comes again for 24 hours. */
 const RECOGNISED_MS = 23 * 3_600_000
 const TRIED = 'journeymesh.tried'
@@ -43,6 +46,7 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
   const beaconed = new Set<string>()
   let waiting = 0
   let added = 0
+  let limiting: Promise<void> | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let failures = 0
   let notBefore = 0
@@ -59,19 +63,15 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
     clearTimeout(timer)
     timer = undefined
     if (isRefused || isSending || !navigator.onLine) return
-    const wait = notBefore - Date.now()
+    const wait = notBefore - performance.now()
     if (wait > 0) return later(wait)
     isSending = true
     waiting = 0
-    // One tab sends for all.
-    const sending = navigator.locks
-      ? navigator.locks.request('journeymesh.send', { ifAvailable: true }, async (lock) => (lock ? send() : true))
-      : send()
-    sending
+    alone(send)
       .catch(() => true)
       .then((isMore) => {
         isSending = false
-        if (isMore && !isRefused) later(Math.max(notBefore - Date.now(), FLUSH_MS / 3))
+        if (isMore && !isRefused) later(Math.max(notBefore - performance.now(), FLUSH_MS / 3))
         else if (waiting) flush()
       })
   }
@@ -110,15 +110,18 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
     remember(batch)
     const ids = batch.map(({ id }) => id)
     let answer: Response
+    let rejected: Verdicts['rejected'] = []
     try {
-      answer = await fetch(url, { method: 'POST', body: body(batch), headers: headers(), keepalive: true, credentials: 'omit' })
+      const signal = AbortSignal.timeout?.(ANSWER_MS) ?? null
+      answer = await fetch(url, { method: 'POST', body: body(batch), headers: headers(), keepalive: true, credentials: 'omit', signal })
+      if (answer.status < 300) rejected = ((await answer.json()) as Verdicts).rejected.slice()
     } catch {
+      // Nothing, or what is no answer of the mesh, as a page that asks for a login to the network.
       return wait(undefined)
     }
     const { status } = answer
     if (status < 300) {
       failures = 0
-      const { rejected } = (await answer.json()) as Verdicts
       const again = new Set(rejected.filter(({ reason }) => LATER.has(reason)).map(({ index }) => ids[index]))
       if (again.size) wait(answer)
       return again.size === ids.length ? undefined : ids.filter((id) => !again.has(id))
@@ -136,15 +139,15 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
   }
 
   function wait(answer: Response | undefined): undefined {
-    const told = Number(answer?.headers.get('retry-after')) * 1000
+    const told = Math.min(Number(answer?.headers.get('retry-after')) * 1000, RECOGNISED_MS)
     const own = Math.min(RETRY_MS * 2 ** failures++, LONGEST_RETRY_MS) * (0.5 + Math.random())
-    notBefore = Date.now() + (told || own)
+    notBefore = performance.now() + (told || own)
   }
 
   /** Sends this page's events as it is left. */
   function leave(): void {
     const batch = within([...own].filter(([id]) => !beaconed.has(id)).map(([id, json]) => ({ id, json })))
-    if (!batch.length || isRefused || !navigator.onLine || Date.now() < notBefore) return
+    if (!batch.length || isRefused || !navigator.onLine || performance.now() < notBefore) return
     remember(batch)
     for (const { id } of batch) beaconed.add(id)
     // A beacon can carry no key.
@@ -159,10 +162,12 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
   addEventListener('online', flush)
 
   async function limit(): Promise<void> {
-    const events = await store.oldest(MOST_EVENTS * 2)
-    let bytes = 0
-    const kept = events.reverse().findIndex(({ json }, index) => (bytes += json.length) > MOST_BYTES || index >= MOST_EVENTS)
-    if (kept >= 0) await store.drop(events.slice(kept).map(({ id }) => id))
+    for (let kept = 0; kept >= 0; ) {
+      const events = await store.oldest(MOST_EVENTS * 2)
+      let bytes = 0
+      kept = events.reverse().findIndex(({ json }, index) => (bytes += json.length) > MOST_BYTES || index >= MOST_EVENTS)
+      if (kept >= 0) await store.drop(events.slice(kept).map(({ id }) => id))
+    }
   }
 
   return {
@@ -170,8 +175,8 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
       own.set(event.id, event.json)
       if (own.size > MOST_EVENTS) own.delete(own.keys().next().value as string)
       waiting++
-      if (++added % 100 === 0) void limit()
       await store.put([event])
+      if (++added % LIMIT_EVERY === 0) limiting ??= limit().finally(() => (limiting = undefined))
       if (isUrgent || waiting >= FLUSH_COUNT) flush()
       else timer ??= setTimeout(flush, FLUSH_MS)
     },
@@ -187,6 +192,16 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
       } catch {}
       for (let events; (events = await store.oldest(MOST_EVENTS)).length; ) await store.drop(events.map(({ id }) => id))
     },
+  }
+}
+
+/** Runs it if no other tab does: one sends for all. Where a page may use no locks, each sends for itself. */
+async function alone(run: () => Promise<boolean>): Promise<boolean> {
+  let running: Promise<boolean> | undefined
+  try {
+    return await navigator.locks.request('journeymesh.send', { ifAvailable: true }, async (lock) => (lock ? (running = run()) : true))
+  } catch {
+    return running ?? run()
   }
 }
 

@@ -14,18 +14,24 @@ export interface Stored {
 }
 
 const NAME = 'journeymesh'
+const OPENING_MS = 3000
 
 /** IndexedDB; where a page may not use it or it is full, localStorage; else memory. */
 export async function openStore(): Promise<Store> {
   const second = simple()
   try {
     const first = indexed(await opened())
+    /** What is over, but could not be removed. */
+    const over = new Set<string>()
     return {
       put: (events) => first.put(events).catch(() => second.put(events)),
-      oldest: async (count) => [...(await second.oldest(count)), ...(await first.oldest(count))].slice(0, count),
+      oldest: async (count) => {
+        const stored = await first.oldest(count + over.size).catch(() => [])
+        return [...(await second.oldest(count)), ...stored.filter(({ id }) => !over.has(id))].slice(0, count)
+      },
       drop: async (ids) => {
         await second.drop(ids)
-        await first.drop(ids)
+        await first.drop(ids).catch(() => ids.forEach((id) => over.add(id)))
       },
     }
   } catch {
@@ -35,9 +41,15 @@ export async function openStore(): Promise<Store> {
 
 function opened(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
+    // Some browsers forget to answer.
+    setTimeout(reject, OPENING_MS)
     const request = indexedDB.open(NAME, 1)
     request.onupgradeneeded = () => request.result.createObjectStore(NAME, { keyPath: 'id' })
-    request.onsuccess = () => resolve(request.result)
+    request.onsuccess = () => {
+      // Whoever deletes it need not wait for us.
+      request.result.onversionchange = () => request.result.close()
+      resolve(request.result)
+    }
     request.onerror = request.onblocked = () => reject(request.error)
   })
 }
@@ -50,8 +62,19 @@ function indexed(database: IDBDatabase): Store {
       transaction.oncomplete = () => resolve(request?.result as T)
       transaction.onerror = transaction.onabort = () => reject(transaction.error)
     })
+  let waiting: Stored[] = []
+  let writing: Promise<void> | undefined
   return {
-    put: (events) => run<void>('readwrite', (store) => events.forEach((event) => store.put(event))),
+    // What comes at the same time is written together.
+    put(events) {
+      waiting.push(...events)
+      return (writing ??= Promise.resolve().then(() => {
+        const all = waiting
+        waiting = []
+        writing = undefined
+        return run<void>('readwrite', (store) => all.forEach((event) => store.put(event)))
+      }))
+    },
     oldest: (count) => run('readonly', (store) => store.getAll(null, count)),
     drop: (ids) => run<void>('readwrite', (store) => ids.forEach((id) => store.delete(id))),
   }

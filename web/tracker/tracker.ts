@@ -149,7 +149,7 @@ export function createTracker(options: Options): Tracker & Core {
 
   function page(properties: Properties = {}, at?: number): Promise<void> {
     current = address()
-    return record('page_view', { title: document.title, referrer: document.referrer || undefined, ...properties }, { at: at ?? Date.now() })
+    return record('page_view', { title: text(document.title), referrer: text(document.referrer), ...properties }, { at: at ?? Date.now() })
   }
 
   /** Once, at the first consent. */
@@ -238,6 +238,11 @@ function address(): string {
   return pathname + search + (/^#!?\//.test(hash) ? hash : '')
 }
 
+/** A text that is one: elements of a page can take the place of members of the document. */
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value ? value : undefined
+}
+
 const memory: Record<string, string> = {}
 
 function read(name: string): string | undefined {
@@ -252,7 +257,12 @@ function write(name: string, value: string): void {
   memory[name] = value
   try {
     localStorage[name] = value
-  } catch {}
+  } catch {
+    // Rather nothing than what is out of date.
+    try {
+      localStorage.removeItem(name)
+    } catch {}
+  }
 }
 
 function remove(name: string): void {

@@ -5,8 +5,10 @@ import { showHelp } from './widget.ts'
 
 const { src, dataset } = document.currentScript as HTMLScriptElement
 const page = window as { journeymesh?: { push(call: unknown[]): unknown } }
+// An element whose id is `journeymesh` is a member of the window, too.
+if (!page.journeymesh?.push) page.journeymesh = []
 
-const tracker: Pick<Tracker, 'onUser'> = { onUser: (call) => void (page.journeymesh ??= []).push(['onUser', call]) }
+const tracker: Pick<Tracker, 'onUser'> = { onUser: (call) => void page.journeymesh?.push(['onUser', call]) }
 showHelp(
   {
     server: dataset['server'] ?? new URL(src).origin,

@@ -61,8 +61,9 @@ export function showHelp(options: Options, tracker: Pick<Tracker, 'onUser'>): vo
       return new Promise((resolve) => signal.addEventListener('abort', () => resolve()))
     }
     // The tab that holds the lock shows it; once that tab is closed or hidden, another one does.
-    if (navigator.locks) navigator.locks.request(`journeymesh.help.${help.id}`, { signal }, show).catch(() => {})
-    else void show()
+    // Where a page may use no locks, each tab shows it.
+    const turns = navigator.locks?.request(`journeymesh.help.${help.id}`, { signal }, show) ?? show()
+    turns.catch(() => (signal.aborted ? undefined : show()))
   }
 
   function restart(): void {

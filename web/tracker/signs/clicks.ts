@@ -1,5 +1,5 @@
 import type { Core } from '../tracker.ts'
-import { ignored, nameOf, roleOf } from './elements.ts'
+import { ignored, isA, nameOf, roleOf, said } from './elements.ts'
 
 /** How long after a click a change of the page counts as its effect. */
 const EFFECT_MS = 2500
@@ -16,6 +16,7 @@ const ERROR_MS = 500
 const NOISE_GAP_MS = 1000
 const NOISE_MS = 2000
 const MICROTASKS = 8
+const MOST_RECORDS = 200
 const VALUE_MS = 500
 /** A click that brings somebody back to the window is not meant for what it meets. */
 const RETURN_MS = 1000
@@ -63,7 +64,8 @@ export function watchClicks(core: Core): void {
   const observer = new MutationObserver((records) => {
     const now = performance.now()
     let isNews = false
-    for (const { target, addedNodes, removedNodes } of records) {
+    // Without a click, a few tell what moves by itself.
+    for (const { target, addedNodes, removedNodes } of pending.length ? records : records.slice(0, MOST_RECORDS)) {
       if (isHelp(target) || isHelp(addedNodes[0]) || isHelp(removedNodes[0])) continue
       const last = alone.get(target)
       const isNoise = !!last?.isOften && now - last.at < NOISE_MS
@@ -134,7 +136,7 @@ export function watchClicks(core: Core): void {
     const now = performance.now()
     if (now - returned < RETURN_MS || ignored(path)) return
     for (const node of event.composedPath()) if (node instanceof ShadowRoot) observer.observe(node, observed)
-    const actionable = path.find((each) => each.matches(ACTIONABLE)) ?? path.find((each) => getComputedStyle(each).cursor === 'pointer')
+    const actionable = path.find((each) => isA(each, ACTIONABLE)) ?? (getComputedStyle(target).cursor === 'pointer' ? target : undefined)
     const element = actionable ?? target
     const click: Watched = {
       at: now,
@@ -143,7 +145,7 @@ export function watchClicks(core: Core): void {
       y: event.pageY,
       isActionable: !!actionable,
       isKeyboard: !event.detail,
-      effect: path.some((each) => each.matches(UNWATCHED)) || leadsAway(path),
+      effect: isClosed(target) || path.some((each) => isA(each, UNWATCHED)) || leadsAway(path),
       value: false,
       selection: false,
       error: false,
@@ -200,9 +202,14 @@ export function watchClicks(core: Core): void {
         selectionChanged: selection || undefined,
         valueChanged: value || undefined,
       },
-      { at: performance.timeOrigin + click.at, isUrgent: error || !(effect || value) },
+      { at: Date.now() - performance.now() + click.at, isUrgent: error || !(effect || value) },
     )
   }
+}
+
+/** Whether nobody can see what is in the element: a component with a closed shadow. */
+function isClosed(element: Element): boolean {
+  return element.localName.includes('-') && !element.shadowRoot
 }
 
 /** Whether this is the widget's card: help that comes is no effect of a click. */
@@ -216,6 +223,6 @@ function isNear(one: Watched, other: Watched): boolean {
 
 /** Whether the browser itself follows the click to somewhere else: another page, tab or program, or a file. */
 function leadsAway(path: readonly Element[]): boolean {
-  const link = path.find((each) => each.matches('a[href],area[href]'))
-  return !!link && !/^(#|javascript:|$)/i.test(link.getAttribute('href')?.trim() ?? '')
+  const link = path.find((each) => isA(each, 'a[href],area[href]'))
+  return !!link && !/^(#|javascript:|$)/i.test(said(link, 'href')?.trim() ?? '')
 }

@@ -14,13 +14,13 @@ export function watchErrors(core: Core): void {
     addEventListener(name, () => (input = performance.now()), { capture: true, passive: true })
   }
   addEventListener('error', ({ error, message, filename, lineno }) => message && failed(error, message, filename, lineno))
-  addEventListener('unhandledrejection', ({ reason }) => failed(reason, String((reason as Error)?.message ?? reason), '', 0))
+  addEventListener('unhandledrejection', ({ reason }) => failed(reason, text((reason as Error | undefined)?.message ?? reason), '', 0))
 
   function failed(error: unknown, message: string, file: string, line: number): void {
-    const stack = String((error as Error | undefined)?.stack ?? '')
+    const stack = text((error as Error | undefined)?.stack ?? '')
     // Of other origins the browser tells nothing; extensions are not the page's.
     if (message === 'Script error.' || /^ResizeObserver loop/.test(message) || /-extension:\/\//.test(file + stack)) return
-    const kind = (error as Error | undefined)?.name || 'Error'
+    const kind = text((error as Error | undefined)?.name || 'Error').slice(0, 80)
     const fingerprint = hash(kind + message.replace(/\d+/g, '0') + file + line + (stack.split('\n')[1] ?? ''))
     const now = performance.now()
     if (count >= MOST || now - (seen.get(fingerprint) ?? -Infinity) < AGAIN_MS) return
@@ -28,6 +28,15 @@ export function watchErrors(core: Core): void {
     count++
     const properties = { target: `script ${fingerprint}`, errorCode: kind, message: message.slice(0, 200), file: file.split(/[?#]/)[0] || undefined, line: line || undefined }
     void core.record('error', properties, { isSystem: now - input > CAUSED_MS })
+  }
+}
+
+/** Anything as a text; a page can throw what has none. */
+function text(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return typeof value
   }
 }
 

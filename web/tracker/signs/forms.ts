@@ -1,5 +1,5 @@
 import type { Core } from '../tracker.ts'
-import { ignored, nameOf } from './elements.ts'
+import { ignored, isA, nameOf, said } from './elements.ts'
 
 const IDLE_MS = 30 * 60_000
 const MOST_FIELDS = 30
@@ -37,7 +37,7 @@ export function watchForms(core: Core): void {
       name,
       (event) => {
         const path = event.composedPath().filter((each): each is Element => each instanceof Element)
-        const control = path.find((each) => each.matches('input,select,textarea')) as Control | undefined
+        const control = path.find((each) => isA(each, 'input,select,textarea')) as Control | undefined
         if (control?.form && !ignored(path)) act(control, control.form)
       },
       { capture: true, passive: true },
@@ -107,10 +107,10 @@ function summary(filling: Filling | undefined): Record<string, unknown> {
 }
 
 function formOf(form: HTMLFormElement): string {
-  const said = (name: string): string | null => form.getAttribute(name)
-  return said('data-name') || said('id') || said('name') || said('aria-label') || said('action') || 'form'
+  for (const name of ['data-name', 'id', 'name', 'aria-label']) if (said(form, name)) return said(form, name) as string
+  return said(form, 'action')?.split(/[?#]/)[0] || 'form'
 }
 
 function fieldOf(control: Control): string {
-  return control.getAttribute('name') || nameOf(control) || control.type
+  return said(control, 'name') || nameOf(control) || control.type
 }
