@@ -24,6 +24,7 @@ from offline.settings import Declared, Settings
 from offline.training import card, fitting, gate, parity
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.gate import Verdict
+from offline.training.table import MissingColumnsError
 from services.scoring.adapters.model_directory import UnusableModelError, load
 from services.scoring.domain.schema import EXTENDED_VERSION
 
@@ -83,14 +84,20 @@ def write(trained: Trained, directory: Path, source: Source, now_us: int) -> str
 
 
 def compare(directory: Path, version: str, source: Source) -> Verdict | None:
-    """The model beside the live one on the snapshots of users held back; None if there is no live one."""
+    """The model beside the live one on the snapshots of users held back; None if none can be asked."""
     try:
         live = load(directory / (directory / "live").read_text(encoding="utf-8").strip())
     except (OSError, UnusableModelError):
         return None
     rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
     new = load(directory / version)
-    probabilities = [np.array(model.predict(rows.inputs(model.card.features)).probabilities) for model in (new, live)]
+    try:
+        inputs = [rows.inputs(model.card.features, model.card.words) for model in (new, live)]
+    except MissingColumnsError:
+        return None
+    probabilities = [
+        np.array(model.predict(each).probabilities) for model, each in zip((new, live), inputs, strict=True)
+    ]
     return gate.judge(probabilities[0], probabilities[1], rows)
 
 
@@ -108,6 +115,7 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "training_time_us": trained_us,
         "feature_schema_version": EXTENDED_VERSION,
         "features": source.snapshots.names,
+        "words": source.snapshots.known_words,
         "pairs": trained.pairs,
         "measured_features": sorted(source.measured),
         "about": source.about,
