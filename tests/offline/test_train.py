@@ -141,7 +141,7 @@ def test_pairs_are_shared_out_and_exported_exactly(course: Table) -> None:
     pairs = staged.ranked(course.values, course.is_true, np.ones(len(course)), leaf=20, seed=1)
     assert 0 < len(pairs) <= staged.PAIRS_MOST
     folds = list(GroupKFold(2).split(course.values, course.is_true, course.users))
-    calibrated = CalibratedClassifierCV(staged.Boosted(pairs, leaf=20), method="sigmoid", cv=folds, ensemble=False)
+    calibrated = CalibratedClassifierCV(staged.Boosted(pairs, 30, leaf=20), method="sigmoid", cv=folds, ensemble=False)
     model = calibrated.fit(course.values, course.is_true)
     read = additive.read(model, course.values)
     assert read.grids
