@@ -100,7 +100,11 @@ async def test_offline_has_the_same_columns_bit_for_bit(tmp_path: Path) -> None:
         "user: who\ntime: {column: at, format: unix_us}\nnumbers: [price, items]\ncategories: [plan]"
     )
     columns, _ = mapping.read(tmp_path / "m.yaml")
-    said = [{"price": 0.1, "plan": "Pro"}, {"price": 0.2, "items": 7}, {"plan": "Free", "items": True}]
+    said: list[dict[str, object]] = [
+        {"price": 0.1, "plan": "Pro"},
+        {"price": 0.2, "items": 7},
+        {"plan": "Free", "items": True},
+    ]
     watch = Watch(columns.own)
     rows = [
         {"who": "ada", "at": str(NOW_US + index * 1_000_000), "price": "", "items": "", "plan": ""}

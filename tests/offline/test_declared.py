@@ -325,4 +325,4 @@ def test_the_gate_holds_for_what_is_no_worse() -> None:
 
 
 def _rows(count: int) -> Table:
-    return table(Snapshot(f"u{n // 2}", AT_EVENTS, n, n + 1, 0.0, n % 3 == 0, 0.0, [0.0]) for n in range(count))
+    return table(Snapshot(f"u{n // 2}", AT_EVENTS, n, n + 1, 0.0, n % 3 == 0, 0.0, [0.0], []) for n in range(count))
