@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(f"journeymesh: {error}")
     settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
     directory = Path(settings.models_directory)
-    source = given.source(settings, declared, console)
+    source = given.source(settings, declared, console)._replace(is_directed=declared.directions == "yes")
     users = len(set(source.snapshots.users))
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
     try:
@@ -49,6 +49,9 @@ def main() -> None:
         sys.exit(f"journeymesh: {error}")
     for name, report in trained.reports.items():
         console.print(render(name, report))
+    if source.is_directed:
+        costs = ", ".join(f"{cost:+.4f} {moment}" for moment, cost in fitting.cost_of_directions(source).items())
+        console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
     version = write(trained, directory, source, system_clock())
     console.print(f"{version} is in {directory / version}; read card.md or card.html there.", markup=False)
     verdict = compare(directory, version, source)

@@ -155,6 +155,25 @@ def train(source: Source) -> Trained:
     )
 
 
+def cost_of_directions(source: Source) -> dict[str, float]:
+    """The AUROC without directions less the AUROC with them, over the users held back, by moment."""
+    is_kept_back = kept_back(source.snapshots.users)
+    known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
+    free, directed = (
+        fit(known, source.measured, is_directed=is_directed).predict_proba(unknown.values)[:, 1]
+        for is_directed in (False, True)
+    )
+    areas = [
+        {
+            moment: metrics.measure(Said(chances, chances), rows.is_true)["auroc"]
+            for moment, rows in parts(unknown).items()
+            for chances in [each[unknown.moments == moment]]
+        }
+        for each in (free, directed)
+    ]
+    return {moment: areas[0][moment] - areas[1][moment] for moment in areas[0]}
+
+
 class Compared(NamedTuple):
     """A model beside the baselines, by the name of the rows."""
 

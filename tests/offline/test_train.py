@@ -97,6 +97,12 @@ def test_the_calendar_split_tests_later_than_anything_that_was_known(source: Sou
     assert early.at_us.max() < cut_us
 
 
+def test_the_cost_of_directions_is_said_per_moment(source: Source) -> None:
+    costs = fitting.cost_of_directions(source)
+    assert costs.keys() == {AT_EVENTS, WEEKLY}
+    assert all(abs(cost) < 0.5 for cost in costs.values())
+
+
 def test_too_few_users_are_refused(source: Source) -> None:
     few = source._replace(snapshots=source.snapshots.where(source.snapshots.users < "student-2"))
     with pytest.raises(fitting.TooLittleError, match="each must be 10 or more"):
