@@ -19,7 +19,7 @@ from offline import given
 from offline.settings import Declared, Settings
 from offline.training import fitting, metrics
 from offline.training.metrics import Figure, Report, Said
-from offline.training.table import Table
+from offline.training.table import MissingColumnsError, Table
 from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
 from services.scoring.ports import Model
 
@@ -35,6 +35,10 @@ def main() -> None:
     source = given.source(settings, declared, console)
     console.print(f"Model {model.card.version}, trained on {model.card.training_source}", markup=False)
     console.print(f"The label is: {source.label}", markup=False)
+    try:
+        source.snapshots.inputs(model.card.features, model.card.words)
+    except MissingColumnsError as error:
+        sys.exit(f"journeymesh: {error}")
     is_kept_back = fitting.kept_back(source.snapshots.users)
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     if len(unknown):
@@ -65,7 +69,7 @@ def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
 
 
 def _said(model: Model, rows: Table) -> Said:
-    probabilities = np.array(model.predict(rows.inputs(model.card.features)).probabilities)
+    probabilities = np.array(model.predict(rows.inputs(model.card.features, model.card.words)).probabilities)
     return Said(probabilities, probabilities)
 
 

@@ -1,6 +1,7 @@
 """What a command was given: refuses what it does not know, and reads the data."""
 
 import difflib
+import hashlib
 import re
 import shlex
 import sys
@@ -28,6 +29,7 @@ from offline.declared.reading import DataError, Profile
 from offline.settings import Declared, Settings
 from offline.training.fitting import Source
 from offline.training.table import Table, table
+from services.features.domain.own import NO_COLUMNS, Columns
 
 _NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
 _CLOSE: Final = 0.8
@@ -92,7 +94,7 @@ def _declared(given: Declared, console: Console) -> Source:
         rows = track(reading.rows(data), "reading rows", console=console)
         spilled = journeys.spill(mapped.taken(rows, columns, profile), Path(folder))
         console.print(_values(profile, columns.columns))
-        snapshots = _asked(spilled, wanted, console)
+        snapshots = _asked(spilled, wanted, console, columns.own)
     by = f"by the mapping `{Path(given.mapping).name}` ({columns_hash})"
     remarks = [f"The rows of `{data.name}` ({profile.row_count:,}), read {by}."]
     remarks += [
@@ -122,23 +124,33 @@ def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label,
         remarks.append(f"Recorded from {first} to {last}.")
     for remark in remarks:
         console.print(remark, markup=False)
-    values = zip(snapshots.names, snapshots.values.T, strict=True)
-    measured = frozenset(feature for feature, column in values if len(np.unique(column)) > 1)
+    measured = _measured(snapshots)
     short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
     return Source(short, " ".join(remarks), str(wanted), snapshots, measured, is_directed=False)
 
 
-def _asked(spilled: Spilled, wanted: Label, console: Console) -> Table:
+def _measured(snapshots: Table) -> frozenset[str]:
+    """The columns that vary; of equal ones the first. With one value per user, sum, mean and most equal the last."""
+    seen, measured = set[bytes](), set[str]()
+    for name, column in zip(snapshots.names, snapshots.values.T, strict=True):
+        content = hashlib.sha256(column.tobytes()).digest()
+        if len(np.unique(column)) > 1 and content not in seen:
+            measured.add(name)
+        seen.add(content)
+    return frozenset(measured)
+
+
+def _asked(spilled: Spilled, wanted: Label, console: Console, columns: Columns = NO_COLUMNS) -> Table:
     span = Span(spilled.first_us, spilled.last_us)
     found = [
         snapshot
         for journey in track(spilled.journeys(), "replaying journeys", console=console)
-        for snapshot in moments.snapshots(journey, wanted, span)
+        for snapshot in moments.snapshots(journey, wanted, span, columns)
     ]
     if not found:
         message = f"The data is too short to ask `{wanted}`: there is no time after any event."
         raise DataError(message)
-    return table(found)
+    return table(found, columns)
 
 
 def _values(profile: Profile, members: Mapping[str, str]) -> Grid:

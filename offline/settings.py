@@ -25,6 +25,12 @@ class Declared:
     mapping: str = setting("MAPPING", "", "YAML file that says what the columns of `DATA` mean.")
     label: str = setting("LABEL", "", "What to predict, such as `no event for 14 days, at events`.")
     model: str = setting("MODEL", "", "Model to evaluate: a version or a folder; without it, the live one.")
+    directions: str = setting(
+        "DIRECTIONS",
+        "no",
+        "Whether training forbids, say, more errors to lower the probability; it prints what that costs.",
+        choices=("no", "yes"),
+    )
     promote: str = setting(
         "PROMOTE",
         "no",

@@ -25,6 +25,7 @@ from offline.settings import Declared, Settings
 from offline.training import card, fitting, gate, parity
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.gate import Verdict
+from offline.training.table import MissingColumnsError
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.adapters.stages_file import StagesFile, StagesFileError
 from services.scoring.domain import stages
@@ -42,7 +43,7 @@ def main() -> None:
         sys.exit(f"journeymesh: {error}")
     settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
     directory = Path(settings.models_directory)
-    source = given.source(settings, declared, console)
+    source = given.source(settings, declared, console)._replace(is_directed=declared.directions == "yes")
     users = len(set(source.snapshots.users))
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
     try:
@@ -52,6 +53,9 @@ def main() -> None:
         sys.exit(f"journeymesh: {error}")
     for name, report in trained.reports.items():
         console.print(render(name, report))
+    if source.is_directed:
+        costs = ", ".join(f"{cost:+.4f} {moment}" for moment, cost in fitting.cost_of_directions(source).items())
+        console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
     version = write(trained, directory, source, system_clock())
     console.print(f"{version} is in {directory / version}; read card.md or card.html there.", markup=False)
     verdict = compare(directory, version, source)
@@ -87,7 +91,7 @@ def write(trained: Trained, directory: Path, source: Source, now_us: int) -> str
 
 
 def compare(directory: Path, version: str, source: Source) -> Verdict | None:
-    """The model beside the live one on the snapshots of users held back; None if there is no live one."""
+    """The model beside the live one on the snapshots of users held back; None if none can be asked."""
     registry = ModelDirectory(directory)
     try:
         if (own := StagesFile(directory).read()) is None:
@@ -97,7 +101,13 @@ def compare(directory: Path, version: str, source: Source) -> Verdict | None:
         return None
     rows = source.snapshots.where(fitting.kept_back(source.snapshots.users))
     new = registry.load(version)
-    probabilities = [np.array(model.predict(rows.inputs(model.card.features)).probabilities) for model in (new, live)]
+    try:
+        inputs = [rows.inputs(model.card.features, model.card.words) for model in (new, live)]
+    except MissingColumnsError:
+        return None
+    probabilities = [
+        np.array(model.predict(each).probabilities) for model, each in zip((new, live), inputs, strict=True)
+    ]
     return gate.judge(probabilities[0], probabilities[1], rows)
 
 
@@ -114,6 +124,7 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "training_time_us": trained_us,
         "feature_schema_version": EXTENDED_VERSION,
         "features": source.snapshots.names,
+        "words": source.snapshots.known_words,
         "pairs": trained.pairs,
         "measured_features": sorted(source.measured),
         "about": source.about,

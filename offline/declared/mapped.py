@@ -8,6 +8,7 @@ from offline.declared import mapping as mappings
 from offline.declared.journeys import Taken
 from offline.declared.mapping import KINDS, SKIP, Kinds, Mapping, MappingError
 from offline.declared.reading import Profile, Row
+from services.features.domain import own
 from services.features.domain.event import Event
 
 _NO_TIME_US: Final = 946_684_800_000_000
@@ -96,6 +97,7 @@ class _Reader:
             amount=_number(said.get("amount", "")),
             currency=said.get("currency", ""),
             is_refund=said.get("is_refund", "").casefold() in _TRUE,
+            own=own.taken(mapping.own, row.get),
         )
 
     def _require_columns(self, row: Row) -> None:

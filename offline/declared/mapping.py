@@ -23,6 +23,7 @@ import msgspec
 import yaml
 
 from services.features.domain.event import Kind
+from services.features.domain.own import COLUMN_LIMIT, Columns
 
 KINDS: Final[dict[str, int]] = {name.lower(): number for name, number in vars(Kind).items() if name.isupper()}
 """The types of events by name."""
@@ -77,6 +78,11 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: dict[str, Outcome] = {}
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> Columns:
+        """The installation's own columns."""
+        return Columns(self.numbers, self.categories)
 
     @property
     def when(self) -> Time | None:
@@ -156,6 +162,7 @@ class Clock:
 
 
 def _require_sense(mapping: Mapping) -> None:
+    outcomes = {outcome.column for outcome in mapping.outcomes.values()}
     kinds = mapping.kind.values.values() if isinstance(mapping.kind, Kinds) else [mapping.kind]
     others = [mapping.kind.others] if isinstance(mapping.kind, Kinds) and mapping.kind.others else []
     for kind in [*kinds, *others]:
@@ -166,7 +173,11 @@ def _require_sense(mapping: Mapping) -> None:
         known = ", ".join(sorted(PROPERTIES))
         message = f"The mapping names the property {unknown[0]!r}; properties are {known}."
         raise MappingError(message)
-    if mapping.numbers or mapping.categories:
-        raise MappingError("The mapping names numbers or categories; these members are reserved and not used yet.")
+    own = [*mapping.numbers, *mapping.categories]
+    if any("," in name or name in outcomes for name in own) or len(set(own)) < len(own):
+        raise MappingError("A column of `numbers` or `categories` has a comma, is named twice, or is an outcome, too.")
+    if max(len(mapping.numbers), len(mapping.categories)) > COLUMN_LIMIT:
+        message = f"The mapping names more than {COLUMN_LIMIT} numbers or categories."
+        raise MappingError(message)
     if not mapping.user and mapping.time:
         raise MappingError("The mapping names a time but no user; a journey needs both.")

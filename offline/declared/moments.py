@@ -22,6 +22,7 @@ from offline.declared.label import NEVER, SILENT, WITHOUT, Label
 from offline.declared.mapping import KINDS
 from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Snapshot
 from offline.training.watching import Watch
+from services.features.domain.own import NO_COLUMNS, Columns
 from services.features.domain.state import DAY_US, SESSION_GAP_US
 
 FIRST_EVENTS: Final = 50
@@ -49,14 +50,14 @@ class _Timeline(NamedTuple):
     span: Span
 
 
-def snapshots(journey: Journey, label: Label, span: Span) -> Iterator[Snapshot]:
-    """A journey's snapshots in time order."""
+def snapshots(journey: Journey, label: Label, span: Span, columns: Columns = NO_COLUMNS) -> Iterator[Snapshot]:
+    """A journey's snapshots in time order, with the own columns."""
     line = _timeline(journey, label, span)
     asked = _asked(journey.user_id, line, label)
     step_us = DAY_US if DAILY in label.moments else 7 * DAY_US if WEEKLY in label.moments else 0
     regular = WEEKLY if WEEKLY in label.moments else DAILY
     due_us = (line.times_us[0] // DAY_US + 1) * DAY_US + (step_us - DAY_US)
-    watch = Watch()
+    watch = Watch(columns)
     for index, event in enumerate(journey.events):
         if step_us and due_us < event.at_us:
             due_us = yield from _regular(journey, label, line, watch, (regular, due_us, step_us, index))

@@ -63,7 +63,7 @@ def fit(known: Table, seed: int, smallest_leaf: int) -> Baselines:
     """Fits all baselines to snapshots: the features, and the days since the last event."""
     columns, is_true = _columns(known), known.is_true
     with threadpool_limits(1):
-        scaled = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression(max_iter=1000))
+        scaled = make_pipeline(FunctionTransformer(_flattened), StandardScaler(), LogisticRegression(max_iter=1000))
         boosted = HistGradientBoostingClassifier(
             max_iter=150, learning_rate=0.06, min_samples_leaf=smallest_leaf, early_stopping=False, random_state=seed
         )
@@ -87,6 +87,11 @@ def best_rule(columns: Floats, is_true: npt.NDArray[np.bool_], names: Sequence[s
 
 def _area(column: Floats, is_true: npt.NDArray[np.bool_]) -> float:
     return float(measure(Said(is_true.astype(np.float64), column), is_true)["auroc"])
+
+
+def _flattened(values: Floats) -> Floats:
+    """Logarithms of 1 and the size, with the sign."""
+    return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _columns(table: Table) -> Floats:

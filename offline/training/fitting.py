@@ -40,7 +40,7 @@ DIRECTIONS: Final = {
     "unique_pages_visited": -1,
 }
 LARGEST_LEAST_LEAF: Final = 100
-PARAMETERS: Final[dict[str, Any]] = staged.PARAMETERS | {"trees": staged.TREES, "pair_trees": staged.PAIR_TREES}
+PARAMETERS: Final[dict[str, Any]] = staged.PARAMETERS | {"trees": staged.TREES}
 
 
 class TooLittleError(Exception):
@@ -91,29 +91,24 @@ def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> Calibra
     directions = tuple(DIRECTIONS.get(name, 0) for name in known.names) if is_directed else ()
     # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
-        pairs = _pairs(rows, known, weights, folds[0], directions)
-        model = staged.Boosted(pairs, directions, leaf, SEED)
+        pairs, pair_trees = _pairs(rows, known, weights, folds[0]) if not directions else ((), 0)
+        model = staged.Boosted(pairs, pair_trees, directions, leaf, SEED)
         calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
         return calibrated.fit(rows, known.is_true, sample_weight=weights)
 
 
-def _pairs(
-    rows: Floats, known: Table, weights: Floats, fold: tuple[Any, Any], directions: tuple[int, ...]
-) -> staged.Pairs:
-    """The pairs to use: those that gain most, or none if they do not help users that were not learned from."""
+def _pairs(rows: Floats, known: Table, weights: Floats, fold: tuple[Any, Any]) -> tuple[staged.Pairs, int]:
+    """The pairs to use and how many trees they get; none where there are too few users to learn them from."""
     rarer = min(len(set(known.users[known.is_true == which])) for which in (True, False))
-    if rarer < staged.FEWEST_USERS_FOR_PAIRS or directions:
-        return ()
+    if rarer < staged.FEWEST_USERS_FOR_PAIRS:
+        return (), 0
     to_learn, to_test = fold
     leaf, is_true = smallest_leaf(known), known.is_true
     pairs = staged.ranked(rows[to_learn], is_true[to_learn], weights[to_learn], leaf, SEED)
-    losses = []
-    for each in ((), pairs):
-        model = staged.Boosted(each, directions, leaf, SEED)
-        model.fit(rows[to_learn], is_true[to_learn], sample_weight=weights[to_learn])
-        chances = model.predict_proba(rows[to_test])[:, 1]
-        losses.append(float(np.average(np.square(chances - is_true[to_test]), weights=weights[to_test])))
-    return pairs if losses[1] < losses[0] else ()
+    model = staged.Boosted(pairs, staged.PAIR_TREES_MOST, (), leaf, SEED)
+    model.fit(rows[to_learn], is_true[to_learn], sample_weight=weights[to_learn])
+    pair_trees = staged.best_pair_trees(model, rows[to_test], is_true[to_test], weights[to_test])
+    return (pairs, pair_trees) if pair_trees else ((), 0)
 
 
 def train(source: Source) -> Trained:
@@ -158,6 +153,25 @@ def train(source: Source) -> Trained:
         [(names[grid.first], names[grid.second], float(np.ptp(grid.values))) for grid in sum_of_steps.grids],
         remarks,
     )
+
+
+def cost_of_directions(source: Source) -> dict[str, float]:
+    """The AUROC without directions less the AUROC with them, over the users held back, by moment."""
+    is_kept_back = kept_back(source.snapshots.users)
+    known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
+    free, directed = (
+        fit(known, source.measured, is_directed=is_directed).predict_proba(unknown.values)[:, 1]
+        for is_directed in (False, True)
+    )
+    areas = [
+        {
+            moment: metrics.measure(Said(chances, chances), rows.is_true)["auroc"]
+            for moment, rows in parts(unknown).items()
+            for chances in [each[unknown.moments == moment]]
+        }
+        for each in (free, directed)
+    ]
+    return {moment: areas[0][moment] - areas[1][moment] for moment in areas[0]}
 
 
 class Compared(NamedTuple):

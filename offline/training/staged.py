@@ -1,7 +1,7 @@
 """Boosting in two stages: first each tree looks at one feature, then some trees look at pairs of features.
 
-The pairs are those for which a boosted model with two splits per path gained most. They are used only if they are
-better on users that neither model has seen, and only where there is enough to learn them from.
+The pairs are those for which a boosted model with two splits per path gained most. How many trees they get is what is
+best on users that were not learned from; it may be none.
 """
 
 from typing import Any, Final, Self
@@ -15,7 +15,7 @@ from offline.training.additive import Floats
 
 Pairs = tuple[tuple[int, int], ...]
 
-PAIRS_MOST: Final = 8
+PAIRS_MOST: Final = 20
 FEWEST_USERS_FOR_PAIRS: Final = 300
 PARAMETERS: Final[dict[str, Any]] = {
     "learning_rate": 0.06,
@@ -24,14 +24,23 @@ PARAMETERS: Final[dict[str, Any]] = {
     "early_stopping": False,
 }
 TREES: Final = 200
-PAIR_TREES: Final = 40
+PAIR_TREES_MOST: Final = 150
+_PAIR_TREES_STEP: Final = 10
 
 
 class Boosted(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """See the module. `boosted_` is scikit-learn's model after both stages."""
 
-    def __init__(self, pairs: Pairs = (), directions: tuple[int, ...] = (), leaf: int = 100, seed: int = 0) -> None:
+    def __init__(
+        self,
+        pairs: Pairs = (),
+        pair_trees: int = 0,
+        directions: tuple[int, ...] = (),
+        leaf: int = 100,
+        seed: int = 0,
+    ) -> None:
         self.pairs = pairs
+        self.pair_trees = pair_trees
         self.directions = directions
         self.leaf = leaf
         self.seed = seed
@@ -47,9 +56,9 @@ class Boosted(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             warm_start=True,
             **PARAMETERS,
         ).fit(rows, is_true, sample_weight=sample_weight)
-        if self.pairs:
+        if self.pairs and self.pair_trees:
             alone = [{index} for index in range(rows.shape[1])]
-            boosted.set_params(max_iter=TREES + PAIR_TREES, interaction_cst=[*alone, *map(set, self.pairs)])
+            boosted.set_params(max_iter=TREES + self.pair_trees, interaction_cst=[*alone, *map(set, self.pairs)])
             boosted.fit(rows, is_true, sample_weight=sample_weight)
         self.boosted_ = boosted
         self.classes_ = boosted.classes_
@@ -68,8 +77,18 @@ class Boosted(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.boosted_.decision_function(rows))
 
 
+def best_pair_trees(model: Boosted, rows: Floats, is_true: npt.NDArray[np.bool_], sample_weight: Floats) -> int:
+    """How many of a fitted model's trees of pairs are best on rows that it has not seen: 0, 10, 20 and so on."""
+    losses = [
+        float(np.average(np.square(chances[:, 1] - is_true), weights=sample_weight))
+        for number, chances in enumerate(model.boosted_.staged_predict_proba(rows), start=1)
+        if number >= TREES and (number - TREES) % _PAIR_TREES_STEP == 0
+    ]
+    return _PAIR_TREES_STEP * int(np.argmin(losses))
+
+
 def ranked(rows: Floats, is_true: npt.NDArray[np.bool_], sample_weight: Floats, leaf: int, seed: int) -> Pairs:
-    """The pairs that gained most in a boosted model whose paths have two splits, best first, at most 8."""
+    """The pairs that gained most in a boosted model whose paths have two splits, best first, at most 20."""
     boosted = HistGradientBoostingClassifier(
         max_iter=100, max_depth=2, min_samples_leaf=leaf, random_state=seed, **PARAMETERS
     ).fit(rows, is_true, sample_weight=sample_weight)

@@ -1,13 +1,15 @@
 """Snapshots as columns: a user's features at a point in time, and whether what is predicted came true afterwards."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from services.scoring.domain.schema import FEATURES, HISTORY
+from services.features.domain.own import NO_COLUMNS, Columns
+from services.scoring.domain.inputs import codes, names_of
 
 AT_EVENTS: Final = "at events"
 AT_SESSION_END: Final = "at session end"
@@ -15,6 +17,14 @@ DAILY: Final = "daily"
 WEEKLY: Final = "weekly"
 MOMENTS: Final = (AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY)
 """In the order of reports."""
+
+WORDS_KNOWN: Final = 20
+"""Words of a column that a model tells apart; all others are one."""
+_WHOLE: Final = ("names", "known_words")
+
+
+class MissingColumnsError(Exception):
+    """A model takes columns that the data does not have; the message is one sentence."""
 
 
 class Snapshot(NamedTuple):
@@ -33,14 +43,20 @@ class Snapshot(NamedTuple):
     is_true: bool
     rule_probability: float
     values: list[float]
-    """One per name of the table."""
+    """The features, those of history, and the own columns of numbers."""
+    words: list[str]
+    """The own columns of words."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Snapshots as columns; `values` has one row per snapshot and one column per feature, which `names` names."""
+    """Snapshots as columns; `values` has one row per snapshot and one column per name, words as numbers.
+
+    `known_words` are by the name of their column, `words` has one row per snapshot and one column for each of these.
+    """
 
     names: tuple[str, ...]
+    known_words: dict[str, tuple[str, ...]]
     users: npt.NDArray[np.str_]
     moments: npt.NDArray[np.str_]
     at_us: npt.NDArray[np.int64]
@@ -49,28 +65,46 @@ class Table:
     is_true: npt.NDArray[np.bool_]
     rule_probabilities: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
+    words: npt.NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.users)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> "Table":
         """The snapshots for which the mask holds."""
-        return Table(self.names, *(getattr(self, field.name)[mask] for field in fields(self)[1:]))
+        columns = (getattr(self, field.name) for field in fields(self)[len(_WHOLE) :])
+        return Table(self.names, self.known_words, *(column[mask] for column in columns))
 
-    def inputs(self, features: Sequence[str]) -> npt.NDArray[np.float64]:
-        """The columns of features, in their order; a feature that the table does not have is 0 everywhere."""
-        if tuple(features) == self.names:
+    def inputs(self, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> npt.NDArray[np.float64]:
+        """The columns of a model that takes `names` and knows these words, in their order.
+
+        Raises:
+            MissingColumnsError: there is no such column.
+        """
+        if tuple(names) == self.names and dict(known) == self.known_words:
             return self.values
         place = {name: at for at, name in enumerate(self.names)}
-        nothing = np.zeros(len(self))
-        return np.column_stack([self.values[:, place[name]] if name in place else nothing for name in features])
+        word_place = {name: at for at, name in enumerate(self.known_words)}
+        if missing := [name for name in names if name not in place]:
+            message = f"The model takes columns that the data does not have: {', '.join(missing)}."
+            raise MissingColumnsError(message)
+        return np.column_stack(
+            [
+                _coded(self.words[:, word_place[name]], known[name]) if name in known else self.values[:, place[name]]
+                for name in names
+            ]
+        )
 
 
-def table(snapshots: Iterable[Snapshot], names: tuple[str, ...] = (*FEATURES, *HISTORY)) -> Table:
-    """Snapshots as columns."""
+def table(snapshots: Iterable[Snapshot], own: Columns = NO_COLUMNS) -> Table:
+    """Snapshots as columns, with the installation's own ones."""
     found = list(snapshots)
+    words = np.array([s.words for s in found]).reshape(len(found), len(own.words))
+    known = {name: _most_common(words[:, at]) for at, name in enumerate(own.words)}
+    coded = [_coded(words[:, at], known[name]) for at, name in enumerate(own.words)]
     return Table(
-        names,
+        names_of((*own.number_names, *own.words)),
+        known,
         np.array([s.user_id for s in found]),
         np.array([s.moment for s in found]),
         np.array([s.at_us for s in found], np.int64),
@@ -78,5 +112,16 @@ def table(snapshots: Iterable[Snapshot], names: tuple[str, ...] = (*FEATURES, *H
         np.array([s.idle_days for s in found]),
         np.array([s.is_true for s in found], bool),
         np.array([s.rule_probability for s in found]),
-        np.array([s.values for s in found]),
+        np.column_stack([np.array([s.values for s in found]), *coded]),
+        words,
     )
+
+
+def _most_common(words: npt.NDArray[np.str_]) -> tuple[str, ...]:
+    counts = Counter(word for word in words.tolist() if word)
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:WORDS_KNOWN])
+
+
+def _coded(words: npt.NDArray[np.str_], known: Sequence[str]) -> npt.NDArray[np.float64]:
+    distinct, place = np.unique(words, return_inverse=True)
+    return codes(known, distinct.tolist())[place]

@@ -3,23 +3,30 @@
 from typing import NamedTuple
 
 from services.features.domain import journey as features
+from services.features.domain import own
 from services.features.domain.event import Event
+from services.features.domain.own import NO_COLUMNS, Columns
 from services.features.domain.state import State
 from services.features.domain.vector import past, vector
 from services.scoring.domain import history, rules
 
 
 class Seen(NamedTuple):
-    """What the services know of a user at one time: the probability of the rules alone; the features, then history."""
+    """What the services know of a user at one time.
+
+    `values` are the features, then those of history, then the own columns of numbers; `words` the own columns of words.
+    """
 
     rule_probability: float
     values: list[float]
+    words: list[str]
 
 
 class Watch:
     """One user, event by event: the state and the signals that have not ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Columns = NO_COLUMNS) -> None:
+        self._columns = columns
         self.state = State()
         self.signals: list[history.Signal] = []
 
@@ -40,4 +47,6 @@ class Watch:
         """What is known at a time that is not before the last event."""
         values = vector(self.state, at_us)
         found = rules.find(history.active(self.signals, at_us), values)
-        return Seen(rules.probability(found), values + past(self.state, at_us))
+        numbers = own.values(self.state.numbers, self._columns)
+        words = own.latest(self.state.words, self._columns)
+        return Seen(rules.probability(found), [*values, *past(self.state, at_us), *numbers], words)

@@ -1,5 +1,6 @@
 """Composition root of the features service."""
 
+import sys
 from typing import Final
 
 import uvloop
@@ -10,6 +11,7 @@ from mesh.process import server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
+from services.features.domain import own
 from services.features.servicer import FeaturesServicer
 from services.features.settings import Settings
 from services.features.usecases import Features
@@ -20,9 +22,13 @@ _DAY_SECONDS: Final = 86_400
 async def main() -> None:
     """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
+    try:
+        columns = own.declared(settings.numbers, settings.words)
+    except ValueError as error:
+        sys.exit(f"journeymesh: JOURNEYMESH_FEATURES_NUMBERS and JOURNEYMESH_FEATURES_WORDS: {error}")
     async with started("features") as (client, telemetry, site):
         state = RedisState(client, "features", settings.state_days * _DAY_SECONDS)
-        servicer = FeaturesServicer(Features(state), telemetry.metrics)
+        servicer = FeaturesServicer(Features(state, columns), telemetry.metrics)
         await server.serve(
             settings.listen,
             [lambda grpc_server: add_FeaturesServiceServicer_to_server(servicer, grpc_server)],

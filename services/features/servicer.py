@@ -10,7 +10,7 @@ from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
 from mesh.state import applied, erasing
-from services.features.domain import history, recents
+from services.features.domain import recents
 from services.features.domain.vector import DEFINITIONS, FEATURE_COUNT, FEATURE_NAMES, SCHEMA_VERSION, vector
 from services.features.translation import answers, kept, rows
 from services.features.usecases import Features
@@ -29,7 +29,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         self, request: features_pb2.ApplyEventsRequest, _context: ServerContext
     ) -> features_pb2.ApplyEventsResponse:
         """See the contract."""
-        received = rows.rows_of(request)
+        received = rows.rows_of(request, self._features.columns)
         assessed = rows.assessed_rows_of(request, len(received.events))
         derived = await self._features.apply(applied.batch(request.position), received, assessed)
         if not request.position.is_retraction:
@@ -44,9 +44,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             settled=[answers.settled_row(row, settled) for row, settled in derived.settled],
             time_zone_names=derived.time_zone_names,
             time_zones=derived.time_zones,
-            inputs=features_pb2.Inputs(
-                history_version=history.HISTORY_VERSION, names=history.NAMES, values=derived.past
-            ),
+            inputs=answers.inputs(derived, self._features.columns),
             carried=[answers.carried_row(row, carried) for row, carried in derived.carried],
         )
 

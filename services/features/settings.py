@@ -19,3 +19,13 @@ class Settings:
         "Days after the last event for which a user's features, profile and last events are kept.",
         minimum=28,
     )
+    numbers: str = setting(
+        "JOURNEYMESH_FEATURES_NUMBERS",
+        "",
+        "Properties of events that are numbers a model may take, with commas between them; at most 32.",
+    )
+    words: str = setting(
+        "JOURNEYMESH_FEATURES_WORDS",
+        "",
+        "Properties of events that are words a model may take, with commas between them; at most 32.",
+    )

@@ -10,8 +10,9 @@ from mesh.errors import NotFound
 from mesh.state import erasing, exporting, keyed
 from mesh.state.applied import Batch
 from mesh.state.port import StateStore
-from services.features.domain import journey, recents, sessions
+from services.features.domain import journey, own, recents, sessions
 from services.features.domain.event import Carried, Event
+from services.features.domain.own import NO_COLUMNS, Columns
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal
 from services.features.domain.state import State
@@ -44,14 +45,18 @@ class Derived(msgspec.Struct, frozen=True):
     time_zone_names: list[str]
     time_zones: list[int]
     past: list[float]
-    """The features of history after the assessed rows, row by row."""
+    """The features of history and then the own columns of numbers after the assessed rows, row by row."""
+    words: list[str]
+    """The own columns of words after the assessed rows, row by row."""
 
 
 class Features:
     """The use cases of the service."""
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: StateStore, columns: Columns = NO_COLUMNS) -> None:
         self._store = store
+        self.columns = columns
+        """The installation's own columns, which are taken from events and kept."""
 
     async def apply(self, batch: Batch, rows: Rows, assessed_rows: Collection[int]) -> Derived:
         """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
@@ -64,7 +69,7 @@ class Features:
         """
         users = keyed.Changed(USERS, rows.user_ids)
         zones, assessed = {"": 0}, frozenset(assessed_rows)
-        derived = Derived([], [], [], [], [], [], [])
+        derived = Derived([], [], [], [], [], [], [], [])
         async with keyed.batch(self._store, batch, users) as beside:
             states = users.states
             for index, (user_id, event, whole) in enumerate(zip(rows.user_ids, rows.events, rows.kept, strict=True)):
@@ -79,6 +84,9 @@ class Features:
                 if index in assessed:
                     derived.values.extend(vector(state))
                     derived.past.extend(past(state))
+                    if self.columns is not NO_COLUMNS:
+                        derived.past.extend(own.values(state.numbers, self.columns))
+                        derived.words.extend(own.latest(state.words, self.columns))
                     derived.time_zones.append(zones.setdefault(state.time_zone, len(zones)))
                 user.tail.append(recents.Kept(sessions.session_start(state, event), whole))
             for user_id, user in states.items():

@@ -130,6 +130,12 @@ def answer(count: int) -> features_pb2.ApplyEventsResponse:
         feature_count=2,
         time_zone_names=[f"zone-{number}" for number in range(count)],
         time_zones=range(1, count + 1),
+        inputs=features_pb2.Inputs(
+            names=["a", "b"],
+            values=[float(number) for number in range(2 * count)],
+            word_names=["c"],
+            cells=range(count),
+        ),
     )
 
 
@@ -141,6 +147,8 @@ def test_features_answers_by_the_last_rows_of_groups(records: list[list[Event]])
     places = [sorted(groups.last).index(row) for row in groups.last]
     assert list(vectors.values) == [float(2 * place + of) for place in places for of in (0, 1)]
     assert list(vectors.time_zones) == [f"zone-{place}" for place in places]
+    assert list(vectors.inputs.values) == list(vectors.values)
+    assert list(vectors.inputs.cells) == places
 
 
 @given(RECORDS)

@@ -93,7 +93,7 @@ def test_rows_become_events_in_time_order(tmp_path: Path) -> None:
         ("user: who\ntime: at\nproperties: {colour: where}", "'colour'"),
         ("user: who\ntime: {column: at, zone: Mars/Olympus}", "Mars/Olympus"),
         ("user: who\ntime: at\npage: path", "'path'"),
-        ("user: who\ntime: at\nnumbers: [paid]", "reserved"),
+        ("user: who\ntime: at\nnumbers: [paid]\ncategories: [paid]", "named twice"),
         ("time: at", "names a time but no user"),
         ("user: [who", "is not YAML"),
         ("user: who\ntime: at\nkind: {column: did, values: {buy: purchase}}", r"'look' \(1 rows\)"),
@@ -325,4 +325,4 @@ def test_the_gate_holds_for_what_is_no_worse() -> None:
 
 
 def _rows(count: int) -> Table:
-    return table(Snapshot(f"u{n // 2}", AT_EVENTS, n, n + 1, 0.0, n % 3 == 0, 0.0, [0.0]) for n in range(count))
+    return table(Snapshot(f"u{n // 2}", AT_EVENTS, n, n + 1, 0.0, n % 3 == 0, 0.0, [0.0], []) for n in range(count))

@@ -121,7 +121,7 @@ def test_the_live_model_is_as_good_as_its_card_says() -> None:
         on_card = {
             name: value for name, (value, _, _) in described["metrics"][f"other users, {moment}"]["model"].items()
         }
-        chances = np.array(model.predict(part.values).probabilities)
+        chances = np.array(model.predict(part.inputs(model.card.features, model.card.words)).probabilities)
         assert metrics.measure(said(chances), part.is_true) == pytest.approx(on_card, abs=1e-9)
     weekly = {
         name: {measure: value for measure, (value, _, _) in measures.items()}

@@ -97,6 +97,12 @@ def test_the_calendar_split_tests_later_than_anything_that_was_known(source: Sou
     assert early.at_us.max() < cut_us
 
 
+def test_the_cost_of_directions_is_said_per_moment(source: Source) -> None:
+    costs = fitting.cost_of_directions(source)
+    assert costs.keys() == {AT_EVENTS, WEEKLY}
+    assert all(abs(cost) < 0.5 for cost in costs.values())
+
+
 def test_too_few_users_are_refused(source: Source) -> None:
     few = source._replace(snapshots=source.snapshots.where(source.snapshots.users < "student-2"))
     with pytest.raises(fitting.TooLittleError, match="each must be 10 or more"):
@@ -141,7 +147,7 @@ def test_pairs_are_shared_out_and_exported_exactly(course: Table) -> None:
     pairs = staged.ranked(course.values, course.is_true, np.ones(len(course)), leaf=20, seed=1)
     assert 0 < len(pairs) <= staged.PAIRS_MOST
     folds = list(GroupKFold(2).split(course.values, course.is_true, course.users))
-    calibrated = CalibratedClassifierCV(staged.Boosted(pairs, leaf=20), method="sigmoid", cv=folds, ensemble=False)
+    calibrated = CalibratedClassifierCV(staged.Boosted(pairs, 30, leaf=20), method="sigmoid", cv=folds, ensemble=False)
     model = calibrated.fit(course.values, course.is_true)
     read = additive.read(model, course.values)
     assert read.grids

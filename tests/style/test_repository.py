@@ -75,6 +75,10 @@ def test_the_page_of_the_topology_is_what_the_code_reads() -> None:
     assert reference.TOPOLOGY_PATH.read_text(encoding="utf-8") == reference.topology_page(), "run `make docs`"
 
 
+def test_the_page_of_the_features_is_what_the_code_says() -> None:
+    assert reference.FEATURES_PATH.read_text(encoding="utf-8") == reference.features_page(), "run `make docs`"
+
+
 def test_every_link_in_the_documents_leads_somewhere() -> None:
     broken = [
         f"{path.relative_to(ROOT)}: {target}"

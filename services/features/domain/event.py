@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from services.features.domain.own import Own
+
 NAME_LIMIT = 200
 """Characters of a page's or target's name that are distinguished and kept."""
 
@@ -92,6 +94,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """It links an anonymous journey, whose purchases move to the known user."""
     carried: Carried | None = None
     """Purchases that move to this user from an anonymous journey."""
+    own: Own | None = None
+    """What it says of the installation's own columns."""
 
 
 def is_given_back(event: Event) -> bool:

@@ -7,7 +7,18 @@ was cut. Nothing reads a clock: time is what the events say.
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from services.features.domain import clicks, engagement, history, money, pages, sessions, settlement, struggle, window
+from services.features.domain import (
+    clicks,
+    engagement,
+    history,
+    money,
+    own,
+    pages,
+    sessions,
+    settlement,
+    struggle,
+    window,
+)
 from services.features.domain.event import NAME_LIMIT, Carried, Event, Kind, Platform, is_given_back
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal, SignalType, is_late
@@ -60,6 +71,8 @@ def apply(state: State, event: Event, video_engagement: float | None = None) -> 
     if event.is_system or (is_step and event.platform == Platform.BACKEND and sessions.is_away(state, event)):
         return _take_money(state, event) if kind == Kind.PURCHASE else NOTHING
     sessions.meet(state, event)
+    if event.own is not None:
+        own.note(state.numbers, state.words, event.own, event.at_us)
     if not is_step:
         return _identify(state, event)
     prior_us = state.last_us

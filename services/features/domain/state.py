@@ -7,6 +7,7 @@ a field never changes its meaning under the same feature schema version.
 import msgspec
 
 from services.features.domain.history import History
+from services.features.domain.own import Number, Word
 
 SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
@@ -161,3 +162,7 @@ class State(msgspec.Struct, array_like=True, gc=False):
     """The latest event that a browser or a phone reported."""
     history: History = msgspec.field(default_factory=History)
     """The user's past. It begins anew after a version without it has written the state."""
+    numbers: dict[str, Number] = {}
+    """The installation's own columns of numbers, see `own`."""
+    words: dict[str, Word] = {}
+    """Its own columns of words."""

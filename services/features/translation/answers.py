@@ -7,11 +7,13 @@ from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
 
 from mesh.rpc.timestamps import timestamp
-from services.features.domain import money
+from services.features.domain import history, money
 from services.features.domain.event import Carried, Platform
+from services.features.domain.own import Columns
 from services.features.domain.settlement import Settled
 from services.features.domain.signal import Signal
 from services.features.domain.state import State
+from services.features.usecases import Derived
 
 _TYPE_PREFIX = len("SIGNAL_TYPE_")
 _PLATFORM_NAMES = {Platform.WEB: "web", Platform.MOBILE: "mobile", Platform.BACKEND: "backend"}
@@ -83,3 +85,16 @@ def seen_time(at_us: int) -> Timestamp | None:
 
 def _money(amounts: Mapping[str, float]) -> list[event_pb2.Money]:
     return [event_pb2.Money(currency=currency, amount=amount) for currency, amount in amounts.items()]
+
+
+def inputs(derived: Derived, columns: Columns) -> features_pb2.Inputs:
+    """History and the installation's own columns after the assessed rows."""
+    message = features_pb2.Inputs(
+        history_version=history.HISTORY_VERSION, names=(*history.NAMES, *columns.number_names), values=derived.past
+    )
+    if columns.words:
+        place = {"": 0}
+        message.cells.extend(place.setdefault(word, len(place)) for word in derived.words)
+        message.word_names.extend(columns.words)
+        message.words.extend(place)
+    return message

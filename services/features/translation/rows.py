@@ -1,11 +1,13 @@
 """Reads the events of a batch from their tables, column by column."""
 
+import contextlib
 import itertools
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
 from google.protobuf.message import Message
 from journeymesh.common.v1 import event_pb2
 from journeymesh.features.v1 import features_pb2
@@ -16,6 +18,7 @@ from records import table, wire
 from records.table import COLUMNS, Table
 from records.tenants import plain
 from services.features.domain.event import NAME_LIMIT, Carried, Click, Event, Kind
+from services.features.domain.own import NO_COLUMNS, Columns, Own, taken
 from services.features.domain.pages import shortened
 from services.features.translation.kept import kept_of
 from services.features.usecases import Rows
@@ -26,6 +29,7 @@ LONGEST_EVENT_ID: Final = 256
 """Clients' ids have up to 100 characters; ids made by the mesh may contain another id."""
 LONGEST_CURRENCY: Final = 3
 
+_decode_object: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _OWN_ID: Final = "jm:"
 """How ids that ingest makes begin."""
 _KINDS: Final = frozenset(event_pb2.EventType.values()) - {event_pb2.EVENT_TYPE_UNSPECIFIED}
@@ -38,8 +42,8 @@ _CLICK: Final = operator.attrgetter(
 _Message = TypeVar("_Message", bound=Message)
 
 
-def rows_of(request: features_pb2.ApplyEventsRequest) -> Rows:
-    """The rows of a request.
+def rows_of(request: features_pb2.ApplyEventsRequest, columns: Columns = NO_COLUMNS) -> Rows:
+    """The rows of a request, with what they say of the installation's own columns.
 
     Raises:
         VersionMismatch: an event is of a newer version's kind.
@@ -49,7 +53,7 @@ def rows_of(request: features_pb2.ApplyEventsRequest) -> Rows:
     rows = Rows([], [], [], {update.row: _finite(update.score) for update in request.engagements})
     for of in filter(len, _tables(request)):
         rows.user_ids.extend(_users_of(of))
-        rows.events.extend(events_of(of, brings_arrivals=request.brings_arrivals))
+        rows.events.extend(events_of(of, columns, brings_arrivals=request.brings_arrivals))
         rows.kept.extend(kept_of(of))
     if rows.engagements and max(rows.engagements) >= len(rows.events):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "An engagement refers to a row that does not exist.")
@@ -68,11 +72,12 @@ def assessed_rows_of(request: features_pb2.ApplyEventsRequest, row_count: int) -
     return rows or range(row_count)
 
 
-def events_of(of: Table, *, brings_arrivals: bool = True) -> list[Event]:
+def events_of(of: Table, columns: Columns = NO_COLUMNS, *, brings_arrivals: bool = True) -> list[Event]:
     """The events of a table. Members of one kind of event are read only for that kind.
 
     Args:
         of: the events.
+        columns: the installation's own columns.
         brings_arrivals: whether the known user receives what moves with a link; if not, a link moves nothing.
 
     Raises:
@@ -115,6 +120,7 @@ def events_of(of: Table, *, brings_arrivals: bool = True) -> list[Event]:
             _spread(of, dict.fromkeys(copies, True), False),
             _spread(of, dict.fromkeys(links, True), False),
             _spread(of, {row: _carried(each) for row, each in carried.items()}, None),
+            _spread(of, _own(of, columns) if columns is not NO_COLUMNS and of.has("properties") else {}, None),
         )
     ]
 
@@ -210,6 +216,16 @@ def _carried(message: event_pb2.Carried) -> Carried:
     return Carried(
         message.purchase_count, {_currency(each.currency): _finite(each.amount) for each in message.purchase_amounts}
     )
+
+
+def _own(of: Table, columns: Columns) -> dict[int, Own]:
+    """What the events say of the own columns, by row. Properties that are no JSON object say nothing."""
+    found = {}
+    for row, properties in enumerate(of.properties):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            if properties and (said := taken(columns, _decode_object(properties).get)) is not None:
+                found[row] = said
+    return found
 
 
 def _currency(code: str) -> str:
