@@ -19,6 +19,7 @@ from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
 from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceStub
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceAsyncStub
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
+    from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
@@ -63,6 +65,7 @@ class Peers:
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
+    models: "ModelsServiceAsyncStub"
     video: "VideoServiceAsyncStub"
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
@@ -103,6 +106,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),
+        models=ModelsServiceStub(channels["scoring"]),
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),

@@ -34,6 +34,7 @@ from gateway.routes import (
     users,
     web,
 )
+from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
 from mesh.errors import NotFound
 from records.tenants import NAME
@@ -362,6 +363,7 @@ ROUTES: Final = (
         query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
     ),
     *QUESTION_ROUTES,
+    *MODEL_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
         "What stands out about a user and what to do, in words of a language model where there is one.",
