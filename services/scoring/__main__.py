@@ -31,8 +31,9 @@ async def main() -> None:
         directory = ModelDirectory(Path(settings.models_directory))
         models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
-        models_servicer = ModelsServicer(Promotion(directory, system_clock))
-        async with in_background(directory.follow()):
+        promotion = Promotion(directory, system_clock)
+        models_servicer = ModelsServicer(promotion)
+        async with in_background(directory.follow(), models.guard(promotion)):
             await server.serve(
                 settings.listen,
                 [

@@ -8,9 +8,10 @@ from mesh.errors import InvalidArgument, NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring import serving
-from services.scoring.domain import assessment, rules, stages
+from services.scoring.domain import assessment, risk, rules, stages
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
+from services.scoring.domain.risk import Risk
 from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stage, StageError, Stages, Wanted
 from services.scoring.ports import Card, Described, Matrix, Models, Registry
@@ -43,6 +44,8 @@ class Assessed(NamedTuple):
     assessments: list[Assessment]
     model_version: str
     others: Mapping[str, Sequence[int]] = {}
+    shadowed: Sequence[tuple[Risk, float]] = ()
+    """For rows with a shadow, the risk, and the score that the shadow would have led to."""
 
 
 class UserRisk(NamedTuple):
@@ -75,7 +78,10 @@ class Scoring:
         async with keyed.batch(self._store, batch, journals):
             scored = serving.score(served, rows.user_ids, rows.values)
             answers = _assess_in_order(rows, journals.states, scored)
-        return Assessed(answers, scored.model_version, scored.others)
+        by_shadow = serving.shadowed(served, rows.user_ids, rows.values).items()
+        risks = [(answers[row].risk, chance) for row, chance in by_shadow]
+        shadowed = [(each, risk.combined(each.rule_score, chance)) for each, chance in risks]
+        return Assessed(answers, scored.model_version, scored.others, shadowed)
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
