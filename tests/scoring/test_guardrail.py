@@ -93,7 +93,7 @@ async def test_a_canary_that_fails_is_taken_back_and_nobody_notices(
 
     monkeypatch.setattr(OnnxModel, "predict", failing)
     users = [f"user-{number}" for number in range(20)]
-    async with in_background(registry.follow(), models.guard(promotion)), asyncio.timeout(20):
+    async with in_background(registry.follow(), promotion.guard(models)), asyncio.timeout(20):
         sequence = 0
         while registry.stages().of(EVERYBODY).canary:
             sequence += 1

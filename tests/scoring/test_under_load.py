@@ -85,7 +85,7 @@ async def test_no_call_fails_while_models_change(tmp_path: Path) -> None:
     seen, is_over = Counter[str](), asyncio.Event()
     async with (
         serving(register) as channel,
-        in_background(registry.follow(), models.guard(promotion)),
+        in_background(registry.follow(), promotion.guard(models)),
         asyncio.timeout(60),
         asyncio.TaskGroup() as group,
     ):

@@ -1,13 +1,9 @@
-"""Watches the models that serve: reports them to metrics, and takes back a canary that leaves its bounds."""
+"""Watches the models that serve: reports them to metrics, and says which canaries leave their bounds."""
 
-import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final
 
 from mesh.clock import SECOND_US, Clock, monotonic_clock
-from mesh.errors import MeshError
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from services.scoring.adapters.model_directory import ModelDirectory
@@ -15,14 +11,10 @@ from services.scoring.domain import guardrail
 from services.scoring.domain.guardrail import Bounds, Tally
 from services.scoring.domain.stages import EVERYBODY, Stage, Wanted
 from services.scoring.ports import Card, Matrix, Model, Prediction, Served, Serving
-from services.scoring.usecases import Promotion
-
-_LOOK_SECONDS: Final = 1.0
-_log = logging.getLogger(__name__)
 
 
 class MeasuredModels:
-    """See `services.scoring.ports.Models`."""
+    """See `services.scoring.ports.Models` and `Canaries`."""
 
     def __init__(
         self,
@@ -58,21 +50,8 @@ class MeasuredModels:
         self.served()
         self._metrics.set_gauge(registry.MODEL_PROBLEMS, len(self._models.problems))
 
-    async def guard(self, promotion: Promotion) -> None:
-        """Takes back canaries that leave their bounds, for ever."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            for wanted in self.faulty():
-                try:
-                    await asyncio.to_thread(promotion.move, wanted)
-                except MeshError as error:
-                    _log.error("the canary %s cannot be taken back: %s", wanted.version, error.detail)
-                else:
-                    self._metrics.count(registry.MODEL_ROLLBACKS)
-                    _log.warning("the canary %s was taken back: %s", wanted.version, wanted.why)
-
     def faulty(self) -> Sequence[Wanted]:
-        """The changes that take back canaries out of bounds."""
+        """See `services.scoring.ports.Canaries`."""
         changes = []
         for tenant, (live, canary, _, _) in self.served().tenants.items():
             if canary is not None:
@@ -80,6 +59,10 @@ class MeasuredModels:
                 if why := guardrail.fault(its, usual, self._bounds):
                     changes.append(Wanted(canary.card.version, Stage.CANDIDATE, "guardrail", tenant, why=why))
         return changes
+
+    def taken_back(self) -> None:
+        """See `services.scoring.ports.Canaries`."""
+        self._metrics.count(registry.MODEL_ROLLBACKS)
 
     def _measured(self, tenant: str, serving: Serving) -> Serving:
         live, canary, percent, shadow = serving
