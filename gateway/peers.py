@@ -20,6 +20,7 @@ from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceStub
 from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceStub
 from journeymesh.ingest.v1.retention_pb2_grpc import RetentionServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 from journeymesh.video.v1.video_pb2_grpc import VideoServiceStub
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.ingest.v1.ingest_pb2_grpc import IngestServiceAsyncStub
     from journeymesh.ingest.v1.retention_pb2_grpc import RetentionServiceAsyncStub
     from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceAsyncStub
+    from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceAsyncStub
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
@@ -65,6 +67,7 @@ class Peers:
     ingest: "IngestServiceAsyncStub"
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
+    models: "ModelsServiceAsyncStub"
     video: "VideoServiceAsyncStub"
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
@@ -106,6 +109,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         ingest=IngestServiceStub(channels["ingest"]),
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),
+        models=ModelsServiceStub(channels["scoring"]),
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),

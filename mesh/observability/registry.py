@@ -177,6 +177,22 @@ MODEL_RUN_SECONDS: Final = _histogram("model_run_duration_seconds", "How long th
 MODEL_LIVE: Final = _gauge(
     "model_live", "1 for the version of the exit-risk model that scores.", "scoring", labels=("version",)
 )
+MODEL_FAILURES: Final = _counter(
+    "model_failures", "Runs of exit-risk models that failed.", "scoring", labels=("version",)
+)
+MODEL_ROLLBACKS: Final = _counter("model_rollbacks", "Canaries that scoring took back by itself.", "scoring")
+SHADOW_DIFFERENCE: Final = _histogram(
+    "shadow_difference",
+    "How far the score by the shadow is from the one that decided, 0 to 100.",
+    "scoring",
+    bounds=_SCORES,
+)
+SHADOW_LEVELS: Final = _counter(
+    "shadow_levels",
+    "Risks whose level would be `higher`, `lower` or the `same` by the shadow.",
+    "scoring",
+    labels=("change",),
+)
 MODEL_PROBLEMS: Final = _gauge(
     "model_problems", "Exit-risk models that should serve and cannot be loaded; others serve in their place.", "scoring"
 )

@@ -70,6 +70,25 @@ DASHBOARD: Final = dashboard(
                 (largest(gauge(registry.MODEL_LIVE, **here()), "version"), "{{version}}"),
             ),
             lines(
+                "Failed runs",
+                "If a canary fails, the live model decides.",
+                "short",
+                (summed(grown(registry.MODEL_FAILURES, INTERVAL, **here()), "version"), "{{version}}"),
+                (summed(grown(registry.MODEL_ROLLBACKS, INTERVAL, **here())), "canaries taken back"),
+            ),
+            lines(
+                "Shadow: difference of scores",
+                "How far its score is from the one that decided.",
+                "none",
+                *quantiles(registry.SHADOW_DIFFERENCE, (0.5, 0.99), **here()),
+            ),
+            lines(
+                "Shadow: levels",
+                "Assessments per second whose level would be higher, lower or the same by the shadow.",
+                "short",
+                (summed(rate(registry.SHADOW_LEVELS, INTERVAL, **here()), "change"), "{{change}}"),
+            ),
+            lines(
                 "Models that cannot be loaded",
                 "They should serve; the last good ones serve in their place.",
                 "short",

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+from inference import inference_pb2
+from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.scoring.v1 import models_pb2, scoring_pb2
 from journeymesh.scoring.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
@@ -16,6 +18,7 @@ from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.inference import InferenceServicer
 from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.settings import Settings
 from services.scoring.usecases import Promotion, Scoring
@@ -31,17 +34,20 @@ async def main() -> None:
         directory = ModelDirectory(Path(settings.models_directory))
         models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
-        models_servicer = ModelsServicer(Promotion(directory, system_clock))
-        async with in_background(directory.follow()):
+        promotion = Promotion(directory, system_clock)
+        models_servicer, inference = ModelsServicer(promotion), InferenceServicer(directory)
+        async with in_background(directory.follow(), promotion.guard(models)):
             await server.serve(
                 settings.listen,
                 [
                     lambda grpc_server: add_ScoringServiceServicer_to_server(servicer, grpc_server),
                     lambda grpc_server: add_ModelsServiceServicer_to_server(models_servicer, grpc_server),
+                    lambda grpc_server: add_GRPCInferenceServiceServicer_to_server(inference, grpc_server),
                 ],
                 [
                     scoring_pb2.DESCRIPTOR.services_by_name["ScoringService"].full_name,
                     models_pb2.DESCRIPTOR.services_by_name["ModelsService"].full_name,
+                    inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name,
                 ],
                 {"store": journals.ping, "model": models.check},
                 telemetry,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scoring.domain.schema import FEATURES
-from services.scoring.domain.stages import EVERYBODY, Stages
+from services.scoring.domain.stages import EVERYBODY, Stages, Wanted
 
 Matrix = npt.NDArray[np.float64]
 
@@ -89,6 +89,16 @@ class Models(Protocol):
         Raises:
             Unavailable: there is no model that can be loaded.
         """
+
+
+class Canaries(Protocol):
+    """How canaries do."""
+
+    def faulty(self) -> Sequence[Wanted]:
+        """The changes that take back canaries out of their bounds."""
+
+    def taken_back(self) -> None:
+        """Notes that one was taken back."""
 
 
 class Described(NamedTuple):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from journeymesh.common.v1 import erasure_pb2
 from journeymesh.scoring.v1 import models_pb2
@@ -17,7 +18,10 @@ from mesh.state import applied, erasing
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
 from services.scoring.domain.rules import RULES_VERSION
+from services.scoring.domain.schema import level_of
 from services.scoring.usecases import Promotion, Scoring
+
+_CHANGES: Final = {-1: "lower", 0: "same", 1: "higher"}
 
 
 class ScoringServicer(ScoringServiceServicer):
@@ -33,6 +37,7 @@ class ScoringServicer(ScoringServiceServicer):
         assessed = await self._scoring.assess(rows, applied.batch(request.position))
         if not request.position.is_retraction:
             self._count(rows.user_ids, [each.risk for each in assessed.assessments])
+            self._compare(assessed.shadowed)
         return wire.AssessUsersResponse(
             assessments=map(translation.assessment_message, assessed.assessments),
             model_version=assessed.model_version,
@@ -83,6 +88,13 @@ class ScoringServicer(ScoringServiceServicer):
         self._metrics.count_each(registry.ASSESSMENTS, [risk.level.name.lower() for risk in risks])
         for risk in dict(zip(user_ids, risks, strict=True)).values():
             self._metrics.measure(registry.RISK_SCORE, risk.score)
+
+    def _compare(self, shadowed: Sequence[tuple[Risk, float]]) -> None:
+        for risk, score in shadowed:
+            self._metrics.measure(registry.SHADOW_DIFFERENCE, abs(score - risk.score))
+        pairs = [(level_of(score), risk.level) for risk, score in shadowed]
+        changes = [_CHANGES[(would_be > is_now) - (would_be < is_now)] for would_be, is_now in pairs]
+        self._metrics.count_each(registry.SHADOW_LEVELS, changes)
 
 
 class ModelsServicer(ModelsServiceServicer):

@@ -49,6 +49,26 @@ def score(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inp
     return [_decided(served, choice, rows, features[rows], inputs.at(rows)) for choice, rows in rows_of.items()]
 
 
+def shadowed(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inputs) -> dict[int, float]:
+    """By row, the probability by the shadow of the user's tenant.
+
+    Without the rows of tenants that have none, or one that takes columns which were not sent.
+    """
+    shadows = {tenant: each.shadow for tenant, each in served.tenants.items() if each.shadow is not None}
+    if not shadows:
+        return {}
+    rows_of = defaultdict[str, list[int]](list)
+    for row, user_id in enumerate(user_ids):
+        rows_of[_tenant(served, user_id)].append(row)
+    found: dict[int, float] = {}
+    for tenant, shadow in shadows.items():
+        rows = rows_of[tenant]
+        taken = columns_of(shadow.card.features, shadow.card.words, features[rows], inputs.at(rows)) if rows else None
+        if taken is not None and (prediction := attempted(shadow, taken)) is not None:
+            found |= zip(rows, prediction.probabilities, strict=True)
+    return found
+
+
 def attempted(model: Model, columns: Matrix) -> Prediction | None:
     """What a model says that nobody depends on; None if it fails."""
     try:
@@ -59,11 +79,15 @@ def attempted(model: Model, columns: Matrix) -> Prediction | None:
 
 
 def _choose(served: Served, user_id: str) -> _Choice:
-    tenant = tenant_of(user_id)
-    tenant = tenant if tenant in served.tenants else DEFAULT
+    tenant = _tenant(served, user_id)
     serving = served.of(tenant)
     canary = serving.canary
     return _Choice(tenant, canary is not None and is_in_canary(user_id, canary.card.version, serving.percent))
+
+
+def _tenant(served: Served, user_id: str) -> str:
+    tenant = tenant_of(user_id)
+    return tenant if tenant in served.tenants else DEFAULT
 
 
 def _decided(served: Served, choice: _Choice, rows: Sequence[int], features: Matrix, inputs: Inputs) -> Part:

@@ -1,23 +1,29 @@
 """The use cases: assess the users of a batch, read a user's risk, read the models and change their stages."""
 
+import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import InvalidArgument, NotFound, Unavailable
+from mesh.errors import InvalidArgument, MeshError, NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring import serving
-from services.scoring.domain import assessment, rules, stages
+from services.scoring.domain import assessment, risk, rules, stages
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.inputs import NO_INPUTS, Inputs
+from services.scoring.domain.risk import Risk
 from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stage, StageError, Stages, Wanted
-from services.scoring.ports import Card, Described, Matrix, Models, Registry
+from services.scoring.ports import Canaries, Card, Described, Matrix, Models, Registry
 from services.scoring.serving import Part
 from services.scoring.states import JOURNALS
+
+_LOOK_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
 
 
 class Rows(NamedTuple):
@@ -61,6 +67,8 @@ class Assessed(NamedTuple):
     assessments: list[Assessment]
     model_version: str
     others: Mapping[str, Sequence[int]] = {}
+    shadowed: Sequence[tuple[Risk, float]] = ()
+    """For rows with a shadow, the risk, and the score that the shadow would have led to."""
 
 
 class UserRisk(NamedTuple):
@@ -89,7 +97,11 @@ class Scoring:
         served = self._models.served()
         journals = keyed.Changed(JOURNALS, rows.user_ids)
         async with keyed.batch(self._store, batch, journals):
-            return _assessed(rows, journals.states, serving.score(served, rows.user_ids, rows.values, rows.inputs))
+            parts = serving.score(served, rows.user_ids, rows.values, rows.inputs)
+            assessed = _assessed(rows, journals.states, parts)
+        by_shadow = serving.shadowed(served, rows.user_ids, rows.values, rows.inputs).items()
+        risks = [(assessed.assessments[row].risk, chance) for row, chance in by_shadow]
+        return assessed._replace(shadowed=[(each, risk.combined(each.rule_score, chance)) for each, chance in risks])
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
@@ -172,6 +184,19 @@ class Promotion:
             InvalidArgument: `STAGE_INVALID`, there is nothing to go back to.
         """
         return self._changed(lambda now: stages.rolled_back(now, tenant, actor, why, self._clock()))
+
+    async def guard(self, canaries: Canaries) -> None:
+        """Takes back canaries that leave their bounds, for ever."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for wanted in canaries.faulty():
+                try:
+                    await asyncio.to_thread(self.move, wanted)
+                except MeshError as error:
+                    _log.error("the canary %s cannot be taken back: %s", wanted.version, error.detail)
+                else:
+                    canaries.taken_back()
+                    _log.warning("the canary %s was taken back: %s", wanted.version, wanted.why)
 
     def _changed(self, change: Callable[[Stages], Stages]) -> Stages:
         try:

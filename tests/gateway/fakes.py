@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -24,7 +24,7 @@ from journeymesh.ingest.v1 import (
     retention_pb2_grpc,
 )
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
-from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
+from journeymesh.scoring.v1 import models_pb2_grpc, scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from gateway.accepting.rows import Rows
@@ -34,7 +34,13 @@ from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
+from services.scoring.domain import stages
+from services.scoring.domain.stages import Stages
+from services.scoring.ports import Described, Model
+from services.scoring.servicer import ModelsServicer
+from services.scoring.usecases import Promotion
 from tests.access.builders import World
+from tests.scoring.builders import OneTerm
 
 SECONDS = 1_767_348_000
 MUST_WAIT = {
@@ -392,6 +398,32 @@ class Scoring(scoring_pb2_grpc.ScoringServiceServicer):
         return response
 
 
+class Registry:
+    """Knows the models `oulad-1`, which is live, and `next`."""
+
+    def __init__(self) -> None:
+        self._stages = stages.starting("oulad-1")
+
+    def stages(self) -> Stages:
+        """See `services.scoring.ports.Registry`."""
+        return self._stages
+
+    def versions(self) -> list[Described]:
+        """See `services.scoring.ports.Registry`."""
+        return [Described(each, "oulad", SECONDS * 1_000_000, "features-1") for each in ("next", "oulad-1")]
+
+    def load(self, version: str) -> Model:
+        """See `services.scoring.ports.Registry`."""
+        if version not in {"oulad-1", "next"}:
+            raise NotFound("MODEL_NOT_FOUND", "There is no model of this version.")
+        return OneTerm()
+
+    def change(self, change: Callable[[Stages], Stages]) -> Stages:
+        """See `services.scoring.ports.Registry`."""
+        self._stages = change(self._stages)
+        return self._stages
+
+
 class Video(video_pb2_grpc.VideoServiceServicer):
     """Knows the video `v-1` and every viewer but `nobody`."""
 
@@ -726,6 +758,7 @@ class Services:
     exports: Exports = dataclasses.field(default_factory=Exports)
     features: Features = dataclasses.field(default_factory=Features)
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
+    registry: Registry = dataclasses.field(default_factory=Registry)
     video: Video = dataclasses.field(default_factory=Video)
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
@@ -741,6 +774,8 @@ class Services:
         export_pb2_grpc.add_ExportServiceServicer_to_server(self.exports, server)
         features_pb2_grpc.add_FeaturesServiceServicer_to_server(self.features, server)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
+        models = ModelsServicer(Promotion(self.registry, lambda: SECONDS * 1_000_000))
+        models_pb2_grpc.add_ModelsServiceServicer_to_server(models, server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)

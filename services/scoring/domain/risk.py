@@ -40,6 +40,11 @@ class Risk(NamedTuple):
     model_score: float
 
 
+def combined(rule_score: float, model_probability: float) -> float:
+    """The score, 0 to 100, that another model would have led to with the same findings."""
+    return 100.0 * (1.0 - (1.0 - rule_score / 100.0) * (1.0 - min(PROBABILITY_LIMIT, model_probability)))
+
+
 def assess(findings: Sequence[Finding], model_probability: float, event_count: int) -> Risk:
     """The risk.
 

@@ -113,7 +113,7 @@ def is_in_canary(user_id: str, canary: str, percent: float) -> bool:
 def changed(stages: Stages, wanted: Wanted, time_us: int) -> Stages:
     """The stages after a change.
 
-    A model has one stage only: a canary that becomes live is no longer the canary.
+    A model has one stage only: a canary that becomes live is no longer the canary. What is so already stays as it is.
 
     Raises:
         StageError: a canary without a share, or a live model that is to be something else.
@@ -125,7 +125,8 @@ def changed(stages: Stages, wanted: Wanted, time_us: int) -> Stages:
     if wanted.stage is Stage.CANARY and not 0.0 < wanted.percent <= WHOLE:
         message = "A canary decides for more than 0% and at most 100% of the users."
         raise StageError(message)
-    return _next(stages, wanted, _moved(before, wanted), time_us)
+    after = _moved(before, wanted)
+    return stages if after == before else _next(stages, wanted, after, time_us)
 
 
 def rolled_back(stages: Stages, tenant: str, actor: str, why: str, time_us: int) -> Stages:
