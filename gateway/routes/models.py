@@ -62,7 +62,7 @@ async def move(core: Core, request: Request) -> Answer:
 
 async def roll_back(core: Core, request: Request) -> Answer:
     """Ends the canary; without one, makes the model live that was so before."""
-    order = decoded(await request.json_body() or b"{}", RollbackOrder, _BACK_EXAMPLE)
+    order = decoded(await request.json_body(), RollbackOrder, _BACK_EXAMPLE)
     asked = models_pb2.RollBackModelRequest(tenant=order.tenant, actor=_actor(request), why=order.why)
     return json(render((await core.peers.models.RollBackModel(asked, timeout=_LOAD_SECONDS)).stages))
 
@@ -111,7 +111,6 @@ MODEL_ROUTES: Final = (
         models_pb2.ModelStages.DESCRIPTOR,
         reasons=_REASONS,
         body=RollbackOrder,
-        needs_body=False,
         example=_BACK_EXAMPLE,
     ),
 )

@@ -12,6 +12,7 @@ from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
 from gateway.http.asgi import Answer, Request, json
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
+from mesh.errors import InvalidArgument
 from records.tenants import DEFAULT, qualified
 
 # The user ids of old files are read first.
@@ -20,24 +21,29 @@ _RETENTION: Final = '{"days":30}'
 _MASKING: Final = '{"kinds":["email"],"names":["order_note","birthday"]}'
 
 _Kind = Literal["email", "phone", "card", "iban", "ssn", "token", "secret"]
+# Names of properties: words, with a letter or digit in each.
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\w .:/$@+-]*[^\W_][\w .:/$@+-]*$")]
 
 
 class RetentionOrder(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """For how many days the archive keeps what the tenant sent; 0: as long as the mesh keeps it."""
 
-    days: Annotated[int, msgspec.Meta(ge=0, le=36_500)]
+    days: Annotated[float, msgspec.Meta(ge=0, le=36_500, multiple_of=1)]
 
 
 class MaskingOrder(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What is masked in the tenant's events beside what the mesh masks; takes the place of what was set before."""
 
     kinds: list[_Kind] = []
-    names: list[str] = []
+    names: Annotated[list[_Name], msgspec.Meta(max_length=100)] = []
 
 
 async def forecast(core: Core, request: Request) -> Answer:
     """What retention would delete on a day; of a tenant's callers, what is their own."""
-    asked = retention_pb2.ForecastRetentionRequest(on=request.query.get("on", ""))
+    on = request.query.get("on", "")
+    if not on and "on" in request.query:
+        raise InvalidArgument("INVALID_PARAMETER", "A day is written as 2026-01-02.")
+    asked = retention_pb2.ForecastRetentionRequest(on=on)
     said = await core.peers.retention.ForecastRetention(asked, timeout=_FORECAST_SECONDS)
     if request.caller.tenant != DEFAULT:
         own = [each for each in said.expiries if each.tenant == request.caller.tenant]
@@ -54,7 +60,7 @@ async def retain(core: Core, request: Request) -> Answer:
     """Sets a tenant's retention."""
     order = decoded(await request.json_body(), RetentionOrder, _RETENTION)
     asked = access_pb2.SetTenantRetentionRequest(
-        name=request.parameters["tenant"], days=order.days, actor=_actor(request)
+        name=request.parameters["tenant"], days=int(order.days), actor=_actor(request)
     )
     return json(render((await core.peers.access.SetTenantRetention(asked)).tenant))
 
@@ -65,7 +71,7 @@ async def mask(core: Core, request: Request) -> Answer:
     kinds = [access_pb2.MaskedKind.Value(f"MASKED_KIND_{each.upper()}") for each in order.kinds]
     asked = access_pb2.SetTenantMaskingRequest(
         name=request.parameters["tenant"],
-        masking=access_pb2.TenantMasking(kinds=kinds, names=order.names),
+        masking=access_pb2.TenantMasking(kinds=kinds, names=[name.strip() for name in order.names]),
         actor=_actor(request),
     )
     return json(render((await core.peers.access.SetTenantMasking(asked)).tenant))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
-from mesh.errors import InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import FailedPrecondition, MeshError, NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring import serving
@@ -169,8 +169,7 @@ class Promotion:
 
         Raises:
             NotFound: `MODEL_NOT_FOUND`.
-            FailedPrecondition: `MODEL_UNUSABLE`, `MODELS_READ_ONLY`.
-            InvalidArgument: `STAGE_INVALID`.
+            FailedPrecondition: `MODEL_UNUSABLE`, `MODELS_READ_ONLY`, `STAGE_INVALID`.
         """
         if wanted.stage is not Stage.CANDIDATE:
             self._registry.load(wanted.version)
@@ -180,8 +179,7 @@ class Promotion:
         """Ends the canary; without one, makes the model live that was so before.
 
         Raises:
-            FailedPrecondition: `MODELS_READ_ONLY`.
-            InvalidArgument: `STAGE_INVALID`, there is nothing to go back to.
+            FailedPrecondition: `MODELS_READ_ONLY`; `STAGE_INVALID`, there is nothing to go back to.
         """
         return self._changed(lambda now: stages.rolled_back(now, tenant, actor, why, self._clock()))
 
@@ -202,7 +200,7 @@ class Promotion:
         try:
             return self._registry.change(change)
         except StageError as error:
-            raise InvalidArgument("STAGE_INVALID", str(error)) from error
+            raise FailedPrecondition("STAGE_INVALID", str(error)) from error
 
 
 def schema_mismatch(given: str, known: str) -> Unavailable:

@@ -35,8 +35,15 @@ _SHARE: Final = 0.5
 _WORDS: Final = "Is this step giving you trouble? One of us is happy to chat with you right now."
 """Fit for the chat in the product, not for the message that names a tutorial."""
 _CONNECTED: Final = "journeymesh_open_streams"
-_WITHOUT: Final = {registry.CERTIFICATE_EXPIRY.name, registry.HTTP_CERTIFICATE_EXPIRY.name}
-"""Reported only with TLS."""
+_WITHOUT: Final = {
+    registry.CERTIFICATE_EXPIRY.name,
+    registry.HTTP_CERTIFICATE_EXPIRY.name,
+    registry.MODEL_FAILURES.name,
+    registry.MODEL_ROLLBACKS.name,
+    registry.SHADOW_DIFFERENCE.name,
+    registry.SHADOW_LEVELS.name,
+}
+"""Reported only with TLS, a canary or a shadow; tests/scoring has these models."""
 
 
 class Reported(NamedTuple):
@@ -93,6 +100,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
 
 def _stories(mesh: RunningMesh) -> Reported:
     asyncio.run(_spoil(mesh))
+    assert mesh.get("/api/privacy/retention").status == 200
     helped, mailed = _user(mesh, is_held_out=False), _user(mesh, is_held_out=False)
     held_out, watching, anonymous = _user(mesh, is_held_out=True), journey(mesh), journey(mesh)
     # A struggle, help with generated copy, and its outcomes: 3 events and 2 outcomes.

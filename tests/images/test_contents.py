@@ -14,7 +14,7 @@ from images import build, gather
 from images.contents import IMAGES, Image
 
 ROOT = Path(__file__).parents[2]
-OWN = {"topology", "mesh", "records", "services", "gateway", "offline", "cli", "journeymesh"}
+OWN = {"topology", "mesh", "records", "services", "gateway", "offline", "cli", "journeymesh", "inference"}
 BY_NAME = {"httptools", "tzdata"}
 """Distributions that another one looks for by name."""
 
@@ -72,6 +72,7 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
         own = {("cli",), ("offline",), ("services",), ("services", "intervention")}
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
+        own |= {("inference",)} if service == "scoring" else set()
         own |= {("cli",)} if any(each.startswith("cli.") for each in IMAGES[service].commands) else set()
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
         ("topology",),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from offline.datasets import oulad
+from services.features.domain import history
 from services.features.domain.event import Kind
 from services.features.domain.state import DAY_US, SESSION_GAP_US
 from services.features.domain.vector import FEATURE_NAMES
@@ -85,7 +86,7 @@ def test_it_is_the_same_every_time(folder: Path) -> None:
 
 
 def test_measured_features_are_features() -> None:
-    assert set(FEATURE_NAMES) >= oulad.MEASURED
+    assert {*FEATURE_NAMES, *history.NAMES} >= oulad.MEASURED
 
 
 def test_missing_data_is_reported(tmp_path: Path) -> None:

@@ -85,9 +85,9 @@ async def test_a_tenant_has_stages_of_its_own_until_there_is_nothing_left_of_the
         (ask("../x", wire.MODEL_STAGE_SHADOW), NotFound, "MODEL_NOT_FOUND"),
         (ask("next", wire.MODEL_STAGE_UNSPECIFIED), InvalidArgument, "VALUE_OUT_OF_RANGE"),
         (ask("next", wire.MODEL_STAGE_LIVE, tenant="No Name"), InvalidArgument, "VALUE_OUT_OF_RANGE"),
-        (ask("next", wire.MODEL_STAGE_CANARY), InvalidArgument, "STAGE_INVALID"),
-        (ask("next", wire.MODEL_STAGE_CANARY, canary_percent=float("nan")), InvalidArgument, "STAGE_INVALID"),
-        (ask(LIVE, wire.MODEL_STAGE_CANDIDATE), InvalidArgument, "STAGE_INVALID"),
+        (ask("next", wire.MODEL_STAGE_CANARY), FailedPrecondition, "STAGE_INVALID"),
+        (ask("next", wire.MODEL_STAGE_CANARY, canary_percent=float("nan")), FailedPrecondition, "STAGE_INVALID"),
+        (ask(LIVE, wire.MODEL_STAGE_CANDIDATE), FailedPrecondition, "STAGE_INVALID"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -100,5 +100,5 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
 
 
 async def test_there_may_be_nothing_to_go_back_to(stub: "ModelsServiceAsyncStub") -> None:
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(FailedPrecondition):
         await stub.RollBackModel(wire.RollBackModelRequest())

@@ -44,5 +44,4 @@ def write(root: Path, manifest: Manifest) -> None:
         file.write(msgspec.json.encode(written))
         file.flush()
         os.fsync(file.fileno())
-    aside.chmod(0o640)
     aside.replace(root / _NAME)

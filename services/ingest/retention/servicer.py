@@ -32,10 +32,15 @@ def _day(text: str) -> int | None:
     Raises:
         InvalidArgument: `INVALID_PARAMETER`.
     """
+    if not text:
+        return None
     try:
-        return (dt.date.fromisoformat(text) - _EPOCH).days if text else None
+        day = dt.date.fromisoformat(text)
     except ValueError:
-        raise InvalidArgument("INVALID_PARAMETER", "A day is written as 2026-01-02.") from None
+        day = None
+    if day is None or day.isoformat() != text:  # ISO 8601 has other ways to write a day
+        raise InvalidArgument("INVALID_PARAMETER", "A day is written as 2026-01-02.")
+    return (day - _EPOCH).days
 
 
 def _message(said: Forecast) -> wire.ForecastRetentionResponse:
