@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -20,6 +21,7 @@ from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_s
 from journeymesh.ingest.v1.ingest_pb2_grpc import add_IngestServiceServicer_to_server
 from journeymesh.ingest.v1.retention_pb2_grpc import add_RetentionServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
+from journeymesh.scoring.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 from opentelemetry.sdk.trace import ReadableSpan
@@ -33,6 +35,7 @@ from mesh.clock import monotonic_clock, system_clock
 from mesh.leases.memory import MemoryLeases
 from mesh.leases.sharing import Sharing
 from mesh.observability import telemetry
+from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.process.server import Register, serving
@@ -87,14 +90,25 @@ from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.servicer import ScoringServicer
-from services.scoring.usecases import Scoring
+from services.scoring.servicer import ModelsServicer, ScoringServicer
+from services.scoring.usecases import Promotion, Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.gateway.fakes import Analytics
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
+
+
+def _scoring(folder: str, metrics: Metrics) -> Register:
+    """Scoring over a registry of its own, which has the shipped models."""
+    models = ModelDirectory(Path(folder), MODELS)
+
+    def register(to: grpc.aio.Server) -> None:
+        add_ScoringServiceServicer_to_server(ScoringServicer(Scoring(models, MemoryState()), metrics), to)
+        add_ModelsServiceServicer_to_server(ModelsServicer(Promotion(models, system_clock)), to)
+
+    return register
 
 
 class Patient(httpx.AsyncBaseTransport):
@@ -178,14 +192,12 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "features": lambda to: add_FeaturesServiceServicer_to_server(
             FeaturesServicer(Features(MemoryState()), traced["features"].metrics), to
         ),
-        "scoring": lambda to: add_ScoringServiceServicer_to_server(
-            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), traced["scoring"].metrics), to
-        ),
         "intervention": lambda to: add_InterventionServiceServicer_to_server(
             InterventionServicer(*interventions, traced["intervention"].metrics), to
         ),
     }
     async with contextlib.AsyncExitStack() as stack:
+        registers["scoring"] = _scoring(stack.enter_context(tempfile.TemporaryDirectory()), traced["scoring"].metrics)
         targets = {
             name: "127.0.0.1:"
             + str(await stack.enter_async_context(serving("127.0.0.1:0", [register], [], {}, traced[name])))
