@@ -1,5 +1,6 @@
 """Query parameters, and cursors wherever they come from; read strictly, so that no typo goes unnoticed."""
 
+import datetime as dt
 import re
 import urllib.parse
 from collections.abc import Collection
@@ -66,6 +67,23 @@ def number(text: str | None, name: str, default: int, maximum: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= maximum):
         raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be a number from 1 to {maximum}.")
     return int(text)
+
+
+def date(text: str | None, name: str) -> str:
+    """A query parameter that is a day, as 2026-01-02; empty if it is not given.
+
+    Raises:
+        InvalidArgument: `INVALID_PARAMETER`.
+    """
+    if text is None:
+        return ""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:  # ISO 8601 has other ways to write one
+        raise InvalidArgument("INVALID_PARAMETER", f"`{name}` must be a day, written as 2026-01-02.")
+    return text
 
 
 def _matching(pattern: str, text: str, name: str) -> str:

@@ -10,9 +10,9 @@ from gateway.contract.route import Route, text
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
+from gateway.http import parameters
 from gateway.http.asgi import Answer, Request, json
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
-from mesh.errors import InvalidArgument
 from records.tenants import DEFAULT, qualified
 
 # The user ids of old files are read first.
@@ -40,10 +40,7 @@ class MaskingOrder(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 async def forecast(core: Core, request: Request) -> Answer:
     """What retention would delete on a day; of a tenant's callers, what is their own."""
-    on = request.query.get("on", "")
-    if not on and "on" in request.query:
-        raise InvalidArgument("INVALID_PARAMETER", "A day is written as 2026-01-02.")
-    asked = retention_pb2.ForecastRetentionRequest(on=on)
+    asked = retention_pb2.ForecastRetentionRequest(on=parameters.date(request.query.get("on"), "on"))
     said = await core.peers.retention.ForecastRetention(asked, timeout=_FORECAST_SECONDS)
     if request.caller.tenant != DEFAULT:
         own = [each for each in said.expiries if each.tenant == request.caller.tenant]
