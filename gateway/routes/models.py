@@ -13,7 +13,7 @@ from gateway.formats.schema import enum_numbers
 from gateway.http.asgi import Answer, Request, json
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
 from mesh.errors import InvalidArgument
-from records.tenants import qualified
+from records.tenants import NAME, qualified
 
 # A model is loaded and tried before it gets a stage.
 _LOAD_SECONDS: Final = 20.0
@@ -23,19 +23,22 @@ _BACK_EXAMPLE: Final = '{"why":"too many false alarms"}'
 _REASONS: Final = ("STAGE_INVALID", "MODELS_READ_ONLY", "VALUE_OUT_OF_RANGE", *BODY_REASONS, *CALLS_REASONS)
 
 
+_Tenant = Annotated[str, msgspec.Meta(pattern=rf"^({NAME})?$")]
+
+
 class StageOrder(msgspec.Struct, forbid_unknown_fields=True):
     """The stage that a model is to have. `percent` is the share of a canary; `tenant` is empty for everybody."""
 
     stage: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_STAGES)})]
     percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
-    tenant: str = ""
+    tenant: _Tenant = ""
     why: str = ""
 
 
 class RollbackOrder(msgspec.Struct, forbid_unknown_fields=True):
     """For whom to go back, and why. `tenant` is empty for everybody."""
 
-    tenant: str = ""
+    tenant: _Tenant = ""
     why: str = ""
 
 
@@ -53,7 +56,7 @@ async def move(core: Core, request: Request) -> Answer:
         model_version=request.parameters["version"],
         stage=models_pb2.ModelStage.ValueType(_STAGES[order.stage]),
         canary_percent=order.percent,
-        tenant=order.tenant,
+        tenant=order.tenant.strip(),
         actor=_actor(request),
         why=order.why,
     )
@@ -63,7 +66,7 @@ async def move(core: Core, request: Request) -> Answer:
 async def roll_back(core: Core, request: Request) -> Answer:
     """Ends the canary; without one, makes the model live that was so before."""
     order = decoded(await request.json_body(), RollbackOrder, _BACK_EXAMPLE)
-    asked = models_pb2.RollBackModelRequest(tenant=order.tenant, actor=_actor(request), why=order.why)
+    asked = models_pb2.RollBackModelRequest(tenant=order.tenant.strip(), actor=_actor(request), why=order.why)
     return json(render((await core.peers.models.RollBackModel(asked, timeout=_LOAD_SECONDS)).stages))
 
 

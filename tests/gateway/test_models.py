@@ -49,7 +49,7 @@ async def test_a_model_is_tried_promoted_and_taken_back(gateway: Gateway) -> Non
         ("/api/models/next/stage", {"stage": "best"}, 400, "VALUE_OUT_OF_RANGE"),
         ("/api/models/next/stage", {"stage": "canary"}, 409, "STAGE_INVALID"),
         ("/api/models/next/stage", {"stage": "canary", "percent": 101}, 400, "INVALID_TYPE"),
-        ("/api/models/next/stage", {"stage": "live", "tenant": "No Name"}, 400, "VALUE_OUT_OF_RANGE"),
+        ("/api/models/next/stage", {"stage": "live", "tenant": "No Name"}, 400, "INVALID_TYPE"),
         ("/api/models/next/stage", {"stage": "live", "share": 5}, 400, "UNKNOWN_FIELD"),
         ("/api/models:rollback", {"tenant": "acme"}, 409, "STAGE_INVALID"),
     ],
