@@ -14,7 +14,7 @@ export interface Stored {
 }
 
 const NAME = 'journeymesh'
-const OPENING_MS = 3000
+const OPENING_MS = 10_000
 
 /** IndexedDB; where a page may not use it or it is full, localStorage; else memory. */
 export async function openStore(): Promise<Store> {
