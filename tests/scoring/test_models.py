@@ -3,7 +3,9 @@
 import asyncio
 import functools
 import shutil
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,10 @@ from hypothesis import strategies as st
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from mesh.observability.metrics import Metrics
 from mesh.process.lifecycle import in_background
+from services.scoring.adapters import model_directory
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
+from services.scoring.adapters.onnx import OnnxModel
 from services.scoring.domain import stages
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES
 from services.scoring.domain.stages import Stage, Wanted
@@ -220,3 +224,25 @@ def test_worse_is_never_less_risk(vector: list[float], name: str, step: float) -
     worse[FEATURES.index(name)] += step * WORSE[name]
     before, after = ModelDirectory(MODELS).live().predict(np.array([vector, worse])).probabilities
     assert after >= before
+
+
+def test_who_asks_while_the_first_model_is_loading_waits_for_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_loading, may_load = threading.Event(), threading.Event()
+
+    def slowly(folder: Path) -> OnnxModel:
+        is_loading.set()
+        may_load.wait(10)
+        return load(folder)
+
+    monkeypatch.setattr(model_directory, "load", slowly)
+    models = ModelDirectory(directory, directory)
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(models.refresh)
+        assert is_loading.wait(10)
+        asked = threads.submit(models.served)
+        with pytest.raises(TimeoutError):
+            asked.result(0.2)
+        may_load.set()
+        assert asked.result(10).of("").live.card.version == LIVE

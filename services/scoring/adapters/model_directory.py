@@ -14,6 +14,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,7 @@ class ModelDirectory:
     def __init__(self, directory: Path, shipped: Path = SHIPPED) -> None:
         self._folders = [directory] if directory.resolve() == shipped.resolve() else [directory, shipped]
         self._files = [StagesFile(folder) for folder in self._folders]
+        self._refreshing = threading.Lock()
         self._seen: object = None
         self._served: Served | None = None
         self._loaded: dict[str, OnnxModel] = {}
@@ -98,6 +100,10 @@ class ModelDirectory:
 
     def refresh(self) -> None:
         """Loads what the stages ask for. What cannot be loaded leaves what serves in its place, and is tried again."""
+        with self._refreshing:  # two at once would tell the second that nothing is new, and nothing is loaded yet
+            self._refresh()
+
+    def _refresh(self) -> None:
         seen = [file.mark() for file in self._files]
         if seen == self._seen and not self.problems:
             return
