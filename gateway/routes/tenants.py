@@ -28,6 +28,7 @@ _Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\w .:/$@+-]*[^\W_
 class RetentionOrder(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """For how many days the archive keeps what the tenant sent; 0: as long as the mesh keeps it."""
 
+    # JSON does not tell 30.0 from 30.
     days: Annotated[float, msgspec.Meta(ge=0, le=36_500, multiple_of=1)]
 
 

@@ -28,47 +28,18 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from services.features.domain import history
 from services.features.domain.event import Event, Kind
 from services.features.domain.state import DAY_US, SECOND_US
 
 NAME: Final = "oulad"
-MEASURED: Final = frozenset(
-    {
-        "engagement_score",
-        "time_since_last_success",
-        "session_count",
-        "unique_pages_visited",
-        "time_since_first_event",
-        "time_since_last_event",
-        "events_today",
-        "events_7_days",
-        "events_28_days",
-        "successes_7_days",
-        "successes_28_days",
-        "actions_7_days",
-        "actions_28_days",
-        "active_days_7",
-        "active_days_28",
-        "active_days_56",
-        "active_weeks_8",
-        "active_share",
-        "day_streak",
-        "last_pause",
-        "usual_pause",
-        "longest_pause",
-        "idle_to_usual",
-        "pause_to_usual",
-        "events_trend",
-        "active_trend",
-        "session_size",
-        "usual_session_size",
-        "size_to_usual",
-        "weekday_habit",
-        "session_total",
-        "event_total",
-        "success_share",
-    }
+# Nobody's trouble is in this data, and the time of day is made up.
+_NO_HISTORY: Final = frozenset(
+    {"troubles_7_days", "troubles_28_days", "usual_session_length", "length_to_usual", "day_part_habit"}
 )
+MEASURED: Final = frozenset(
+    {"engagement_score", "time_since_last_success", "session_count", "unique_pages_visited", *history.NAMES}
+).difference(_NO_HISTORY)
 """The features that this data really has; the others are constant or made up here."""
 
 _COURSE_WORK: Final = frozenset({"oucontent", "quiz", "questionnaire", "externalquiz", "dataplus"})
