@@ -67,7 +67,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         running_mesh(Path(folder), JOURNEYMESH_KEYS="required") as mesh,
     ):
-        keys = [_key(mesh, name) for name in ("calm", "greedy")]
+        keys = [key_of(mesh, name) for name in ("calm", "greedy")]
         with sink(len(_request(keys[1], _BATCH))) as elsewhere:
             kinds = [[(mesh.url, 1)], [(mesh.url, 1), (elsewhere, _TIMES - 1)], [(mesh.url, _TIMES)]]
             _turn(mesh, keys, kinds[0], 2)  # warm
@@ -90,7 +90,7 @@ def _report(within: list[Turn], beside: list[Turn], beyond: list[Turn]) -> None:
     print(f"The tenant that was measured was answered nothing but 202: {not others}.")
 
 
-def _key(mesh: RunningMesh, tenant: str) -> str:
+def key_of(mesh: RunningMesh, tenant: str) -> str:
     """The text of a new key of a new tenant."""
     _command(mesh, "tenants", "create", tenant, "--rate", str(_RATE))
     return str(_command(mesh, "keys", "create", "--kind", "secret", "--name", tenant, "--tenant", tenant)["text"])

@@ -33,7 +33,7 @@ class Settings:
     worker_count: int = setting(
         "JOURNEYMESH_ANALYTICS_WORKER_COUNT",
         1,
-        "How many questions are answered at once, each in a process of up to 384 MiB and two threads.",
+        "How many questions are answered at once, each in a process of about 512 MiB at most and two threads.",
         minimum=1,
         maximum=16,
     )

@@ -60,8 +60,10 @@ class Decision:
     event_id: str = "e"
 
 
-def asking(events: Sequence[Event], decisions: Sequence[Decision] = (), time_zone: str = "UTC") -> Query:
-    """A query over these rows."""
+def asking(
+    events: Sequence[Event], decisions: Sequence[Decision] = (), time_zone: str = "UTC", block_rows: int = 4
+) -> Query:
+    """A query over these rows, which are taken so few at a time that users do not end with them."""
     connection = duckdb.connect(config={"threads": 1})
     connection.execute(f"SET TimeZone = '{time_zone}'")
     known = (
@@ -101,7 +103,7 @@ def asking(events: Sequence[Event], decisions: Sequence[Decision] = (), time_zon
         for each in decisions
     ]
     _table(connection, "all_decisions", columns.DECISIONS, decided, "decision_id")
-    return Query(connection)
+    return Query(connection, block_rows)
 
 
 def _table(

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -317,6 +318,20 @@ async def test_a_question_given_up_leaves_no_process(tmp_path: Path, seconds: fl
                 with pytest.raises(DeadlineExceeded):
                     await Asking(at.copies, hurried).ask("", _question())
                 assert _children() == before
+
+
+async def test_a_process_that_has_ended_leaves_no_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        async with working(1) as workers:
+            await Asking(at.copies, DuckDb(workers, str(tmp_path / "copies"))).ask("", _question())
+            assert list(temporary.glob("*/*"))
+        assert not list(temporary.iterdir())
 
 
 def _children() -> set[int]:

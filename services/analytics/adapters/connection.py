@@ -15,7 +15,7 @@ THEN split_part(some_id, chr(31), 2) ELSE '' END"""
 class Bounds(NamedTuple):
     """What one statement may take."""
 
-    memory_mib: int = 384
+    memory_mib: int = 256
     thread_count: int = 2
     temporary_gib: int = 4
 

@@ -3,7 +3,7 @@
 Nothing that a caller said becomes SQL: values are bound, and the names of columns come from a closed set of fields.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -52,6 +52,9 @@ FORMS: Final = ("form_start", "form_abandon")
 FORM_ENDS: Final = ("form_submit", "task_success", "purchase")
 """With one of these it was not abandoned."""
 
+# Bounds what a block takes beside the memory that DuckDB may take: about 50 MiB with what is computed of it.
+_BLOCK_ROWS: Final = 200_000
+
 _COMPARED: Final[dict[Comparison, Callable[[str, str], str]]] = {
     Comparison.IS: lambda column, values: f"{column} IN {values}",
     Comparison.IS_NOT: lambda column, values: f"{column} NOT IN {values}",
@@ -65,8 +68,9 @@ _COMPARED: Final[dict[Comparison, Callable[[str, str], str]]] = {
 class Query:
     """A question to a connection: values are bound as they come up."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, block_rows: int = _BLOCK_ROWS) -> None:
         self.connection = connection
+        self._block_rows = block_rows
         self._values: dict[str, Any] = {}
         self._made: set[str] = set()
         self._given: set[str] = set()
@@ -82,11 +86,23 @@ class Query:
         values, self._values = self._values, {}
         return self.connection.execute(sql, values).fetchall()
 
-    def table(self, sql: str) -> dict[str, Any]:
-        """The rows of a query as columns of Arrow, each in one piece."""
+    def blocks(self, sql: str) -> Iterator[dict[str, Any]]:
+        """The rows of a query that is ordered by `user_id`, as columns of Arrow in one piece: whole users at a time.
+
+        There is at least one block; it is empty if there are no rows. The connection can do nothing else meanwhile.
+        """
         values, self._values = self._values, {}
-        found = self.connection.sql(sql, params=values).to_arrow_table()
-        return {name: found[name].combine_chunks() for name in found.column_names}
+        reader = self.connection.sql(sql, params=values).to_arrow_reader(self._block_rows)
+        pending = [reader.schema.empty_table()]
+        for batch in reader:
+            rows = pa.Table.from_batches([batch])
+            users = rows["user_id"]
+            end = users.index(users[-1]).as_py()
+            if end:
+                yield _in_one_piece([*pending, rows.slice(0, end)])
+                pending = []
+            pending.append(rows.slice(end))
+        yield _in_one_piece(pending)
 
     def give(self, name: str, rows: pa.Table) -> None:
         """Makes a relation of rows, until `close`."""
@@ -183,6 +199,11 @@ class Query:
                 ) WINDOW own AS (PARTITION BY user_id ORDER BY t, place)
             )
         ) WHERE {self.within(its)} AND {self.met(question.where)} AND {self.of_users(question.segment, its)}"""
+
+
+def _in_one_piece(tables: Sequence[pa.Table]) -> dict[str, Any]:
+    table = pa.concat_tables(tables)
+    return {name: table[name].combine_chunks() for name in table.column_names}
 
 
 def listed(values: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Funnels, retention and paths."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,11 +66,26 @@ def reached(query: Query, asked: Funnel) -> None:
     names = ", ".join(f"m{number}" for number in range(1, count + 1))
     # Rows of no step do no harm.
     likely = query.likely([step.where for step in asked.steps])
-    rows = query.table(
+    blocks = query.blocks(
         f"SELECT user_id, t, label, {names} FROM (SELECT *, {label} AS label, {matched} "
         f"FROM ({query.chosen(asked)}) WHERE {likely or 'true'}) WHERE {'true' if likely else any_of} "
         "ORDER BY user_id, t, place"
     )
+    for depth, tables in enumerate(zip(*(_by_depth(asked, rows) for rows in blocks), strict=True), 1):
+        query.give(f"reached{depth}", pa.concat_tables(tables))
+    query.make(
+        "reached",
+        " UNION ALL ".join(
+            f"SELECT user_id, [{', '.join(f's{number}' for number in range(1, depth + 1))}] AS way, {depth} AS depth, "
+            f"label FROM reached{depth}"
+            for depth in range(1, count + 1)
+        ),
+    )
+
+
+def _by_depth(asked: Funnel, rows: Mapping[str, Any]) -> list[pa.Table]:
+    """The users of a block who made one step, those who made two, and so on, with the times of their steps."""
+    count = len(asked.steps)
     user, t = rows["user_id"], rows["t"]
     row = columnar.numbers(len(t))
     run = columnar.starts(columnar.differs(user), row)
@@ -89,22 +104,15 @@ def reached(query: Query, asked: Funnel) -> None:
         if asked.start is FunnelStart.FIRST:
             leads, came_from = first, columnar.last_before(first, run, row)
         ends.append(pc.filter(row, first))
+    found = []
     for depth, (end, deeper) in enumerate(zip(ends, [*ends[1:], None], strict=True), 1):
         at = end if deeper is None else pc.filter(end, pc.invert(pc.is_in(pc.take(run, end), pc.take(run, deeper))))
         way = [at]
         for came_from in reversed(before[: depth - 1]):
             way.insert(0, pc.take(came_from, way[0]))
         times = {f"s{number}": pc.take(t, step) for number, step in enumerate(way, 1)}
-        found = pa.table({"user_id": pc.take(user, at), "label": pc.take(rows["label"], way[0]), **times})
-        query.give(f"reached{depth}", found)
-    query.make(
-        "reached",
-        " UNION ALL ".join(
-            f"SELECT user_id, [{', '.join(f's{number}' for number in range(1, depth + 1))}] AS way, {depth} AS depth, "
-            f"label FROM reached{depth}"
-            for depth in range(1, count + 1)
-        ),
-    )
+        found.append(pa.table({"user_id": pc.take(user, at), "label": pc.take(rows["label"], way[0]), **times}))
+    return found
 
 
 def _steps(query: Query, asked: Funnel, source: str) -> tuple[answer.StepFigure, ...]:
@@ -215,28 +223,31 @@ def _whole_intervals(query: Query, window: Window, interval: Interval) -> list[t
 
 def paths(query: Query, asked: Paths) -> answer.Paths:
     """Which ways sessions take."""
-    query.give("columns", _columns(query, asked))
+    query.give("flows", _flows(query, asked))
     query.make(
         "ranked",
-        "SELECT col, place, row_number() OVER (PARTITION BY col ORDER BY count(*) DESC, place) "
-        f"<= {asked.place_count} AS is_own "
-        "FROM columns WHERE NOT is_left GROUP BY col, place",
+        "SELECT col, place, row_number() OVER (PARTITION BY col ORDER BY sum(count) DESC, place) "
+        f"<= {asked.place_count} AS is_own FROM flows GROUP BY col, place",
     )
     query.make(
         "labelled",
-        """SELECT session, columns.col,
-        CASE WHEN is_left THEN 'left' WHEN is_own THEN 'place' ELSE 'other' END AS kind,
-        CASE WHEN is_own AND NOT is_left THEN columns.place ELSE '' END AS name
-        FROM columns LEFT JOIN ranked ON columns.col = ranked.col AND columns.place = ranked.place AND NOT is_left""",
+        """SELECT col, CASE WHEN one.is_own THEN place ELSE '' END AS name,
+        CASE WHEN one.is_own THEN 'place' ELSE 'other' END AS kind,
+        CASE WHEN following.is_own THEN next_place ELSE '' END AS next_name,
+        CASE WHEN is_left THEN 'left' WHEN following.is_own THEN 'place' WHEN next_place IS NOT NULL THEN 'other' END
+        AS next_kind, count
+        FROM flows JOIN ranked AS one USING (col, place)
+        LEFT JOIN ranked AS following ON following.col = flows.col + 1 AND following.place = next_place""",
     )
     places = query.rows(
-        "SELECT col, name, kind, count(*) AS n FROM labelled GROUP BY col, name, kind "
-        "ORDER BY col, kind <> 'place', kind = 'left', n DESC, name"
+        "SELECT col, name, kind, sum(count)::BIGINT AS n FROM (SELECT col, name, kind, count FROM labelled "
+        "UNION ALL SELECT col + 1, next_name, next_kind, count FROM labelled WHERE next_kind = 'left') "
+        "GROUP BY col, name, kind ORDER BY col, kind <> 'place', kind = 'left', n DESC, name"
     )
     numbers = {place[:3]: number for number, place in enumerate(places)}
     links = query.rows(
-        "SELECT a.col, a.name, a.kind, b.name, b.kind, count(*) FROM labelled a JOIN labelled b "
-        "ON a.session = b.session AND b.col = a.col + 1 GROUP BY ALL"
+        "SELECT col, name, kind, next_name, next_kind, sum(count)::BIGINT FROM labelled "
+        "WHERE next_kind IS NOT NULL GROUP BY ALL"
     )
     found = [
         answer.PathLink(numbers[col, name, kind], numbers[col + 1, to_name, to_kind], count)
@@ -245,14 +256,22 @@ def paths(query: Query, asked: Paths) -> answer.Paths:
     return answer.Paths(tuple(answer.PathPlace(*place) for place in places), tuple(sorted(found)))
 
 
-def _columns(query: Query, asked: Paths) -> pa.Table:
-    """The places of each session by column, and where it is left, as far as there are columns."""
-    rows = query.table(
+def _flows(query: Query, asked: Paths) -> pa.Table:
+    """How often sessions go from a place in a column to what comes next; rows of the same way may be several."""
+    blocks = query.blocks(
         f"SELECT user_id, epoch_us(event_time) AS t, {column(asked.place)} AS at, "
         f"({query.met(asked.where)}) AS is_chosen FROM all_events WHERE {COUNTS} "
         f"AND {query.within(asked.window, SESSION_GAP_US)} AND {query.of_users(asked.segment, asked.window)} "
         "ORDER BY user_id, t, place"
     )
+    return pa.concat_tables([_flows_of(asked, rows) for rows in blocks])
+
+
+def _flows_of(asked: Paths, rows: Mapping[str, Any]) -> pa.Table:
+    """The same for a block of users.
+
+    `next_place` is null where the session is left (`is_left`) or goes on past the last column.
+    """
     row, t = columnar.numbers(len(rows["t"])), rows["t"]
     before = pa.concat_arrays([t.slice(0, 1), t.slice(0, max(0, len(t) - 1))])
     pauses = pc.greater(pc.subtract(t, before), SESSION_GAP_US)
@@ -271,9 +290,17 @@ def _columns(query: Query, asked: Paths) -> pa.Table:
         is_first = pc.and_(is_start, pc.is_null(columnar.last_before(is_start, run, row)))
         first = pc.cumulative_max(pc.if_else(is_first, row, -1))
     col = pc.if_else(pc.greater_equal(first, run), pc.subtract(row, first), asked.column_count)
-    is_last = pa.concat_arrays([begins.slice(1), pa.array([True] * min(1, len(begins)), pa.bool_())])
-    is_shown = pc.less(col, asked.column_count)
-    is_left = pc.and_(is_last, pc.less(pc.add(col, 1), asked.column_count))
-    shown = pa.table({"session": session, "col": col, "place": at, "is_left": pc.is_null(at)})
-    left = pa.table({"session": session, "col": pc.add(col, 1), "place": at, "is_left": pc.is_valid(at)})
-    return pa.concat_tables([shown.filter(is_shown), left.filter(is_left)])
+    ends = pa.concat_arrays([begins.slice(1), pa.array([True] * min(1, len(begins)), pa.bool_())])
+    has_next = pc.less(pc.add(col, 1), asked.column_count)
+    following = pa.concat_arrays([at.slice(1), pa.array([None] * min(1, len(at)), at.type)])
+    goes_on = pc.and_(has_next, pc.invert(ends))
+    flows = pa.table(
+        {
+            "col": col,
+            "place": at,
+            "next_place": pc.if_else(goes_on, following, pa.scalar(None, at.type)),
+            "is_left": pc.and_(has_next, ends),
+        }
+    ).filter(pc.less(col, asked.column_count))
+    counted = flows.group_by(flows.column_names).aggregate([([], "count_all")])
+    return counted.rename_columns([*flows.column_names, "count"])

@@ -5,6 +5,7 @@ import contextlib
 import pickle
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +64,11 @@ async def working(count: int) -> AsyncIterator[Workers]:
 class _Worker:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._spilled: tempfile.TemporaryDirectory[str] | None = None
 
     async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
         # Not in the thread: a question that is given up would leave it with a process that nobody ends.
-        process = self._process = self._process or _started()
+        process = self._process = self._process or self._started()
         is_whole = False
         try:
             async with asyncio.timeout(seconds):
@@ -90,11 +92,14 @@ class _Worker:
                 if pipe is not None:
                     with contextlib.suppress(OSError):  # what it was not told any more
                         pipe.close()
+        if self._spilled is not None:
+            self._spilled.cleanup()
 
-
-def _started() -> subprocess.Popen[bytes]:
-    # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
-    return subprocess.Popen([sys.executable, "-m", _MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own module
+    def _started(self) -> subprocess.Popen[bytes]:
+        self._spilled = tempfile.TemporaryDirectory(prefix="journeymesh-questions-")
+        command = [sys.executable, "-m", _MODULE, self._spilled.name]
+        # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own module
 
 
 def _exchanged(process: subprocess.Popen[bytes], sent: bytes) -> Any:  # noqa: ANN401 - what the task gives
