@@ -21,6 +21,8 @@ from cli.local.programs import METRICS_ORDER
 from cli.local.store import PASSWORD_FILE
 from tests.conftest import PORTS_BEFORE, PORTS_PER_PROCESS, free_port
 
+# Longer than the mesh gives any question, so that its own answer is seen.
+_ANSWER_SECONDS: Final = 60
 _PATIENCE_SECONDS: Final = 90.0
 
 # What a program's command line shows, by the name the supervisor gives it.
@@ -118,7 +120,7 @@ class RunningMesh(NamedTuple):
         if self.key:
             request.add_header("authorization", f"Bearer {self.key}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as response:
                 return Answer(response.status, json.load(response))
         except urllib.error.HTTPError as error:
             with error:

@@ -90,7 +90,6 @@ class Asking:
         self._require_affordable(parts)
         if key not in self._underway:
             is_summed = manifest.summaries == layout.SUMMARIES
-            is_summed = manifest.summaries == layout.SUMMARIES
             task = asyncio.create_task(self._answer(key, question, parts, is_summed=is_summed))
             self._underway[key] = task
             task.add_done_callback(lambda _: self._underway.pop(key, None))
