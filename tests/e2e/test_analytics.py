@@ -1,10 +1,11 @@
 """Analytics over running processes: what happened is counted once, until it is erased."""
 
+import contextlib
 import csv
 import io
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,13 @@ def of_analytics(mesh: RunningMesh) -> list[psutil.Process]:
     """The service, and the processes that count for it."""
     service = mesh.process("analytics")
     return [service, *service.children(recursive=True)]
+
+
+def files(folder: Path) -> Iterator[bytes]:
+    """What Parquet files hold, as far as they do not go meanwhile."""
+    for path in folder.rglob("*.parquet"):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.read_bytes()
 
 
 def figures(mesh: RunningMesh) -> dict[tuple[str, str], float | None]:
@@ -88,4 +96,4 @@ def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path:
         until(lambda: figures(mesh)["users", ""] == 5)
         # Decisions, and the files of before, go one after the other.
         until(lambda: ask(mesh, "journeys/u-0", {})["entries"] == [])
-        until(lambda: not [path for path in copies.rglob("*.parquet") if b"u-0" in path.read_bytes()])
+        until(lambda: not any(b"u-0" in whole for whole in files(copies)))
