@@ -129,6 +129,15 @@ export interface Decision {
   policyVersion: string
 }
 
+/** An intervention and what came of it. */
+export interface Offered {
+  intervention: { action: string; channel: string; message: string }
+  outcome: string | null
+  isEnded: boolean
+  withdrawalReason: string | null
+  deliveries: { channel: string; state: string; attemptCount: number; updateTime: string | null; provider: string; reason: string }[]
+}
+
 /** A decision as the ledger has it. */
 export interface Derived {
   hasPast: boolean

@@ -1,5 +1,5 @@
 // One user: the risk of now with what it rests on, its curve, and events and decisions by session.
-import type { Decision, Entry, Journey, Risk } from '../answers.ts'
+import type { Decision, Entry, Journey, Offered, Risk } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Contributions } from '../charts/contributions.tsx'
 import { RiskCurve } from '../charts/risk.tsx'
@@ -68,6 +68,7 @@ function Session({ entries }: { entries: readonly Entry[] }) {
             <time dateTime={at}>{time(at)}</time>
             {event && <span><b>{named(event.eventType)}</b> {[event.page, event.target, event.errorCode, event.videoId, event.outcome].filter(Boolean).join(' · ')}</span>}
             {decision && <Decided decision={decision} />}
+            {decision?.interventionId && <CameOf id={decision.interventionId} />}
           </li>
         ))}
       </ol>
@@ -90,5 +91,23 @@ function Decided({ decision }: { decision: Decision }) {
       <p class="small">Decision <code>{decision.decisionId}</code> by policy <code>{decision.policyVersion}</code></p>
       <Another decision={decision} />
     </details>
+  )
+}
+
+/** What became of help: its outcome, and each message with when it was sent. */
+function CameOf({ id }: { id: string }) {
+  const { value, problem } = useAnswer<Offered>(`/api/interventions/${encodeURIComponent(id)}`, undefined, EVERY_SECONDS)
+  if (!value) return problem ? <p class="came-of">{problem.status === 404 ? 'What came of it is no longer kept.' : problem.message}</p> : null
+  const { intervention, outcome, isEnded, withdrawalReason, deliveries } = value
+  return (
+    <ul class="came-of">
+      <li><b>{named(intervention.action)}</b>: {outcome ? named(outcome) : 'no answer yet'}{withdrawalReason ? ` (${named(withdrawalReason)})` : ''}{isEnded ? '' : ', still open'}</li>
+      {deliveries.map(({ channel, state, attemptCount, updateTime, provider, reason }) => (
+        <li>
+          {named(channel)} {named(state).toLowerCase()}{updateTime && <> <time dateTime={updateTime}>{time(updateTime)}</time></>} by {provider}
+          {attemptCount > 1 && `, ${counted(attemptCount, 'attempt')}`}{reason && `: ${named(reason)}`}
+        </li>
+      ))}
+    </ul>
   )
 }
