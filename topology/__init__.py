@@ -243,7 +243,7 @@ def in_start_order() -> Iterator[Process]:
     waiting = list(PROCESSES.values())
     started: set[str] = set()
     while waiting:
-        process = next((each for each in waiting if _before(each) <= started), None)
+        process = next((each for each in waiting if before(each) <= started), None)
         if process is None:
             message = f"These depend on each other in a circle: {', '.join(each.name for each in waiting)}."
             raise ValueError(message)
@@ -259,5 +259,6 @@ def calls() -> frozenset[tuple[str, str]]:
     )
 
 
-def _before(process: Process) -> set[str]:
+def before(process: Process) -> set[str]:
+    """The processes that start before one and end after it, by name."""
     return {name for name in (*process.calls, *process.feeds) if name in PROCESSES} - {process.name}

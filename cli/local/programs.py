@@ -89,7 +89,7 @@ def store(settings: RunSettings, folder: Path, lock: int, credentials: Credentia
 
 
 def services(settings: RunSettings, sockets: str) -> list[Program]:
-    """The others in start order; they stop in reverse, so that none calls one that has stopped.
+    """The others in start order; each needs those that it calls, so that none calls one that has stopped.
 
     `sockets` is the folder in which all but the gateway answer probes, each on a socket with its name.
     """
@@ -147,12 +147,13 @@ def _programs(settings: RunSettings) -> Iterator[Program]:
             continue
         roles = [process.role] if process.role else []
         command = python(topology.service_of(process.name).module, *roles)
-        yield Program(process.name, command)
+        needs = {"store", *topology.before(process)}
+        yield Program(process.name, command, needs=needs)
         if process.name == "dispatcher":
             # Its own name, and any port: nobody calls a dispatcher.
             for name in _further(settings):
                 own = {"JOURNEYMESH_READER_NAME": name, process.listen_setting: f"{topology.LOOPBACK}:0"}
-                yield Program(name, command, own)
+                yield Program(name, command, own, needs=needs)
 
 
 def _further(settings: RunSettings) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Console
@@ -33,16 +33,18 @@ class Program(NamedTuple):
     """Open files it inherits."""
     meanings: Mapping[str, str] = {}
     """Replacements of harmless but alarming log lines, by a part of the line."""
+    needs: Collection[str] = ()
+    """Programs that start before it, and end after it."""
 
 
 class Supervisor:
-    """Runs programs side by side, and stops them in the reverse order of their start."""
+    """Runs programs side by side, and stops each when those that need it have ended."""
 
     def __init__(self, console: Console, environment: Mapping[str, str], guard: Guard) -> None:
         self._console = console
         self._environment = dict(environment)
         self._guard = guard
-        self._keepers: list[asyncio.Task[None]] = []
+        self._keepers: list[tuple[Program, asyncio.Task[None]]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._names: list[str] = []
 
@@ -50,14 +52,15 @@ class Supervisor:
         """Starts a program and keeps it running."""
         self._names.append(program.name)
         process = await self._spawn(program)
-        self._keepers.append(asyncio.create_task(self._keep(program, process)))
+        self._keepers.append((program, asyncio.create_task(self._keep(program, process))))
 
     async def stop(self) -> None:
-        """Stops every program, last started first, giving each time to finish its work."""
-        for keeper in reversed(self._keepers):
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+        """Stops every program, those that nothing needs first, giving each time to finish its work."""
+        ends: list[tuple[Program, asyncio.Task[None]]] = []
+        for program, keeper in reversed(self._keepers):
+            users = [end for user, end in ends if program.name in user.needs]
+            ends.append((program, asyncio.create_task(_end_after(keeper, users))))
+        await asyncio.gather(*(end for _, end in ends))
 
     def say(self, text: str) -> None:
         """Logs a line of the supervisor's own."""
@@ -127,6 +130,13 @@ class Supervisor:
 
     def _line(self, name: str, style: str, text: str) -> None:
         self._console.print(Text.assemble((f"{name:>12} ", style), ("│ ", "dim"), text), soft_wrap=True)
+
+
+async def _end_after(keeper: asyncio.Task[None], users: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*users)
+    keeper.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await keeper
 
 
 async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:

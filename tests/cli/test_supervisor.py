@@ -69,6 +69,25 @@ async def test_a_stopped_program_is_ended_as_any_other(guard: Guard) -> None:
     assert "killed" not in output.getvalue()
 
 
+async def test_a_program_ends_after_those_that_need_it(guard: Guard) -> None:
+    output = io.StringIO()
+    supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)
+    code = (
+        "import signal, sys\n"
+        "def end(*_): print(sys.argv[1], 'ends', flush=True); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('began', flush=True); signal.pause()"
+    )
+    needs = {"store": (), "first": ("store",), "second": ("store",), "front": ("first", "second")}
+    for name, needed in needs.items():
+        await supervisor.start(Program(name, [sys.executable, "-c", code, name], needs=needed))
+    async with asyncio.timeout(20):
+        while output.getvalue().count("began") < len(needs):  # noqa: ASYNC110 - other processes
+            await asyncio.sleep(0.02)
+        await supervisor.stop()
+    ended = [line.split()[-2] for line in output.getvalue().splitlines() if line.endswith(" ends")]
+    assert (ended[0], sorted(ended[1:3]), ended[3]) == ("front", ["first", "second"], "store")
+
+
 async def test_alarming_but_harmless_log_lines_are_replaced(guard: Guard) -> None:
     output = io.StringIO()
     supervisor = Supervisor(Console(file=output, width=400), dict(os.environ), guard)

@@ -109,6 +109,7 @@ const stories = {
     const tab = await made.newPage()
     await tab.goto(`${gateway}/app/journeys?user=${asked.user}`)
     await answered(tab)
+    const cameOf = await tab.locator('.came-of').allInnerTexts()
     await tab.locator('.decided > details > summary').first().click()
     await tab.getByText('What would another policy have done?').first().click()
     const form = tab.locator('form').first()
@@ -125,7 +126,7 @@ const stories = {
     const never = await derive(document.replace(/strong_signals: \d+/, 'strong_signals: 100').replace(/score: 75/, 'score: 100'), 'It would not have helped')
     const same = await derive(document, 'It would have offered help')
     const wrong = await derive('trigger: {score: 500}', 'no policy')
-    return { never, same, wrong, faults }
+    return { never, same, wrong, cameOf, faults }
   },
 
   /** From the first page to a funnel as a table, without a mouse. */
