@@ -101,14 +101,17 @@ async def test_answers_conform_to_the_openapi_document(
         services.intervention.made["i-1"] = intervention_pb2.GetInterventionResponse(
             intervention=intervention(), user_id="ada", decision_id="d-1", deliveries=[delivery()]
         )
+        # Where most is refused before it is read, every boundary of every value tells nothing more.
+        is_read = key is ADMIN or keys == "none"
+        phases = "examples,coverage,fuzzing" if is_read else "examples,fuzzing"
         options = [
             *("--max-examples", str(max_examples), "--seed", "1", "--no-shrink", "--generation-database", "none"),
-            *("--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--warnings", "off"),
+            *("--phases", phases, "--continue-on-failure", "--warnings", "off"),
             *(f"--exclude-path={path}" for path in ENDLESS),
         ]
         if key is not None:
             options += ["--header", f"Authorization: Bearer {key.text}"]
-        if key is not ADMIN and keys == "required":  # most is refused before it is read
+        if not is_read:
             options += ["--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"]
         program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
         command = [*program, "run", f"{url}/openapi.json", *options]
