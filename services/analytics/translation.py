@@ -277,14 +277,14 @@ def draft_of(of: segments_pb2.SegmentDraft) -> Draft:
     return Draft(of.name.strip(), of.description.strip(), _segment(of.users))
 
 
-def segment_message(of: Segment) -> segments_pb2.Segment:
+def segment_message(of: Segment) -> segments_pb2.SavedSegment:
     """A saved segment as a message."""
     users = wire.UserFilter(
         did=map(_condition_message, of.users.did),
         did_not=map(_condition_message, of.users.did_not),
         at_least=wire.Level.Value(f"LEVEL_{of.users.at_least.name}"),
     )
-    return segments_pb2.Segment(
+    return segments_pb2.SavedSegment(
         segment_id=of.segment_id,
         name=of.name,
         description=of.description,
