@@ -50,7 +50,7 @@ class Scope(enum.StrEnum):
     READ_PEOPLE = "people:read"
     """Read what is known of users."""
     ANALYSE = "analysis"
-    """Ask language models, which costs money."""
+    """Ask language models, which costs money; save, change and delete segments."""
     OPERATE = "operate"
     """Run the mesh: failed events, replays, the pipeline."""
 

@@ -27,6 +27,14 @@ _ABOUT_EACH: Final = tuple(
     ("POST", f"/api/analytics/{kind}{suffix}") for kind in ("journeys/{userId}", "lists") for suffix in ("", "/export")
 )
 
+_SEGMENTS: Final = {
+    ("GET", "/api/analytics/segments"): Scope.READ_FIGURES,
+    ("GET", "/api/analytics/segments/{segmentId}"): Scope.READ_FIGURES,
+    ("POST", "/api/analytics/segments"): Scope.ANALYSE,
+    ("PUT", "/api/analytics/segments/{segmentId}"): Scope.ANALYSE,
+    ("DELETE", "/api/analytics/segments/{segmentId}"): Scope.ANALYSE,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -65,6 +73,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("POST", "/api/users/{userId}/analysis"): Scope.ANALYSE,
         **dict.fromkeys(_ABOUT_MANY, Scope.READ_FIGURES),
         **dict.fromkeys(_ABOUT_EACH, Scope.READ_PEOPLE),
+        **_SEGMENTS,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
@@ -140,6 +149,7 @@ OF_TENANTS: Final = frozenset(
         ("POST", "/api/users/{userId}/analysis"),
         *_ABOUT_MANY,
         *_ABOUT_EACH,
+        *_SEGMENTS,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),
         ("GET", "/api/failed-events/{id}"),

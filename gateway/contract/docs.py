@@ -16,6 +16,7 @@ _EXAMPLES: Final = {
     "eventId": "EVENT_ID",
     "videoId": "VIDEO_ID",
     "decisionId": "DECISION_ID",
+    "segmentId": "SEGMENT_ID",
     "id": "ID",
 }
 
@@ -30,7 +31,7 @@ h1{font-size:1.9rem;line-height:1.2;margin:0 0 .5rem}h2{font-size:1.25rem;margin
 p{margin:.3rem 0;color:var(--soft)}a{color:inherit}
 section{border-top:1px solid var(--line);padding:1.1rem 0}
 h3{font:600 1rem/1.5 ui-monospace,monospace;margin:0;overflow-wrap:anywhere}
-h3 b{display:inline-block;min-width:3.4rem}.get{color:var(--get)}.post,.delete{color:var(--post)}
+h3 b{display:inline-block;min-width:3.4rem}.get{color:var(--get)}.post,.put,.delete{color:var(--post)}
 code,pre{font:.85rem/1.55 ui-monospace,monospace;background:var(--code);border-radius:4px}
 code{padding:.1em .3em}pre{margin:.6rem 0 0;padding:.7rem .9rem;overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem}

@@ -21,6 +21,10 @@ _TIMESTAMP: Final = timestamp_pb2.Timestamp.DESCRIPTOR.full_name
 _BOUNDS: Final = {_Field.CPPTYPE_INT32: 1 << 31, _Field.CPPTYPE_INT64: 1 << 63}
 
 
+_SHORT: Final = {"journeymesh.analytics.v1.UserFilter": "saved"}
+"""The member of a message for which a text stands where the message is expected."""
+
+
 def read(raw: bytes, kind: type[_Message], left_out: Collection[str] = ()) -> _Message:
     """The message that a JSON object says; an empty body is an empty object.
 
@@ -88,7 +92,8 @@ def _set(of: message.Message, field: _Field, value: object, path: str) -> None:
     else:
         inside = getattr(of, field.name)
         inside.SetInParent()
-        _fill(inside, value, path)
+        short = _SHORT.get(field.message_type.full_name)
+        _fill(inside, {short: value} if short and isinstance(value, str) else value, path)
 
 
 def _scalar(field: _Field, value: object, path: str) -> str | int:
@@ -129,4 +134,5 @@ def _item(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
         return {"type": "string"}
     if field.message_type.full_name == _TIMESTAMP:
         return {"type": "string", "format": "date-time"}
-    return describe(field.message_type, components)
+    described = describe(field.message_type, components)
+    return {"anyOf": [described, {"type": "string"}]} if field.message_type.full_name in _SHORT else described

@@ -38,6 +38,7 @@ from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
+from gateway.routes.saved import SAVED_ROUTES
 from gateway.routes.tenants import TENANT_ROUTES
 from mesh.errors import NotFound
 from records.tenants import NAME
@@ -348,6 +349,7 @@ ROUTES: Final = (
         query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
     ),
     *QUESTION_ROUTES,
+    *SAVED_ROUTES,
     *PUSHED_ROUTES,
     *MODEL_ROUTES,
     *TENANT_ROUTES,

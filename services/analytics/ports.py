@@ -1,10 +1,11 @@
-"""What answering needs: the copies of the archive, and what counts in them."""
+"""What answering needs: the copies of the archive, what counts in them, and where segments are kept."""
 
 from typing import NamedTuple, Protocol
 
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
+from services.analytics.domain.segment import Segments
 
 
 class Reading(NamedTuple):
@@ -34,6 +35,34 @@ class Copies(Protocol):
 
         Raises:
             Unavailable: the last attempt to follow it failed.
+        """
+
+
+class Saved(NamedTuple):
+    """The saved segments of a tenant, and how often they have been replaced."""
+
+    changes: int
+    segments: Segments
+
+
+class SegmentStore(Protocol):
+    """Keeps saved segments.
+
+    All methods raise `Unavailable` if the store cannot be reached; the call may then be repeated.
+    """
+
+    async def read(self, tenant: str) -> Saved:
+        """The segments of a tenant, none and 0 at first.
+
+        Raises:
+            VersionMismatch: only a newer build can read one.
+        """
+
+    async def replace(self, tenant: str, segments: Segments, seen: int) -> bool:
+        """Replaces all segments of a tenant in one atomic step, if they have been replaced `seen` times before.
+
+        Returns:
+            Whether it did.
         """
 
 

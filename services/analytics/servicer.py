@@ -13,7 +13,7 @@ from mesh.rpc.context import ServerContext
 from services.analytics import translation
 from services.analytics.domain.question import Question
 from services.analytics.ports import Files
-from services.analytics.usecases import Asking
+from services.analytics.usecases import Answered, Asking, Saving
 
 _CHUNK_BYTES: Final = 1_048_576
 _Response = TypeVar("_Response", bound=Message)
@@ -22,8 +22,9 @@ _Response = TypeVar("_Response", bound=Message)
 class AnalyticsServicer(AnalyticsServiceServicer):
     """Serves `AnalyticsService`."""
 
-    def __init__(self, asking: Asking, files: Files, clock: Clock) -> None:
+    def __init__(self, asking: Asking, segments: Saving, files: Files, clock: Clock) -> None:
         self._asking = asking
+        self._segments = segments
         self._files = files
         self._clock = clock
 
@@ -79,7 +80,7 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         if which is None:
             raise InvalidArgument("MISSING_FIELD", "It needs a question.")
         question = translation.EXPORTED[which].read(getattr(request, which), self._clock())
-        answer, receipt = await self._asking.ask(request.tenant, question)
+        answer, receipt = await self._ask(request.tenant, question)
         is_parquet = request.format == wire.EXPORT_FORMAT_PARQUET
         content = self._files.parquet(answer, receipt) if is_parquet else self._files.csv(answer)
         yield wire.ExportAnswerResponse(content=content[:_CHUNK_BYTES], receipt=translation.receipt_of(receipt))
@@ -87,7 +88,10 @@ class AnalyticsServicer(AnalyticsServiceServicer):
             yield wire.ExportAnswerResponse(content=content[start : start + _CHUNK_BYTES])
 
     async def _filled(self, message: _Response, tenant: str, question: Question) -> _Response:
-        answer, receipt = await self._asking.ask(tenant, question)
+        answer, receipt = await self._ask(tenant, question)
         translation.fill(message, answer)
         translation.fill_receipt(message, receipt)
         return message
+
+    async def _ask(self, tenant: str, question: Question) -> Answered:
+        return await self._asking.ask(tenant, await self._segments.looked_up(tenant, question))

@@ -9,12 +9,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 from google.protobuf import timestamp_pb2, wrappers_pb2
 from google.protobuf.message import Message
 from journeymesh.analytics.v1 import analytics_pb2 as wire
+from journeymesh.analytics.v1 import segments_pb2
 
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
+from services.analytics.domain.segment import Draft, Segment
 
 _LONGEST: Final = dt.timedelta(days=400)
 _MOST_INTERVALS: Final = 1000
@@ -265,7 +267,40 @@ def _step(of: wire.Step) -> asked.Step:
 
 
 def _segment(of: wire.UserFilter) -> UserFilter:
-    return UserFilter(_conditions(of.did, "did"), _conditions(of.did_not, "didNot"))
+    _require(len(of.saved) <= _LONGEST_NAME, "saved", f"up to {_LONGEST_NAME} characters")
+    at_least = _word(asked.Level, wire.Level, of.at_least, asked.Level.UNSPECIFIED)
+    return UserFilter(_conditions(of.did, "did"), _conditions(of.did_not, "didNot"), at_least, of.saved)
+
+
+def draft_of(of: segments_pb2.SegmentDraft) -> Draft:
+    """What somebody says of a segment."""
+    return Draft(of.name.strip(), of.description.strip(), _segment(of.users))
+
+
+def segment_message(of: Segment) -> segments_pb2.SavedSegment:
+    """A saved segment as a message."""
+    users = wire.UserFilter(
+        did=map(_condition_message, of.users.did),
+        did_not=map(_condition_message, of.users.did_not),
+        at_least=wire.Level.Value(f"LEVEL_{of.users.at_least.name}"),
+    )
+    return segments_pb2.SavedSegment(
+        segment_id=of.segment_id,
+        name=of.name,
+        description=of.description,
+        users=users,
+        revision=of.revision,
+        created_time=timestamp(of.created_us),
+        changed_time=timestamp(of.changed_us),
+    )
+
+
+def _condition_message(of: Condition) -> wire.Condition:
+    return wire.Condition(
+        field=wire.Field.Value(f"FIELD_{of.field.upper()}"),
+        comparison=wire.Comparison.Value(f"COMPARISON_{of.comparison.upper()}"),
+        values=of.values,
+    )
 
 
 def _conditions(of: Sequence[wire.Condition], name: str) -> Conditions:

@@ -1,21 +1,32 @@
-"""The verb of analytics: ask, within bounds."""
+"""The verbs of analytics: ask, within bounds, and keep segments to ask about."""
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import AsyncIterator
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
-from mesh.errors import InvalidArgument, ResourceExhausted, Unavailable
+from mesh.clock import Clock
+from mesh.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 from services.analytics.domain import layout
+from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer, Listing, Receipt
 from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
 from services.analytics.domain.manifest import Manifest, Part
-from services.analytics.domain.question import Question, Retention
-from services.analytics.ports import Copies, Engine, Outdated, Reading
+from services.analytics.domain.question import Question, Retention, UserFilter
+from services.analytics.domain.segment import Draft, Segment, Segments
+from services.analytics.ports import Copies, Engine, Outdated, Reading, SegmentStore
 
 _MOST_ROWS: Final = 30_000_000
 _MOST_WAITING: Final = 8
@@ -23,6 +34,13 @@ _CACHED: Final = 256
 _CACHED_BYTES: Final = 1_048_576
 _RETRY_SECONDS: Final = 2.0
 _ATTEMPTS: Final = 3
+_ATTEMPTS_TO_CHANGE: Final = 10
+_ID_BYTES: Final = 8
+MOST_SEGMENTS: Final = 100
+"""So many saved segments a tenant may have."""
+_LONGEST_NAME: Final = 100
+_LONGEST_DESCRIPTION: Final = 500
+_MOST_BYTES: Final = 8_192
 
 
 class Answered(NamedTuple):
@@ -141,10 +159,171 @@ class Asking:
         raise InvalidArgument("QUESTION_TOO_LARGE", text)
 
 
+@dataclasses.dataclass(frozen=True)
+class Saving:
+    """Keeps the saved segments of tenants."""
+
+    store: SegmentStore
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+
+    async def create(self, tenant: str, draft: Draft) -> Segment:
+        """Saves a new segment; returns it.
+
+        Raises:
+            InvalidArgument: `MISSING_FIELD`, `VALUE_OUT_OF_RANGE`.
+            AlreadyExists: `SEGMENT_NAME_TAKEN`.
+            FailedPrecondition: `TOO_MANY_SEGMENTS`.
+            Unavailable: the store cannot be reached; so do all methods.
+        """
+        require_valid(draft)
+        segment_id, now_us = self.random_bytes(_ID_BYTES).hex(), self.clock()
+        after = await self._replace(tenant, lambda before: created(before, draft, segment_id, now_us))
+        return found(after, segment_id)
+
+    async def listed(self, tenant: str) -> Sequence[Segment]:
+        """The segments of a tenant, by name."""
+        return sorted((await self.store.read(tenant)).segments, key=lambda each: each.name)
+
+    async def get(self, tenant: str, segment_id: str) -> Segment:
+        """A segment.
+
+        Raises:
+            NotFound: `SEGMENT_NOT_FOUND`.
+        """
+        return found((await self.store.read(tenant)).segments, segment_id)
+
+    async def change(self, tenant: str, segment_id: str, draft: Draft, revision: int) -> Segment:
+        """Replaces what a segment says, which the caller has seen in this revision; returns it.
+
+        Raises:
+            InvalidArgument: `MISSING_FIELD`, `VALUE_OUT_OF_RANGE`.
+            NotFound: `SEGMENT_NOT_FOUND`.
+            AlreadyExists: `SEGMENT_NAME_TAKEN`.
+            FailedPrecondition: `SEGMENT_CHANGED`.
+        """
+        require_valid(draft)
+        now_us = self.clock()
+        after = await self._replace(tenant, lambda before: changed(before, segment_id, draft, revision, now_us))
+        return found(after, segment_id)
+
+    async def delete(self, tenant: str, segment_id: str) -> None:
+        """Deletes a segment.
+
+        Raises:
+            NotFound: `SEGMENT_NOT_FOUND`.
+        """
+        await self._replace(tenant, lambda before: deleted(before, segment_id))
+
+    async def looked_up(self, tenant: str, question: Question) -> Question:
+        """The question with what the saved segments that it names say now.
+
+        Raises:
+            NotFound: `SEGMENT_NOT_FOUND`.
+        """
+        if isinstance(question, asked.Listing) and question.funnel is not None:
+            funnel = cast("asked.Funnel", await self.looked_up(tenant, question.funnel))
+            question = dataclasses.replace(question, funnel=funnel)
+        if not question.segment.saved:
+            return question
+        definition = (await self.get(tenant, question.segment.saved)).users
+        return dataclasses.replace(question, segment=dataclasses.replace(question.segment, definition=definition))
+
+    async def _replace(self, tenant: str, change: Callable[[Segments], Segments]) -> Segments:
+        for _ in range(_ATTEMPTS_TO_CHANGE):
+            saved = await self.store.read(tenant)
+            after = change(saved.segments)
+            if await self.store.replace(tenant, after, saved.changes):
+                return after
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Many change the saved segments at once. Try again.")
+
+
+def require_valid(draft: Draft) -> None:
+    """Returns if a segment may be saved so.
+
+    Raises:
+        InvalidArgument: `MISSING_FIELD`, `VALUE_OUT_OF_RANGE`.
+    """
+    if not draft.name.strip():
+        raise InvalidArgument("MISSING_FIELD", "A segment needs a `name`.")
+    if draft.users == UserFilter():
+        raise InvalidArgument("MISSING_FIELD", "A segment needs `users`, with a condition.")
+    if len(draft.name) > _LONGEST_NAME or len(draft.description) > _LONGEST_DESCRIPTION:
+        text = f"`name` has up to {_LONGEST_NAME} characters, `description` up to {_LONGEST_DESCRIPTION}."
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", text)
+    if draft.users.saved:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A saved segment cannot name another one.")
+    if len(msgspec.json.encode(draft.users)) > _MOST_BYTES:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`users` has up to {_MOST_BYTES:,} bytes as JSON.")
+
+
+def found(segments: Sequence[Segment], segment_id: str) -> Segment:
+    """The segment with this id.
+
+    Raises:
+        NotFound: `SEGMENT_NOT_FOUND`.
+    """
+    for each in segments:
+        if each.segment_id == segment_id:
+            return each
+    raise NotFound("SEGMENT_NOT_FOUND", "There is no saved segment with this id, or not any more.")
+
+
+def created(segments: Segments, draft: Draft, segment_id: str, now_us: int) -> Segments:
+    """The segments with a new one at their end.
+
+    Raises:
+        AlreadyExists: `SEGMENT_NAME_TAKEN`.
+        FailedPrecondition: `TOO_MANY_SEGMENTS`.
+    """
+    _require_free(segments, draft.name)
+    if len(segments) >= MOST_SEGMENTS:
+        raise FailedPrecondition("TOO_MANY_SEGMENTS", f"There are {MOST_SEGMENTS} saved segments, as many as may be.")
+    return *segments, Segment(segment_id, draft.name, draft.description, draft.users, 1, now_us, now_us)
+
+
+def changed(segments: Segments, segment_id: str, draft: Draft, revision: int, now_us: int) -> Segments:
+    """The segments with one of them changed, which somebody has seen in this revision.
+
+    Raises:
+        NotFound: `SEGMENT_NOT_FOUND`.
+        AlreadyExists: `SEGMENT_NAME_TAKEN`.
+        FailedPrecondition: `SEGMENT_CHANGED`.
+    """
+    before = found(segments, segment_id)
+    if before.revision != revision:
+        text = f"The segment is at revision {before.revision} by now. Look at it again."
+        raise FailedPrecondition("SEGMENT_CHANGED", text)
+    others = _without(segments, segment_id)
+    _require_free(others, draft.name)
+    after = Segment(segment_id, draft.name, draft.description, draft.users, revision + 1, before.created_us, now_us)
+    return *others, after
+
+
+def deleted(segments: Segments, segment_id: str) -> Segments:
+    """The segments without one of them.
+
+    Raises:
+        NotFound: `SEGMENT_NOT_FOUND`.
+    """
+    found(segments, segment_id)
+    return _without(segments, segment_id)
+
+
+def _without(segments: Segments, segment_id: str) -> Segments:
+    return tuple(each for each in segments if each.segment_id != segment_id)
+
+
+def _require_free(segments: Segments, name: str) -> None:
+    if any(each.name == name for each in segments):
+        raise AlreadyExists("SEGMENT_NAME_TAKEN", "There is a saved segment of this name.")
+
+
 def _parts(manifest: Manifest, tenant: str, question: Question) -> dict[tuple[str, Partition], Part]:
     """The files to read, in order."""
     days = layout.days(question.read_from_us, question.read_to_us)
-    kinds = (EVENTS,) if isinstance(question, Retention) else layout.KINDS
+    needs_decisions = not isinstance(question, Retention) or question.segment.is_of_risk
+    kinds = layout.KINDS if needs_decisions else (EVENTS,)
     return {
         place: part
         for place, part in sorted(manifest.parts.items())

@@ -12,6 +12,7 @@ from services.analytics.domain.question import (
     Field,
     Interval,
     Kpis,
+    Level,
     Listing,
     ListKind,
     Measure,
@@ -110,6 +111,43 @@ def test_a_segment_is_who_did_and_did_not(events: list[Event]) -> None:
     question = Trend(WINDOW, (), segment, Measure.EVENTS, Interval.DAY, Field.UNSPECIFIED, 5)
     (series,) = counting.trend(asking(events), question, LATER_US).series
     assert series.total == sum(each.user_id in did for each in its)
+
+
+@properties
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.integers(-DAY_US, 4 * DAY_US), st.sampled_from(list(Level)[1:])),
+        unique_by=lambda each: each[:2],
+        max_size=12,
+    ),
+    st.sampled_from(list(Level)[1:]),
+)
+def test_a_segment_is_who_was_at_risk_in_the_window(drawn: list[tuple[str, int, Level]], least: Level) -> None:
+    decisions = [
+        Decision(user, START_US + later, f"d{number}", level=level) for number, (user, later, level) in enumerate(drawn)
+    ]
+    events = [Event(user, START_US, f"e-{user}") for user in "abc"]
+    levels = ["low", "medium", "high", "critical"]
+    expected = {
+        each.user_id
+        for each in decisions
+        if WINDOW.start_us <= each.t < WINDOW.end_us and levels.index(each.level) >= levels.index(least)
+    }
+    for segment in (UserFilter(at_least=least), UserFilter(saved="s", definition=UserFilter(at_least=least))):
+        found = people.listing(asking(events, decisions), Listing(WINDOW, (), segment, ListKind.USERS, None, 0, 10))
+        assert {row.user_id for row in found.rows} == expected
+
+
+@properties
+@given(journeys())
+def test_a_saved_segment_and_more_are_joined_by_and(events: list[Event]) -> None:
+    segment = UserFilter(where(Field.PAGE, "/a"), saved="s", definition=UserFilter(did=PURCHASE))
+    its = brute.chosen(events, WINDOW)
+    expected = {each.user_id for each in its if each.page == "/a"} & {
+        each.user_id for each in its if each.event_type == "purchase"
+    }
+    found = people.listing(asking(events), Listing(WINDOW, (), segment, ListKind.USERS, None, 0, 10))
+    assert {row.user_id for row in found.rows} == expected
 
 
 def test_days_begin_as_the_zone_says_also_where_clocks_change() -> None:

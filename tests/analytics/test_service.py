@@ -4,6 +4,8 @@ import contextlib
 import csv
 import dataclasses
 import io
+import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -17,15 +19,18 @@ from journeymesh.analytics.v1 import analytics_pb2 as wire
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub, add_AnalyticsServiceServicer_to_server
 from journeymesh.common.v1 import event_pb2
 
-from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
+from mesh.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from records.tenants import qualified
 from services.analytics.adapters.files import AnswerFiles
+from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.bootstrap import answering
+from services.analytics.domain.question import Comparison, Condition, Field, UserFilter
+from services.analytics.domain.segment import Draft
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
-from services.analytics.usecases import Asking
+from services.analytics.usecases import Asking, Saving
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS
 from tests.archive.world import World
@@ -47,6 +52,7 @@ class Site:
     world: World
     copies: FolderCopies
     stub: "AnalyticsServiceAsyncStub"
+    segments: Saving
 
     async def archive(self, *events: event_pb2.Event, score: float = 10.0) -> None:
         """Events through the stream into the archive, and on into the copies."""
@@ -93,11 +99,12 @@ async def site(folder: Path, most_rows: int = 1_000_000, archive_url: str = "") 
     place = Place(archive_url or (folder / "archive").as_uri(), str(folder / "copies"))
     async with working(1) as counting, working(1) as copying:
         copies = FolderCopies(copying, place)
+        segments = Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes)
         servicer = AnalyticsServicer(
-            Asking(copies, DuckDb(counting, place.root), most_rows), AnswerFiles(), lambda: NOW_US + SECOND_US
+            Asking(copies, DuckDb(counting, place.root), most_rows), segments, AnswerFiles(), lambda: NOW_US + SECOND_US
         )
         async with serving(lambda to: add_AnalyticsServiceServicer_to_server(servicer, to)) as channel:
-            yield Site(folder, world, copies, AnalyticsServiceStub(channel))
+            yield Site(folder, world, copies, AnalyticsServiceStub(channel), segments)
 
 
 async def test_each_event_counts_once_however_files_are_joined(tmp_path: Path) -> None:
@@ -342,3 +349,37 @@ async def test_without_an_archive_questions_are_refused_and_nothing_else_happens
     async with answering(Settings()) as asking:
         with pytest.raises(Unavailable, match="no archive"):
             await asking.ask("", _question())
+
+
+async def test_a_question_names_a_saved_segment_and_its_receipt_says_what_it_was(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"))
+        viewers = UserFilter((Condition(Field.EVENT_TYPE, Comparison.IS, ("page_view",)),))
+        nobody = UserFilter((Condition(Field.PAGE, Comparison.IS, ("/nowhere",)),))
+        saved = await at.segments.create("", Draft("who viewed", "", nobody))
+        question = wire.TrendQuestion(measure=wire.MEASURE_USERS, segment=wire.UserFilter(saved=saved.segment_id))
+        asked = wire.AskTrendRequest(question=question)
+        before = await at.stub.AskTrend(asked)
+        await at.segments.change("", saved.segment_id, Draft("who viewed", "", viewers), 1)
+        after = await at.stub.AskTrend(asked)
+        assert (before.series[0].total, after.series[0].total) == (0, 1)
+        told = [json.loads(each.receipt.question)["segment"]["definition"]["did"] for each in (before, after)]
+        assert [each[0]["values"] for each in told] == [["/nowhere"], ["page_view"]]
+        retained = wire.RetentionQuestion(segment=wire.UserFilter(at_least=wire.LEVEL_LOW))
+        assert sum(each.user_count for each in (await at.stub.AskRetention(retention(retained))).cohorts) == 1
+        await at.segments.delete("", saved.segment_id)
+        steps = [wire.Step(where=[wire.Condition(field=wire.FIELD_PAGE, values=[each])]) for each in "ab"]
+        funnel = wire.FunnelQuestion(segment=question.segment, steps=steps)
+        in_list = wire.ListQuestion(kind=wire.LIST_KIND_DROP_OFFS, funnel=funnel, step=1)
+        for refused in (
+            at.stub.AskTrend(asked),
+            at.stub.AskRetention(retention(wire.RetentionQuestion(segment=question.segment))),
+            at.stub.AskList(wire.AskListRequest(question=in_list)),
+        ):
+            with pytest.raises(NotFound) as error:
+                await refused
+            assert error.value.reason == "SEGMENT_NOT_FOUND"
+
+
+def retention(question: wire.RetentionQuestion) -> wire.AskRetentionRequest:
+    return wire.AskRetentionRequest(question=question)

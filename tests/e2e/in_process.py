@@ -15,6 +15,7 @@ from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_ser
 from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
 from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
+from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
@@ -94,10 +95,15 @@ from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.usecases import Promotion, Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
-from tests.gateway.fakes import Analytics
+from tests.gateway.fakes import Analytics, saved_segments
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
+
+
+def _analytics(to: grpc.aio.Server) -> None:
+    add_AnalyticsServiceServicer_to_server(Analytics(), to)
+    add_SegmentsServiceServicer_to_server(saved_segments(), to)
 
 
 def _scoring(folder: str, metrics: Metrics) -> Register:
@@ -184,7 +190,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
     pipeline = LeasePipeline({"dispatcher": leases})
     registers: dict[str, Register] = {
         "access": _access,
-        "analytics": lambda to: add_AnalyticsServiceServicer_to_server(Analytics(), to),
+        "analytics": _analytics,
         "archiver": lambda to: add_RetentionServiceServicer_to_server(_retention(), to),
         "video": lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import itertools
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import grpc
 from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.analytics.v1 import analytics_pb2 as ask
-from journeymesh.analytics.v1 import analytics_pb2_grpc
+from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import (
@@ -34,12 +35,16 @@ from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
+from services.analytics.adapters.segments import MemorySegments
+from services.analytics.segments import SegmentsServicer
+from services.analytics.usecases import Saving
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
 from services.scoring.ports import Described, Model
 from services.scoring.servicer import ModelsServicer
 from services.scoring.usecases import Promotion
 from tests.access.builders import World
+from tests.builders import NOW_US
 from tests.scoring.builders import OneTerm
 
 SECONDS = 1_767_348_000
@@ -646,6 +651,11 @@ def _people(world: World) -> PeopleServicer:
     return PeopleServicer(people)
 
 
+def saved_segments() -> SegmentsServicer:
+    """The real one, over memory."""
+    return SegmentsServicer(Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes))
+
+
 class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
     """Answers every question alike."""
 
@@ -779,3 +789,4 @@ class Services:
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
+        segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)

@@ -77,3 +77,31 @@ async def test_an_answer_comes_as_a_file(gateway: Gateway, name: str, number: in
     assert answer.headers["x-receipt-sha256"] == "9f" * 32
     (asked,) = gateway.services.analytics.requests
     assert (asked.format, asked.WhichOneof("question")) == (number, "kpis")
+
+
+async def test_a_segment_is_saved_changed_named_in_questions_and_deleted(gateway: Gateway) -> None:
+    path = "/api/analytics/segments"
+    draft = {"name": "one", "users": {"did": [{"field": "page", "values": ["/a"]}], "atLeast": "high"}}
+    created = await gateway.client.post(path, json=draft)
+    assert created.status_code == 201
+    its = created.json()
+    assert (its["name"], its["revision"], its["users"]["atLeast"]) == ("one", 1, "high")
+    again = await gateway.client.post(path, json=draft)
+    assert (again.status_code, again.json()["reason"]) == (409, "SEGMENT_NAME_TAKEN")
+
+    own = f"{path}/{its['segmentId']}"
+    changed = await gateway.client.put(own, json={"revision": 1, "segment": {**draft, "name": "two"}})
+    assert (changed.json()["name"], changed.json()["revision"]) == ("two", 2)
+    late = await gateway.client.put(own, json={"revision": 1, "segment": draft})
+    assert (late.status_code, late.json()["reason"]) == (409, "SEGMENT_CHANGED")
+    assert (await gateway.client.get(path)).json() == {"segments": [changed.json()]}
+
+    for said in (its["segmentId"], {"saved": its["segmentId"]}):
+        assert (await gateway.client.post("/api/analytics/kpis", json={"segment": said})).status_code == 200
+    first, second = gateway.services.analytics.requests
+    assert first == second
+    assert first.question.segment == wire.UserFilter(saved=its["segmentId"])
+
+    assert (await gateway.client.delete(own)).status_code == 204
+    gone = await gateway.client.get(own)
+    assert (gone.status_code, gone.json()["reason"]) == (404, "SEGMENT_NOT_FOUND")

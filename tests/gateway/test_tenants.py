@@ -211,7 +211,7 @@ async def test_every_route_with_everybodys_ids_answers_with_ones_own_only() -> N
         for tenant, route, path in calls:
             others = {name: each for name, each in made.items() if name != tenant.name}
             query = f"?traceId={TRACE}&limit=100" if route.path == "/api/decisions" else ""
-            body = {"content": route.example} if route.method == "POST" and route.example else {}
+            body = {"content": route.example} if route.method in {"POST", "PUT"} and route.example else {}
             answer = await tenant.ask(
                 route.method, path + query, headers={"content-type": "application/json"} if body else {}, **body
             )

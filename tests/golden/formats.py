@@ -38,6 +38,10 @@ from services.access.limits.domain.spending import Spent
 from services.access.people import translation as people
 from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
+from services.analytics.adapters.segments import RedisSegments
+from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
+from services.analytics.domain.segment import Segment
+from services.analytics.translation import segment_message
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -482,6 +486,31 @@ async def read_people(of: At) -> dict[str, Any]:
     return {"told": told(*map(people.session_message, live)), "ended": sorted(await store.ended(NOW_US))}
 
 
+# Saved segments.
+
+
+async def write_segments(to: At) -> None:
+    store = RedisSegments(to.client)
+    viewed = Condition(Field.PAGE, Comparison.BEGINS_WITH, ("/a", "/b"))
+    bought = Condition(Field.EVENT_TYPE, Comparison.IS, ("purchase",))
+    segments = (
+        Segment("0123456789abcdef", "At risk", "Größe 😀", UserFilter(at_least=Level.HIGH), 1, NOW_US, NOW_US),
+        Segment("fedcba9876543210", "Viewed", "", UserFilter((viewed,), (bought,)), 3, NOW_US - MINUTE_US, NOW_US),
+    )
+    assert await store.replace("", segments[:1], 0)
+    assert await store.replace("", segments, 1)
+    assert await store.replace("acme", segments[1:], 0)
+
+
+async def read_segments(of: At) -> dict[str, Any]:
+    store = RedisSegments(of.client)
+    own, other = await store.read(""), await store.read("acme")
+    return {
+        "changes": [own.changes, other.changes],
+        "told": told(*map(segment_message, (*own.segments, *other.segments))),
+    }
+
+
 # The audit log.
 
 
@@ -607,6 +636,7 @@ FORMATS: Final[dict[str, Format]] = {
     "keys": Format(write_keys, read_keys),
     "audit": Format(write_audit, read_audit),
     "people": Format(write_people, read_people),
+    "segments": Format(write_segments, read_segments),
     "erasures": Format(write_erasures, read_erasures),
     "exports": Format(write_exports, read_exports),
     "archive": Format(write_archive, read_archive),

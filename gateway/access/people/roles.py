@@ -15,7 +15,7 @@ class Role(enum.StrEnum):
     VIEWER = "viewer"
     """Looks at figures that are about nobody."""
     ANALYST = "analyst"
-    """Also looks at single users, and asks language models about them."""
+    """Also looks at single users, asks language models about them, and saves segments."""
     OPERATOR = "operator"
     """Runs the mesh: failed events, replays, the pipeline, the audit log."""
     PRIVACY = "privacy"

@@ -147,8 +147,19 @@ class Query:
 
     def of_users(self, segment: UserFilter, window: Window) -> str:
         """Whether a row is of a user of a segment."""
-        if not segment.did and not segment.did_not:
-            return "true"
+        every = [self._who_did(segment, window)] if segment.did or segment.did_not else []
+        if segment.at_least:
+            levels = self.bound(list(segment.at_least.and_above))
+            every.append(
+                f"user_id IN (SELECT user_id FROM all_decisions WHERE {COUNTS} AND {self.within(window)} "
+                f"AND level IN {levels}::VARCHAR[])"
+            )
+        if segment.saved:
+            assert segment.definition is not None  # noqa: S101 - it was looked up before the question was asked
+            every.append(self.of_users(segment.definition, window))
+        return " AND ".join(every) or "true"
+
+    def _who_did(self, segment: UserFilter, window: Window) -> str:
         did = f"bool_or({self.met(segment.did)})" if segment.did else "true"
         did_not = f"NOT bool_or({self.met(segment.did_not)})" if segment.did_not else "true"
         return (

@@ -41,6 +41,22 @@ OF_EVENTS = frozenset(
 """The fields that every event has."""
 
 
+class Level(enum.StrEnum):
+    """A level of risk, the lowest first."""
+
+    UNSPECIFIED = ""
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def and_above(self) -> tuple["Level", ...]:
+        """The level and those above it."""
+        levels = tuple(Level)
+        return levels[levels.index(self) :]
+
+
 class Comparison(enum.StrEnum):
     """How a condition compares."""
 
@@ -135,10 +151,20 @@ Conditions = tuple[Condition, ...]
 
 @dataclass(frozen=True)
 class UserFilter:
-    """Users who did something within the window, and did not do something else."""
+    """Users who, within the window, did something, did not do something else, and had at least some risk."""
 
     did: Conditions = ()
     did_not: Conditions = ()
+    at_least: Level = Level.UNSPECIFIED
+    saved: str = ""
+    """The id of a saved segment that they are in too."""
+    definition: "UserFilter | None" = None
+    """What that segment says; None while it has not been looked up."""
+
+    @property
+    def is_of_risk(self) -> bool:
+        """Whether decisions have a say in who they are."""
+        return bool(self.at_least) or (self.definition is not None and self.definition.is_of_risk)
 
 
 @dataclass(frozen=True)
