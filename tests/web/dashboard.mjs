@@ -155,6 +155,29 @@ const stories = {
     return { first, rows, path: new URL(tab.url()).pathname, faults }
   },
 
+  /** Filters are saved as a segment, which then is the address; it is deleted while the view names it. */
+  async saved(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    tab.on('dialog', (dialog) => dialog.accept())
+    await tab.goto(`${gateway}/app/retention?where=page:is:/calculator&risk=medium`)
+    await answered(tab)
+    await tab.getByLabel('Name of the segment').fill('At risk on the calculator')
+    await tab.keyboard.press('Enter')
+    await tab.waitForURL(/segment=/)
+    await tab.getByText('users in these days').waitFor()
+    const address = new URL(tab.url())
+    const size = await tab.locator('.filters output').innerText()
+    const chosen = await tab.getByLabel('Users in').locator('option:checked').innerText()
+    await answered(tab)
+    const troubles = await tab.locator('[role=alert]').count()
+    await tab.getByRole('button', { name: 'Delete the segment' }).click()
+    await until(() => !new URL(tab.url()).searchParams.get('segment'), 'the segment is deleted')
+    await tab.goto(address.href)
+    await tab.getByText('SEGMENT_NOT_FOUND').first().waitFor()
+    return { parameters: [...address.searchParams.keys()], size, chosen, troubles, faults: faults.filter((fault) => !fault.includes('404')) }
+  },
+
   /** A failed event, mended and sent again. */
   async mended(browser) {
     const { made, faults } = await context(browser)

@@ -1,5 +1,6 @@
 """The dashboard over a mesh with journeys: every page, for everybody."""
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ PATHS: Final = (
     "/app/journeys",
     f"/app/journeys?user={STRUGGLER}",
     "/app/funnels?left=1&breakdown=platform&where=page:is_not:/nowhere",
-    "/app/retention?where=platform:is:web",
+    "/app/retention?where=platform:is:web&risk=medium",
     "/app/struggles?page=/calculator",
     "/app/help",
     f"/app/videos?video={VIDEO}",
@@ -57,6 +58,18 @@ def test_the_figures_are_those_of_the_api(mesh: RunningMesh) -> None:
         assert figures[name]
         assert seen["tiles"][name] == f"{figures[name]:,.0f}"
     assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}"
+
+
+def test_filters_are_saved_as_a_segment_that_the_address_names(mesh: RunningMesh) -> None:
+    start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0) - dt.timedelta(days=6)
+    viewed = {"did": [{"field": "page", "values": ["/calculator"]}], "atLeast": "medium"}
+    question = {"measure": "users", "interval": "month", "segment": viewed, "window": {"start": start.isoformat()}}
+    (series,) = mesh.post("/api/analytics/trends", question).body["series"]
+    seen = told("dashboard", mesh.url, part="saved")
+    assert seen["faults"] == []
+    assert (seen["parameters"], seen["chosen"], seen["troubles"]) == (["segment"], "At risk on the calculator", 0)
+    assert series["total"]
+    assert seen["size"] == f"{series['total']:,.0f} users in these days"
 
 
 def test_what_happens_is_on_the_page_within_a_second(mesh: RunningMesh) -> None:

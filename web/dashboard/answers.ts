@@ -37,6 +37,10 @@ export interface Trend extends Answered {
   series: Series[]
 }
 
+export interface Segments {
+  segments: { segmentId: string; name: string; description: string }[]
+}
+
 export interface StepFigure {
   name: string
   userCount: number

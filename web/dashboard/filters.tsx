@@ -1,6 +1,7 @@
 // Which events count, as part of the address: where=page:is:/calculator&where=platform:is_not:web.
 import { useState } from 'preact/hooks'
 import { changed, go, parameters } from './route.ts'
+import { Segments } from './segments.tsx'
 import { named } from './words.ts'
 
 export const FIELDS = ['event_type', 'page', 'target', 'platform', 'device_class', 'error_code', 'video_id'] as const
@@ -62,6 +63,7 @@ export function Filters({ of }: { of: string }) {
           })}
         </ul>
       )}
+      <Segments />
     </section>
   )
 }

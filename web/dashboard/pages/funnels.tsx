@@ -5,6 +5,7 @@ import { Bars } from '../charts/bars.tsx'
 import { Card, Choice, Receipt, Table, User } from '../parts.tsx'
 import { conditions, FIELDS, Filters } from '../filters.tsx'
 import { changed, go, parameter, parameters, since } from '../route.ts'
+import { segment } from '../segments.tsx'
 import { named, number, seconds, share, time } from '../words.ts'
 
 const USUAL = ['event_type:page_view', 'event_type:form_submit', 'event_type:purchase']
@@ -26,6 +27,7 @@ export function Funnels() {
     window: since(),
     steps: asked.map((step) => ({ name: (parts(step).field === 'event_type' ? named(parts(step).value) : parts(step).value).slice(0, 100), where: [{ field: parts(step).field, values: [parts(step).value] }] })),
     where: conditions(),
+    ...segment(),
     start,
     withinSeconds: Number(within),
     ...(breakdown ? { breakdown } : {}),
@@ -63,7 +65,7 @@ export function Funnels() {
           isWide
           side={<Choice label="After" name="left" value={String(left || '')} options={[['', 'choose a step'], ...asked.slice(0, -1).map((step, index): [string, string] => [String(index + 1), `${index + 1}. ${parts(step).value}`])]} />}
         >
-          {left ? <Left body={{ kind: 'drop_offs', step: left, window: body.window, funnel: { steps: body.steps, where: body.where, start, withinSeconds: body.withinSeconds } }} /> : <p class="small">Users who made a step and not the next one.</p>}
+          {left ? <Left body={{ kind: 'drop_offs', step: left, window: body.window, funnel: { steps: body.steps, where: body.where, ...segment(), start, withinSeconds: body.withinSeconds } }} /> : <p class="small">Users who made a step and not the next one.</p>}
         </Card>
       )}
     </div>

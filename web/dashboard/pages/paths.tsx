@@ -5,12 +5,13 @@ import { Sankey } from '../charts/sankey.tsx'
 import { Card, Choice, Receipt } from '../parts.tsx'
 import { conditions } from '../filters.tsx'
 import { changed, go, parameter, since } from '../route.ts'
+import { segment } from '../segments.tsx'
 
 export function Paths() {
   const direction = parameter('direction') || 'forward'
   const place = parameter('place') || 'page'
   const start = parameter('from')
-  const body = { window: since(), direction, place, startPlace: start, where: conditions(), columnCount: 4, placeCount: 6 }
+  const body = { window: since(), direction, place, startPlace: start, where: conditions(), ...segment(), columnCount: 4, placeCount: 6 }
   const paths = useAnswer<Found>('/api/analytics/paths', body)
   return (
     <Card

@@ -4,10 +4,11 @@ import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Card, Receipt, Table, User } from '../parts.tsx'
 import { conditions } from '../filters.tsx'
 import { changed, go, since } from '../route.ts'
+import { segment } from '../segments.tsx'
 import { number, time } from '../words.ts'
 
 export function People() {
-  const body = { kind: 'users', limit: 25, where: conditions(), window: since() }
+  const body = { kind: 'users', limit: 25, where: conditions(), ...segment(), window: since() }
   const users = useAnswer<List>('/api/analytics/lists', body)
   const find = (event: SubmitEvent): void => {
     event.preventDefault()

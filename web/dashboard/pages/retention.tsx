@@ -5,13 +5,13 @@ import { Cohorts } from '../charts/cohorts.tsx'
 import { Card, Choice, Receipt } from '../parts.tsx'
 import { conditions, Filters } from '../filters.tsx'
 import { parameter, since } from '../route.ts'
+import { segment } from '../segments.tsx'
 
 export function Retention() {
   const period = parameter('period') || 'day'
   const days = parameter('by') || 'calendar'
   const cohorts = days === 'rolling' ? 'first_time' : parameter('who') || 'first_time'
-  const did = conditions()
-  const body = { window: since(), period, days, cohorts, periodCount: 7, ...(did.length ? { segment: { did } } : {}) }
+  const body = { window: since(), period, days, cohorts, periodCount: 7, ...segment(conditions()) }
   const retention = useAnswer<Found>('/api/analytics/retention', body)
   return (
     <div class="grid">

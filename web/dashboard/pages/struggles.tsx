@@ -6,14 +6,15 @@ import { Lines } from '../charts/lines.tsx'
 import { Card, Level, Receipt, Table, User } from '../parts.tsx'
 import { conditions, Filters } from '../filters.tsx'
 import { changed, days, parameter, since } from '../route.ts'
+import { segment } from '../segments.tsx'
 import { named, number, share, time } from '../words.ts'
 
 export function Struggles() {
   const window = since()
   const interval = days.value === 1 ? 'hour' : 'day'
   const where = conditions()
-  const body = { window, where, limit: 200 }
-  const trend = { measure: 'struggles', breakdown: 'struggle', interval, where, window }
+  const body = { window, where, ...segment(), limit: 200 }
+  const trend = { measure: 'struggles', breakdown: 'struggle', interval, where, ...segment(), window }
   const struggles = useAnswer<Found>('/api/analytics/struggles', body)
   const series = useAnswer<Trend>('/api/analytics/trends', trend)
   const page = parameter('page')
@@ -69,7 +70,7 @@ function Summed({ of, by, title }: { of: readonly Struggle[]; by: (struggle: Str
 }
 
 function Examples({ page }: { page: string }) {
-  const body = { kind: 'users_at_risk', window: since(), where: [...conditions(), { field: 'page', values: [page] }], limit: 10 }
+  const body = { kind: 'users_at_risk', window: since(), ...segment(), where: [...conditions(), { field: 'page', values: [page] }], limit: 10 }
   const list = useAnswer<List>('/api/analytics/lists', body)
   return (
     <Card title={`Examples on ${page}`} isWide side={<a class="button" href={changed({ page: '' })}>All pages</a>}>
