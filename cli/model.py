@@ -88,12 +88,15 @@ def _show(told: dict[str, Any], console: Console) -> None:
             uses.setdefault(each["canary"], []).append(f"canary {each['canaryPercent']:g}%{whose}")
         if each["shadow"]:
             uses.setdefault(each["shadow"], []).append(f"shadow{whose}")
-    table = Table("model", "stage", "trained on", "trained", "problem", box=None, padding=(0, 2, 0, 0))
+    columns = ("model", "stage", "state", "own users", "trained on", "trained", "problem")
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for each in told["models"]:
         version = each["modelVersion"]
         stage = ", ".join(uses.get(version, ["candidate"]))
         trained = (each["trainingTime"] or "")[:10]
-        table.add_row(plain(version), stage, plain(each["trainingSource"]), trained, plain(each["problem"]))
+        state = (each["learningState"] or "").replace("_", " ")  # none from a scoring of the previous version
+        source, users = plain(each["trainingSource"]), f"{each['ownUserCount']:,}"
+        table.add_row(plain(version), stage, state, users, source, trained, plain(each["problem"]))
     console.print(table)
     for each in told["changes"][:_SHOWN_CHANGES]:
         whose = f" for {each['tenant']}" if each["tenant"] else ""

@@ -112,7 +112,8 @@ def _archived(given: Declared, console: Console) -> Source:
         spilled = journeys.spill(rows, Path(folder))
         snapshots = _asked(spilled, wanted, console)
     remarks = [f"The events of an archive of the mesh ({spilled.taken:,})."]
-    return _source("archive", remarks, spilled, (wanted, snapshots), console)
+    found = _source("archive", remarks, spilled, (wanted, snapshots), console)
+    return found._replace(own_users=len(set(snapshots.users)))
 
 
 def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label, Table], console: Console) -> Source:

@@ -129,6 +129,7 @@ def _described(trained: Trained, version: str, source: Source, trained_us: int) 
         "measured_features": sorted(source.measured),
         "about": source.about,
         "label": source.label,
+        "own_users": source.own_users,
         "seed": fitting.SEED,
         "event_weight": fitting.EVENT_WEIGHT,
         "parameters": fitting.PARAMETERS,

@@ -60,6 +60,8 @@ class Source(NamedTuple):
     """The features that the data really has; the others have no effect."""
     is_directed: bool
     """Whether the directions that are certain for "the user leaves" are imposed."""
+    own_users: int = 0
+    """How many users of this installation the data has, all with a known outcome; 0 for published data."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Card:
     """The names of the columns it takes, in their order; the first are the 13 of every schema."""
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The words it knows, by the name of the column; see `services.scoring.domain.inputs`."""
+    outcome: str = ""
+    """What it tells the probability of, with the horizon, in words; empty if that is not known."""
+    own_users: int = 0
+    """From how many users of this installation it learned."""
 
 
 class Model(Protocol):
@@ -70,6 +74,11 @@ class Served(NamedTuple):
     def of(self, tenant: str) -> Serving:
         """The models that serve a tenant."""
         return self.tenants.get(tenant) or self.tenants[EVERYBODY]
+
+    def card(self, version: str) -> Card | None:
+        """The card of a version that decides for anybody; None if it does not."""
+        deciding = (model for each in self.tenants.values() for model in (each.live, each.canary) if model is not None)
+        return next((model.card for model in deciding if model.card.version == version), None)
 
     @property
     def only(self) -> Model | None:
@@ -109,6 +118,7 @@ class Described(NamedTuple):
     training_time_us: int
     schema_version: str
     problem: str = ""
+    own_users: int = 0
 
 
 class Registry(Protocol):

@@ -13,7 +13,6 @@ from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceServicer
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.rpc.context import ServerContext
-from mesh.rpc.timestamps import timestamp
 from mesh.state import applied, erasing
 from services.scoring import translation
 from services.scoring.domain.risk import Risk
@@ -57,14 +56,7 @@ class ScoringServicer(ScoringServiceServicer):
 
     async def GetModel(self, request: wire.GetModelRequest, _context: ServerContext) -> wire.GetModelResponse:
         """Reads which model is live."""
-        card = self._scoring.model()
-        return wire.GetModelResponse(
-            model_version=card.version,
-            training_source=card.training_source,
-            training_time=timestamp(card.training_time_us),
-            feature_schema_version=card.schema_version,
-            card=card.text,
-        )
+        return translation.model_message(self._scoring.model())
 
     async def EraseUser(self, request: wire.EraseUserRequest, _context: ServerContext) -> wire.EraseUserResponse:
         """Erases what is kept of a person, or counts it."""

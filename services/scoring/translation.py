@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
+from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.features.v1 import features_pb2
 from journeymesh.scoring.v1 import models_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
@@ -15,12 +16,13 @@ from mesh.errors import InvalidArgument, VersionMismatch
 from mesh.rpc.timestamps import timestamp
 from records.tenants import is_name, plain
 from services.scoring.domain.assessment import Assessment, features
-from services.scoring.domain.explanation import Contribution
+from services.scoring.domain.explanation import Contribution, evidence
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
 from services.scoring.domain.inputs import NO_INPUTS, Inputs
+from services.scoring.domain.learning import Learning, learning_of
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
 from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
-from services.scoring.ports import Described
+from services.scoring.ports import Card, Described
 from services.scoring.usecases import Rows, UserRisk, schema_mismatch
 
 LONGEST_ID: Final = 128
@@ -153,7 +155,8 @@ def assessment_message(assessment: Assessment) -> wire.Assessment:
 
 def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRiskResponse:
     """A user's risk with its explanation and history, as a message."""
-    explained, journal = of
+    explained, journal, card = of
+    risk = explained.assessment.risk
     return wire.GetRiskResponse(
         user_id=user_id,
         assessment=assessment_message(explained.assessment),
@@ -164,12 +167,42 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
         feature_schema_version=SCHEMA_VERSION,
         signals=_active_signals(journal),
         history=map(_point, course(journal)),
+        struggle=wire.Struggle(
+            score=risk.rule_score, evidence=_indicators(evidence(explained.contributions, risk.rule_score))
+        ),
+        exit_risk=_exit_risk(risk.model_score / 100.0, card),
+    )
+
+
+def _exit_risk(probability: float, card: Card | None) -> wire.ExitRisk:
+    if card is None:
+        return wire.ExitRisk()
+    state = learning_of(card.own_users)
+    return wire.ExitRisk(
+        probability=None if state is Learning.COLD_START else DoubleValue(value=probability),
+        outcome=card.outcome,
+        learning_state=models_pb2.LearningState.ValueType(state),
+        own_user_count=card.own_users,
+    )
+
+
+def model_message(card: Card) -> wire.GetModelResponse:
+    """A model and its card, as a message."""
+    return wire.GetModelResponse(
+        model_version=card.version,
+        training_source=card.training_source,
+        training_time=timestamp(card.training_time_us),
+        feature_schema_version=card.schema_version,
+        card=card.text,
+        outcome=card.outcome,
+        learning_state=models_pb2.LearningState.ValueType(learning_of(card.own_users)),
+        own_user_count=card.own_users,
     )
 
 
 def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUserResponse:
     """A user's features and assessment, as a message."""
-    explained, journal = of
+    explained, journal, _card = of
     return wire.GetUserResponse(
         user_id=user_id,
         features=[
@@ -231,6 +264,8 @@ def models_message(models: Sequence[Described], stages: Stages) -> models_pb2.Li
                 training_time=timestamp(each.training_time_us),
                 feature_schema_version=each.schema_version,
                 problem=each.problem,
+                learning_state=models_pb2.LearningState.ValueType(learning_of(each.own_users)),
+                own_user_count=each.own_users,
             )
             for each in models
         ],

@@ -72,10 +72,11 @@ class Assessed(NamedTuple):
 
 
 class UserRisk(NamedTuple):
-    """A user's latest assessment and journal."""
+    """A user's latest assessment and journal, and the card of the model that made it; None if it is out of service."""
 
     explained: Explained
     journal: Journal
+    card: Card | None
 
 
 class Scoring:
@@ -116,7 +117,7 @@ class Scoring:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
-        return UserRisk(assessment.explain(journal), journal)
+        return UserRisk(assessment.explain(journal), journal, self._models.served().card(journal.model_version))
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store."""

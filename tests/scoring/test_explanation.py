@@ -34,6 +34,15 @@ def test_contributions_sum_to_the_score(findings: list[Finding], terms: list[flo
 
 
 @given(FINDINGS, TERMS)
+def test_the_evidence_sums_to_what_the_rules_say(findings: list[Finding], terms: list[float]) -> None:
+    judged = risk.assess(findings, chance(terms), 5)
+    parts = explanation.contributions(judged, findings, FEATURES, terms, values())
+    found = [part.points for part in explanation.evidence(parts, judged.rule_score)]
+    assert math.fsum(found) == pytest.approx(judged.rule_score, abs=1e-9)
+    assert found == sorted(found, reverse=True)
+
+
+@given(FINDINGS, TERMS)
 def test_a_feature_s_points_have_the_sign_of_its_term_and_stay_small(
     findings: list[Finding], terms: list[float]
 ) -> None:

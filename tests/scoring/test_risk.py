@@ -44,6 +44,16 @@ def test_together_they_are_a_noisy_or() -> None:
     assert (judged.rule_score, judged.model_score) == pytest.approx((40.0, 30.0))
 
 
+@given(st.tuples(PROBABILITIES, PROBABILITIES), st.tuples(PROBABILITIES, PROBABILITIES))
+def test_the_score_falls_with_neither_struggle_nor_exit_risk(
+    struggles: tuple[float, float], chances: tuple[float, float]
+) -> None:
+    (low, high), (less, more) = sorted(struggles), sorted(chances)
+    assert risk.combined(100 * low, less) <= risk.combined(100 * high, less) + 1e-12
+    assert risk.combined(100 * low, less) <= risk.combined(100 * low, more) + 1e-12
+    assert risk.combined(100 * high, more) >= max(100 * high, 100 * min(more, risk.PROBABILITY_LIMIT)) - 1e-9
+
+
 @given(st.lists(st.builds(finding, st.floats(0, 100)), max_size=5), PROBABILITIES, PROBABILITIES, COUNTS)
 def test_it_stays_in_bounds_and_rises_with_the_model(
     findings: list[Finding], one: float, other: float, count: int

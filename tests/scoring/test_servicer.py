@@ -7,6 +7,7 @@ import grpc
 import pytest
 from journeymesh.common.v1 import position_pb2
 from journeymesh.features.v1 import features_pb2
+from journeymesh.scoring.v1 import models_pb2
 from journeymesh.scoring.v1 import scoring_pb2 as wire
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub, add_ScoringServiceServicer_to_server
 
@@ -117,6 +118,24 @@ async def test_a_risk_is_read_with_its_explanation_signals_and_history(stub: "Sc
     assert active.expire_time.ToMicroseconds() - active.signal_time.ToMicroseconds() == SIGNAL_LIFETIME_US
     assert [point.level for point in read.history] == [wire.RISK_LEVEL_HIGH, wire.RISK_LEVEL_LOW]
     assert read.feature_schema_version == SCHEMA_VERSION
+
+
+async def test_struggle_and_exit_risk_are_told_apart(stub: "ScoringServiceAsyncStub") -> None:
+    await stub.AssessUsers(request())
+    read = await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))
+    assert read.struggle.score == read.assessment.rule_score
+    assert [each.name for each in read.struggle.evidence] == ["repeated_failures"]
+    assert read.struggle.evidence[0].contribution == pytest.approx(read.struggle.score)
+    assert read.exit_risk.outcome == "no event in the next 14 days"
+
+
+async def test_the_shipped_model_tells_no_probability(stub: "ScoringServiceAsyncStub") -> None:
+    await stub.AssessUsers(request())
+    risk = (await stub.GetRisk(wire.GetRiskRequest(user_id="ada"))).exit_risk
+    assert not risk.HasField("probability")
+    assert (risk.learning_state, risk.own_user_count) == (models_pb2.LEARNING_STATE_COLD_START, 0)
+    model = await stub.GetModel(wire.GetModelRequest())
+    assert (model.learning_state, model.outcome) == (risk.learning_state, risk.outcome)
 
 
 async def test_a_user_is_read_with_the_features_that_the_score_rests_on(stub: "ScoringServiceAsyncStub") -> None:

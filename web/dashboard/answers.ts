@@ -192,6 +192,9 @@ export interface Risk {
   eventTime: string
   modelVersion: string
   rulesVersion: string
+  /** null from a scoring of the previous version; so is `exitRisk`. */
+  struggle: { score: number; evidence: Indicator[] } | null
+  exitRisk: { probability: number | null; outcome: string; learningState: string | null; ownUserCount: number } | null
 }
 
 export interface Lift {
@@ -218,6 +221,11 @@ export interface Model {
   trainingSource: string
   trainingTime: string
   featureSchemaVersion: string
+  /** In words, with its horizon. */
+  outcome: string
+  /** null from a scoring of the previous version. */
+  learningState: string | null
+  ownUserCount: number
   /** Markdown. */
   card: string
 }

@@ -17,7 +17,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -57,6 +57,8 @@ class Described(msgspec.Struct):
     sha256: str = ""
     vectors: Parity = msgspec.field(default_factory=Parity)
     words: dict[str, tuple[str, ...]] = {}
+    label: str = ""
+    own_users: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class UnusableModelError(Exception):
@@ -192,7 +194,12 @@ class ModelDirectory:
             return ports.Described(version, "", 0, "", str(error))
         problem = self.problems.get(version) or _mismatch(found)
         return ports.Described(
-            version, found.training_source, found.training_time_us, found.feature_schema_version, problem
+            version,
+            found.training_source,
+            found.training_time_us,
+            found.feature_schema_version,
+            problem,
+            found.own_users,
         )
 
     def _folder(self, version: str) -> Path:
@@ -243,6 +250,8 @@ def load(folder: Path) -> OnnxModel:
         text,
         described.features,
         described.words,
+        described.label,
+        described.own_users,
     )
     try:
         model = OnnxModel(file, card)

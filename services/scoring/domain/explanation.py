@@ -88,6 +88,16 @@ def indicators(parts: Sequence[Contribution]) -> list[Contribution]:
     return sorted(shown, key=lambda part: -part.points)[:INDICATOR_LIMIT]
 
 
+def evidence(parts: Sequence[Contribution], rule_score: float) -> list[Contribution]:
+    """What the rules say by themselves, strongest first: their parts of the score, scaled to sum to `rule_score`."""
+    by_rules = [part for part in parts if part.said is not None and part.name != BASELINE]
+    whole = math.fsum(part.points for part in by_rules)
+    if whole <= 0.0:
+        return []
+    scaled = [part._replace(points=part.points * rule_score / whole) for part in by_rules]
+    return sorted(scaled, key=lambda part: -part.points)
+
+
 def _sigmoid(logit: float) -> float:
     if logit >= 0.0:
         return 1.0 / (1.0 + math.exp(-logit))

@@ -5,9 +5,12 @@ import { stability } from '../drift.ts'
 import { Markdown } from '../markdown.tsx'
 import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
-import { number, share, time } from '../words.ts'
+import { counted, named, number, share, time } from '../words.ts'
 
 const LEVELS = ['low', 'medium', 'high', 'critical']
+
+const learned = (state: string, users: number): string =>
+  state === 'cold_start' ? 'it orders users, and tells no probability yet' : `learned from ${counted(users, 'user')} of yours`
 
 export function Model() {
   const window = since()
@@ -18,9 +21,11 @@ export function Model() {
     <div class="grid">
       <Card title="In force">
         <Answer of={live}>
-          {({ modelVersion, trainingSource, trainingTime, featureSchemaVersion }) => (
+          {({ modelVersion, trainingSource, trainingTime, featureSchemaVersion, outcome, learningState, ownUserCount }) => (
             <dl class="facts">
               <dt>Model</dt><dd><code>{modelVersion}</code></dd>
+              <dt>State</dt><dd>{learningState ? `${named(learningState)}: ${learned(learningState, ownUserCount)}` : 'not known'}</dd>
+              <dt>Outcome</dt><dd>{outcome || 'not known'}</dd>
               <dt>Trained on</dt><dd><code>{trainingSource}</code></dd>
               <dt>Trained</dt><dd>{time(trainingTime)}</dd>
               <dt>Features</dt><dd><code>{featureSchemaVersion}</code></dd>

@@ -21,10 +21,11 @@ export function TimeLine({ user }: { user: string }) {
       <div class="grid">
         <Card title="Exit risk now">
           <Answer of={risk}>
-            {({ assessment, contributions, eventTime, modelVersion, rulesVersion }) => (
+            {({ assessment, contributions, eventTime, modelVersion, rulesVersion, struggle, exitRisk }) => (
               <>
                 <p class="score"><b>{Math.round(assessment.score)}</b> <Level level={assessment.level} /> <span>as of {time(eventTime)}, {share(assessment.confidence)} sure</span></p>
                 <Contributions of={contributions} />
+                {struggle && <p>Struggle <b>{Math.round(struggle.score)}</b> of 100. {exitRisk && leaving(exitRisk)}</p>}
                 <p class="small">Model {modelVersion}: {number(assessment.modelScore)}. Rules {rulesVersion}: {number(assessment.ruleScore)}.</p>
               </>
             )}
@@ -46,6 +47,11 @@ export function TimeLine({ user }: { user: string }) {
       </div>
     </>
   )
+}
+
+function leaving({ probability, outcome }: NonNullable<Risk['exitRisk']>): string {
+  if (probability !== null) return `Probability of ${outcome || 'leaving'}: ${share(probability)}.`
+  return 'The model tells no probability of leaving: it has not learned from enough users of yours.'
 }
 
 function sessions(entries: readonly Entry[]): Entry[][] {

@@ -1,0 +1,80 @@
+"""When a model tells a probability."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from journeymesh.scoring.v1 import models_pb2
+
+from mesh.state.memory import MemoryState
+from services.scoring.domain.learning import Learning, learning_of
+from services.scoring.ports import Card, Served, Serving
+from services.scoring.translation import risk_message
+from services.scoring.usecases import Scoring
+from tests.builders import NOW_US
+from tests.scoring.builders import CALM, Fixed, OneTerm, batch, rows, values
+
+ROW = rows(["ada"], [NOW_US], [values(**CALM)])
+
+
+class Learned(OneTerm):
+    """A model that learned from so many users."""
+
+    def __init__(self, own_users: int) -> None:
+        self.card = replace(OneTerm.card, own_users=own_users, outcome="no event in the next 14 days")
+
+
+@pytest.mark.parametrize(
+    ("own_users", "state"),
+    [
+        (0, Learning.COLD_START),
+        (29, Learning.COLD_START),
+        (30, Learning.LEARNING),
+        (999, Learning.LEARNING),
+        (1000, Learning.OWN_MODEL),
+    ],
+)
+def test_a_state_begins_at_its_bound(own_users: int, state: Learning) -> None:
+    assert learning_of(own_users) is state
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000))
+def test_more_users_never_lead_back(one: int, other: int) -> None:
+    assert learning_of(min(one, other)) <= learning_of(max(one, other))
+
+
+def test_states_have_the_numbers_and_names_of_the_contract() -> None:
+    told = {name.removeprefix("LEARNING_STATE_"): number for name, number in models_pb2.LearningState.items() if number}
+    assert told == {state.name: state.value for state in Learning}
+
+
+@pytest.mark.parametrize(("own_users", "tells"), [(29, False), (30, True)])
+async def test_a_probability_is_told_from_thirty_users_on(own_users: int, tells: bool) -> None:  # noqa: FBT001
+    scoring = Scoring(Fixed(Learned(own_users)), MemoryState())
+    await scoring.assess(ROW, batch(1))
+    told = risk_message("ada", await scoring.read("ada"), "rules-2")
+    assert told.exit_risk.HasField("probability") is tells
+    assert told.exit_risk.own_user_count == own_users
+    if tells:
+        assert 100 * told.exit_risk.probability.value == pytest.approx(told.assessment.model_score)
+
+
+async def test_a_model_out_of_service_tells_nothing_of_its_outcome() -> None:
+    models = Fixed(Learned(30))
+    scoring = Scoring(models, MemoryState())
+    await scoring.assess(ROW, batch(1))
+    models.model = Learned(30)
+    models.model.card = replace(models.model.card, version="test-2")
+    told = risk_message("ada", await scoring.read("ada"), "rules-2")
+    assert not told.exit_risk.HasField("probability")
+    assert told.exit_risk.learning_state == models_pb2.LEARNING_STATE_UNSPECIFIED
+    assert told.struggle.score == told.assessment.rule_score
+
+
+def test_the_card_of_a_canary_is_found() -> None:
+    canary = Learned(40)
+    canary.card = Card("next", "own", 0, "features-1", "", own_users=40)
+    served = Served({"": Serving(OneTerm()), "acme": Serving(OneTerm(), canary, 5.0)})
+    assert served.card("next") is canary.card
+    assert served.card("gone") is None
