@@ -87,11 +87,11 @@ def test_clients_with_an_open_connection_are_asked_to_close_it_first() -> None:
         before.read()
         started.send_signal(signal.SIGTERM)
         read_until(started, "leaving")
+        # Whoever comes while it waits is served too: not everybody knows yet that it goes.
+        late = httpx.get(f"http://127.0.0.1:{port}/healthz")
         held.request("GET", "/healthz")  # a broken pipe, if the gateway had closed it
         after = held.getresponse()
         after.read()
-        # Whoever comes meanwhile is served too: not everybody knows yet that it goes.
-        late = httpx.get(f"http://127.0.0.1:{port}/healthz")
         began = time.monotonic()
         started.communicate(timeout=10)
     assert (before.status, before.getheader("connection")) == (200, None)
