@@ -63,6 +63,9 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "journeys": Kind(
             "AskJourney", wire.JourneyQuestion, wire.AskJourneyRequest, wire.AskJourneyResponse.DESCRIPTOR, "journey"
         ),
+        "effects": Kind(
+            "AskEffect", wire.EffectQuestion, wire.AskEffectRequest, wire.AskEffectResponse.DESCRIPTOR, "effect"
+        ),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

@@ -1,9 +1,8 @@
 """The routes of saved segments: groups of users that questions can name by an id."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from google.protobuf import descriptor
+from journeymesh.analytics.v1 import analytics_pb2
 from journeymesh.analytics.v1 import segments_pb2 as wire
 
 from gateway.contract.route import NOTHING, Route
@@ -16,6 +15,7 @@ from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
 _PATH: Final = "/api/analytics/segments"
 # They follow from the key and the path.
 _NOT_IN_BODY: Final = ("tenant", "segment_id")
+_MOST_REVISIONS: Final = (1 << 63) - 1
 _DRAFT: Final = '{"name":"At risk","users":{"did":[{"field":"page","values":["/calculator"]}],"atLeast":"high"}}'
 _WRITING: Final = ("MISSING_FIELD", "VALUE_OUT_OF_RANGE", "SEGMENT_NAME_TAKEN", *BODY_REASONS, *CALLS_REASONS)
 
@@ -53,8 +53,32 @@ async def delete_segment(core: Core, request: Request) -> Answer:
     return Answer(204, b"", "")
 
 
-def _described(of: descriptor.Descriptor) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda components: asking.describe(of, components, _NOT_IN_BODY)
+def _draft(components: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a segment to save."""
+    described = asking.describe(wire.SegmentDraft.DESCRIPTOR, components)
+    filtered = asking.describe(analytics_pb2.UserFilter.DESCRIPTOR, components)
+    components["SegmentDraft"] |= {
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"\S"},
+            "description": {"type": ["string", "null"], "maxLength": 500},
+            "users": filtered,
+        },
+        "required": ["name", "users"],
+    }
+    return described
+
+
+def _change(components: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a change."""
+    return {
+        "type": "object",
+        "properties": {
+            "revision": {"type": "integer", "minimum": 1, "maximum": _MOST_REVISIONS},
+            "segment": _draft(components),
+        },
+        "required": ["revision", "segment"],
+        "additionalProperties": False,
+    }
 
 
 SAVED_ROUTES: Final = (
@@ -66,7 +90,7 @@ SAVED_ROUTES: Final = (
         wire.SavedSegment.DESCRIPTOR,
         status=201,
         reasons=("TOO_MANY_SEGMENTS", *_WRITING),
-        body=_described(wire.SegmentDraft.DESCRIPTOR),
+        body=_draft,
         example=_DRAFT,
     ),
     Route(
@@ -92,7 +116,7 @@ SAVED_ROUTES: Final = (
         change_segment,
         wire.SavedSegment.DESCRIPTOR,
         reasons=("SEGMENT_NOT_FOUND", "SEGMENT_CHANGED", *_WRITING),
-        body=_described(wire.ChangeSegmentRequest.DESCRIPTOR),
+        body=_change,
         example=f'{{"revision":1,"segment":{_DRAFT}}}',
     ),
     Route(

@@ -72,6 +72,11 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.listing_of(request.question, self._clock())
         return await self._filled(wire.AskListResponse(), request.tenant, question)
 
+    async def AskEffect(self, request: wire.AskEffectRequest, _context: ServerContext) -> wire.AskEffectResponse:
+        """Answers with what help changed."""
+        question = translation.effect_of(request.question, self._clock())
+        return await self._filled(wire.AskEffectResponse(), request.tenant, question)
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:

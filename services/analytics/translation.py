@@ -31,6 +31,7 @@ _MOST_VALUES: Final = 100
 _LONGEST_VALUE: Final = 1024
 _LONGEST_NAME: Final = 100
 _LONGEST_USER_ID: Final = 128
+_LONGEST_EXPERIMENT: Final = 128
 _MOST_ROWS: Final = 50_000
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
@@ -164,6 +165,14 @@ def listing_of(of: wire.ListQuestion, now_us: int) -> asked.Listing:
     return asked.Listing(window, (), _EVERYBODY, kind, funnel, of.step, limit)
 
 
+def effect_of(of: wire.EffectQuestion, now_us: int) -> asked.Effect:
+    """The question with its defaults."""
+    _require(len(of.experiment) <= _LONGEST_EXPERIMENT, "experiment", f"up to {_LONGEST_EXPERIMENT} characters")
+    conversion = _conditions(of.conversion, "conversion") or _PURCHASE
+    within_seconds = _number(of, "within_seconds", 604_800, 2_592_000)
+    return asked.Effect(*_common(of, now_us), conversion, within_seconds, of.experiment)
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -178,6 +187,7 @@ EXPORTED: Final = {
     "struggles": _Answering(struggles_of, wire.AskStrugglesResponse),
     "journey": _Answering(journey_of, wire.AskJourneyResponse),
     "list": _Answering(listing_of, wire.AskListResponse),
+    "effect": _Answering(effect_of, wire.AskEffectResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 
@@ -274,7 +284,7 @@ def _segment(of: wire.UserFilter) -> UserFilter:
 
 def draft_of(of: segments_pb2.SegmentDraft) -> Draft:
     """What somebody says of a segment."""
-    return Draft(of.name.strip(), of.description.strip(), _segment(of.users))
+    return Draft(of.name, of.description, _segment(of.users))
 
 
 def segment_message(of: Segment) -> segments_pb2.SavedSegment:

@@ -58,6 +58,8 @@ class Decision:
     intervention_id: str | None = None
     page: str | None = "/a"
     event_id: str = "e"
+    is_treated: bool | None = None
+    experiment: str | None = None
 
 
 def asking(
@@ -95,6 +97,8 @@ def asking(
             "score": each.score,
             "page": each.page,
             "intervention_id": each.intervention_id,
+            "is_treated": each.is_treated,
+            "experiment": each.experiment,
             "is_bot": False,
             "is_system": False,
             "reasons": ["risk_too_low"],

@@ -691,6 +691,10 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return ask.AskJourneyResponse()
 
+    async def AskEffect(self, request: ask.AskEffectRequest, context: object) -> ask.AskEffectResponse:
+        self.requests.append(request)
+        return ask.AskEffectResponse()
+
     async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
         self.requests.append(request)
         return ask.AskListResponse()

@@ -60,6 +60,12 @@ def test_the_figures_are_those_of_the_api(mesh: RunningMesh) -> None:
     assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}"
 
 
+def test_the_help_page_tells_what_help_earned(mesh: RunningMesh) -> None:
+    answer = mesh.post("/api/analytics/effects", {}).body
+    assert min(answer["treatedCount"], answer["holdoutCount"]) > 0
+    assert [each["name"] for each in answer["effects"]][:2] == ["conversion_rate", "abandonment_rate"]
+
+
 def test_filters_are_saved_as_a_segment_that_the_address_names(mesh: RunningMesh) -> None:
     start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0) - dt.timedelta(days=6)
     viewed = {"did": [{"field": "page", "values": ["/calculator"]}], "atLeast": "medium"}

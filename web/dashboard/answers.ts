@@ -41,6 +41,22 @@ export interface Segments {
   segments: { segmentId: string; name: string; description: string }[]
 }
 
+export interface HelpEffect {
+  name: string
+  of: string
+  treated: number | null
+  holdout: number | null
+  difference: number | null
+  lower: number | null
+  upper: number | null
+}
+
+export interface Effects extends Answered {
+  treatedCount: number
+  holdoutCount: number
+  effects: HelpEffect[]
+}
+
 export interface StepFigure {
   name: string
   userCount: number

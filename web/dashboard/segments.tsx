@@ -66,7 +66,7 @@ function Keep({ name, id, again }: { name?: string; id?: string; again: () => vo
   }
   const keep = (event: SubmitEvent): void => {
     event.preventDefault()
-    const said = String(new FormData(event.currentTarget as HTMLFormElement).get('name'))
+    const said = String(new FormData(event.currentTarget as HTMLFormElement).get('name')).trim()
     const risk = parameter('risk')
     const draft = { name: said, users: { did: conditions(), ...(risk ? { atLeast: risk } : {}) } }
     void attempt(async () => changed({ segment: (await fetched<{ segmentId: string }>(PATH, draft)).segmentId, risk: '', where: [] }))

@@ -66,6 +66,7 @@ _OWN: Final = {
     "channel": Column("VARCHAR", "intervention", "json_extract_string(intervention, '$.channel')"),
     "candidates": _same("candidates", _CANDIDATES),
     "is_treated": _same("is_treated", "BOOLEAN"),
+    "experiment": _same("experiment"),
 }
 OF_THE_EVENT: Final = (
     "event_time",

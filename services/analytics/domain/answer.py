@@ -218,7 +218,28 @@ class Listing(NamedTuple):
     total_count: int
 
 
-Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing
+class HelpEffect(NamedTuple):
+    """What help changed of one figure."""
+
+    name: str
+    of: str
+    treated: float | None
+    holdout: float | None
+    difference: float | None
+    lower: float | None
+    upper: float | None
+
+
+class Effect(NamedTuple):
+    """What help changed."""
+
+    effects: tuple[HelpEffect, ...]
+    experiment: str
+    treated_count: int
+    holdout_count: int
+
+
+Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect
 
 
 class Receipt(NamedTuple):

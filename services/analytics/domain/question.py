@@ -300,3 +300,17 @@ class Listing(Question):
     def read_to_us(self) -> int:
         """See `Question`: what comes of help comes after it."""
         return self.window.end_us + DAY_US
+
+
+@dataclass(frozen=True)
+class Effect(Question):
+    """Asks what help changed."""
+
+    conversion: Conditions
+    within_seconds: int
+    experiment: str
+
+    @property
+    def read_to_us(self) -> int:
+        """See `Question`: what users do after the last of them began to count."""
+        return self.window.end_us + self.within_seconds * 1_000_000
