@@ -192,6 +192,14 @@ def test_what_is_written_can_be_served_and_is_written_once(source: Source, train
     assert {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()} == files
 
 
+def test_a_model_says_from_how_many_users_of_the_installation_it_learned(
+    source: Source, trained: Trained, tmp_path: Path
+) -> None:
+    version = train.write(trained, tmp_path, source._replace(own_users=40), now_us=1_700_000_000_000_000)
+    card = ModelDirectory(tmp_path).load(version).card
+    assert (card.own_users, card.outcome) == (40, source.label)
+
+
 def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
     sampled = table(each for journey in real()[::16] for each in snapshots(journey))
     trained = fitting.train(students.source(sampled))
