@@ -10,7 +10,7 @@ from services.analytics.domain.layout import VERSION, Partition
 from services.analytics.domain.manifest import EMPTY, Manifest, Part, Source, Stamp
 
 _NAME: Final = "manifest.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def read(root: Path) -> Manifest:
