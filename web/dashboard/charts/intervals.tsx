@@ -52,4 +52,4 @@ export function Intervals({ lifts }: { lifts: readonly Lift[] }) {
 }
 
 const lifted = ({ dimension, name }: Lift): string => (dimension === 'all' ? 'Everybody' : `${named(dimension)}: ${named(name)}`)
-const points = (value: number): string => `${value > 0 ? '+' : ''}${number(value * 100)} points`
+export const points = (value: number): string => `${value > 0 ? '+' : ''}${number(value * 100)} points`

@@ -1,11 +1,11 @@
 // What help changed for those who got it: conversion, abandonment and money, against those who were held out.
 import type { Effects as Found, HelpEffect } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
+import { points } from '../charts/intervals.tsx'
 import { Card, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
-import { counted, named, number } from '../words.ts'
+import { counted, named, number, share } from '../words.ts'
 
-const percent = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 })
 const money = new Intl.NumberFormat('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 })
 
 export function Earned() {
@@ -26,8 +26,8 @@ export function Earned() {
                     { name: 'Figure', of: ({ name, of }) => (name === 'revenue' ? `Money per user, ${of || 'no currency'}` : named(name)) },
                     { name: 'Helped', of: (each) => told(each, each.treated), isNumber: true },
                     { name: 'Held out', of: (each) => told(each, each.holdout), isNumber: true },
-                    { name: 'Difference', of: (each) => (each.difference === null ? 'not enough data yet' : told(each, each.difference)), isNumber: true },
-                    { name: '95% interval', of: (each) => (each.difference === null ? '' : `${told(each, each.lower)} to ${told(each, each.upper)}`), isNumber: true },
+                    { name: 'Difference', of: (each) => (each.difference === null ? 'not enough data yet' : moved(each, each.difference)), isNumber: true },
+                    { name: '95% interval', of: (each) => (each.difference === null ? '' : `${moved(each, each.lower)} to ${moved(each, each.upper)}`), isNumber: true },
                   ]}
                 />
               </>
@@ -44,5 +44,7 @@ export function Earned() {
 
 function told({ name, of }: HelpEffect, value: number | null): string {
   if (value === null) return ''
-  return name === 'revenue' ? `${money.format(value)} ${of}`.trim() : percent.format(value)
+  return name === 'revenue' ? `${money.format(value)} ${of}`.trim() : share(value)
 }
+
+const moved = (effect: HelpEffect, value: number | null): string => (effect.name === 'revenue' || value === null ? told(effect, value) : points(value))
