@@ -128,9 +128,12 @@ def test_each_purchase_counts_once_and_what_did_not_happen_does_not(tmp_path: Pa
     by_system = purchase("e-4", ten._replace(day=1, amount=3.0), is_system=True)
     view = event("e-5", "ada")
     failed = purchase("e-6", ten._replace(amount=7.0))
+    never_mended = purchase("e-8", ten._replace(amount=9.0))
     mended = purchase("e-6", ten._replace(day=2, amount=8.0))
     unknown = purchase("e-7", ten._replace(day=3, amount=0.0, is_refund=True))
-    archive = archive_of(tmp_path, [[original, by_bot, view], [failed], [copy, by_system, mended], [unknown]], {2})
+    archive = archive_of(
+        tmp_path, [[original, by_bot, view], [failed, never_mended], [copy, by_system, mended], [unknown]], {2}
+    )
     found = read(archive)
     assert (found.customers, found.amounts.tolist(), found.skipped_rows) == (["ada"], [10.0, 3.0, 8.0], 1)
     assert (found.days - DAY.toordinal()).tolist() == [0, 1, 2]
