@@ -12,7 +12,7 @@ _COMMANDS = {
     "model": "list the exit-risk models, and promote, try or roll back one",
     "policy": "check a policy, or learn its priors from outcomes",
     "experiment": "compare the arms of an experiment, from a table of its users",
-    "customers": "tell what customers will buy, and which of them need what, from a table of purchases",
+    "customers": "tell what customers will buy, and which of them need what, from a table or the archive",
     "insights": "tell when a metric was unusual, from a table of it",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "tenants": "create, list and delete those who use the mesh beside others",

@@ -1,4 +1,4 @@
-"""`journeymesh customers FILE`: what customers will buy, and which of them need what, from a table of purchases."""
+"""`journeymesh customers`: what customers will buy, and which of them need what, from a table or the archive."""
 
 import argparse
 import csv
@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -14,20 +14,32 @@ from rich.progress import track
 from rich.table import Table
 
 from cli.terminal import plain
+from mesh.errors import Unavailable
+from mesh.settings import SettingError
 from offline.customers import purchases as tables
 from offline.customers import segments
 from offline.customers.forecast import Expected, Forecast, forecast
-from offline.customers.purchases import Columns, Known, PurchaseError, Purchases, Row
+from offline.customers.purchases import Columns, Known, PurchaseError, Purchases
 from offline.customers.repeats import FitError
 from offline.customers.spending import mean_of_all
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
 
+_Read = TypeVar("_Read")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("file", type=Path, help="CSV, also compressed: a row per order or per line of one")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("file", nargs="?", type=Path, help="CSV, also compressed: a row per order or per line of one")
+    source.add_argument(
+        "--archive", default="", metavar="URL", help="read the archive of events: file:///folder or s3://bucket/prefix"
+    )
+    parser.add_argument("--tenant", default="", metavar="NAME", help="of the archive: whose customers")
+    parser.add_argument(
+        "--currency", default="", metavar="CODE", help="of the archive: which purchases, where there are several"
+    )
     parser.add_argument("--customer", default="", metavar="COLUMN", help="the column that names the customer")
     parser.add_argument("--time", default="", metavar="COLUMN", help="the column of the time")
     parser.add_argument("--amount", default="", metavar="COLUMN", help="the column of the amount")
@@ -43,9 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Prints the forecast and the segments; returns the exit code."""
     console = Console(highlight=False, markup=False)
-    columns = Columns(arguments.customer, arguments.time, arguments.amount)
     try:
-        purchases = tables.read(arguments.file, columns, _tracked)
+        purchases = _archived(arguments, console) if arguments.archive else _table(arguments)
         until = arguments.until or int(purchases.days.max())
         with console.status("fitting"):
             found = forecast(purchases, until, _HORIZONS, arguments.seed)
@@ -55,9 +66,9 @@ def main(arguments: argparse.Namespace) -> int:
         names = [segments.NAMES[int(recency), int(frequency)] for recency, frequency in zip(*scores, strict=True)]
         if arguments.output:
             _write(arguments.output, early, of, scores, names, found)
-    except (OSError, UnicodeDecodeError, csv.Error, PurchaseError, FitError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, PurchaseError, FitError, SettingError, Unavailable) as error:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(
-            f"journeymesh: {arguments.file} gives no forecast: {plain(error)}"
+            f"journeymesh: {arguments.archive or arguments.file} gives no forecast: {plain(error)}"
         )
         return 1
     _print(console, early, of, names, found, until)
@@ -66,7 +77,26 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tracked(rows: Iterable[Row]) -> Iterable[Row]:
+def _table(arguments: argparse.Namespace) -> Purchases:
+    columns = Columns(arguments.customer, arguments.time, arguments.amount)
+    return tables.read(arguments.file, columns, _tracked)
+
+
+def _archived(arguments: argparse.Namespace, console: Console) -> Purchases:
+    # Loads PyArrow, which tables do without.
+    from offline import archive
+    from offline.customers import archived
+    from services.ingest.archive.adapters.files import ParquetArchive
+
+    files = ParquetArchive(arguments.archive)
+    found = archive.contents(files)
+    purchases = archived.read(files, found, _tracked, tenant=arguments.tenant, currency=arguments.currency)
+    if found.gaps:
+        console.print(f"{len(found.gaps):,} ranges are missing from the archive: purchases in them are not known.")
+    return purchases
+
+
+def _tracked(rows: Iterable[_Read]) -> Iterable[_Read]:
     return track(rows, "reading", total=None, console=Console(stderr=True), transient=True)
 
 

@@ -83,6 +83,15 @@ def read(path: Path, columns: Columns, progress: Callable[[Iterable[Row]], Itera
                 skipped += 1
                 continue
             spent_on.setdefault((row[customer], day), []).append(spent)
+    return summed(spent_on, skipped)
+
+
+def summed(spent_on: Mapping[tuple[str, int], Sequence[float]], skipped_rows: int) -> Purchases:
+    """Purchases from the amounts by customer and day, those given back negative; in whatever order they come.
+
+    Raises:
+        PurchaseError: there is no purchase.
+    """
     sums = {at: math.fsum(spent) for at, spent in spent_on.items()}  # exact, in whatever order rows come
     bought = sorted(at for at, spent in sums.items() if spent > 0 or (spent == 0 and min(spent_on[at]) == 0))
     if not bought:
@@ -94,7 +103,7 @@ def read(path: Path, columns: Columns, progress: Callable[[Iterable[Row]], Itera
         np.array([numbers[name] for name, _ in bought]),
         np.array([day for _, day in bought]),
         np.array([sums[at] for at in bought]),
-        skipped,
+        skipped_rows,
         len(sums) - len(bought),
     )
 
