@@ -9,7 +9,7 @@ _COMMANDS = {
     "demo": "send journeys through the mesh and show what it made of them",
     "explain": "explain why a user was or was not helped",
     "replay": "derive archived decisions again, or with another policy or model",
-    "model": "list the exit-risk models, and promote, try or roll back one",
+    "model": "list the exit-risk models, promote, try or roll back one, and report on their predictions",
     "policy": "check a policy, or learn its priors from outcomes",
     "experiment": "compare the arms of an experiment, from a table of its users",
     "customers": "tell what customers will buy, and which of them need what, from a table or the archive",

@@ -1,9 +1,11 @@
-"""`journeymesh model`: lists the exit-risk models, and changes what each is used for."""
+"""`journeymesh model`: lists the exit-risk models, changes what each is used for, and reports on their predictions."""
 
 import argparse
 import json
+import re
 import sys
 import urllib.parse
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for each in (promoted, staged, back):
         each.add_argument("--tenant", default="", help="only for this tenant (default: everybody)")
         each.add_argument("--why", default="", help="for those who read the changes later")
+    _add_report(doing.add_parser("report", help="tell how good archived predictions were, and what has moved since"))
     for each in (listed, promoted, staged, back):
         each.add_argument("--json", dest="is_json", action="store_true", help="print one JSON object, for scripts")
         add_url(each)
@@ -39,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def main(arguments: argparse.Namespace) -> int:
     """Runs the subcommand; returns the exit code: 1 if the gateway refuses it or does not answer."""
+    if arguments.doing == "report":
+        # Only this subcommand needs the archive's libraries.
+        from cli import predictions
+
+        return await predictions.main(arguments)
     headers = read_or_exit(KeySettings).headers
     async with httpx.AsyncClient(base_url=arguments.url, headers=headers, timeout=_TIMEOUT) as client:
         return await run(client, arguments, Console(highlight=False, markup=False, soft_wrap=True))
@@ -62,6 +70,42 @@ async def run(client: httpx.AsyncClient, arguments: argparse.Namespace, console:
     else:
         console.print(_said(told))
     return 0
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--archive", required=True, help="file:///folder or s3://bucket/prefix")
+    parser.add_argument("--since", type=_days, default=30, metavar="DAYS", help="such as 30d, back from the last event")
+    parser.add_argument("--model", metavar="VERSION", help="what this version says of the same moments")
+    parser.add_argument(
+        "--label",
+        default="no event for 14 days",
+        help="what came true, as in docs/training.md (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--costs",
+        type=_costs,
+        default="5:1",
+        metavar="MISSED:NEEDLESS",
+        help="of a user who left unhelped, and of help that was not needed (default: %(default)s)",
+    )
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write it there with plots, as Markdown and HTML")
+
+
+def _days(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d{0,4})d?", text)
+    if found is None:
+        message = f"{text!r} is no number of days"
+        raise argparse.ArgumentTypeError(message)
+    return int(found[1])
+
+
+def _costs(text: str) -> tuple[float, float]:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", text)
+    missed, needless = map(float, found.groups()) if found else (0.0, 0.0)
+    if not (missed and needless):
+        message = f"{text!r} is no pair of costs above 0, such as 5:1"
+        raise argparse.ArgumentTypeError(message)
+    return missed, needless
 
 
 async def _ask(client: httpx.AsyncClient, arguments: argparse.Namespace) -> httpx.Response:

@@ -9,9 +9,11 @@ from journeymesh.common.v1 import event_pb2
 
 from mesh.state.applied import shard_number
 from offline import archive
+from records.table import of_events
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS, ArchiveFile
+from services.ingest.events.translation.records import Rows
 from services.intervention.decision.domain.facts import Purchase
 from services.intervention.decision.domain.user_state import is_conversion
 from services.intervention.policy.domain.policy import Conversion
@@ -64,6 +66,17 @@ def records(
         repeated = len(every) - len({each.event_index for each in every})
         if applied:
             yield Record(shard, sequence, applied, rows, repeated)
+
+
+def rows_of(records: Sequence[Record]) -> Rows:
+    """The events of records as services get them; at least one."""
+    numbered = [
+        (number, index, archived.event)
+        for number, record in enumerate(records)
+        for index, archived in sorted(record.events.items())
+    ]
+    numbers, indexes, events = zip(*numbered, strict=True)
+    return Rows(of_events(events), numbers, indexes)
 
 
 def is_goal(conversion: Conversion, event: event_pb2.Event) -> bool:

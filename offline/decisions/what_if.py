@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
-from offline.decisions.archived import Record, Row
+from offline.decisions.archived import Record, Row, rows_of
 from offline.decisions.deriving import Deriving, Journeys
 from offline.decisions.observed import Observations
-from records.table import of_events
 from services.ingest.archive.adapters import decision_rows
 from services.ingest.archive.domain.layout import Assessment, DecisionRow, Versions
 from services.ingest.dispatch.translation.groups import Groups, groups_of
@@ -149,7 +148,7 @@ class WhatIf:
     async def _apply(self, batch: "_Batch") -> None:
         shard, (model_version, policy_version), is_inside, is_by_event = batch.key
         model, policy = _known(self._models, model_version), _known(self._policies, policy_version)
-        rows = _rows(batch.records)
+        rows = rows_of(batch.records)
         groups = each_alone(rows) if is_by_event else groups_of(rows)
         applied = await self._journeys.apply(shard, [each.sequence for each in batch.records], rows, groups)
         other_model = (self._alternative.model if is_inside else None) or model
@@ -253,16 +252,6 @@ def _known(by_version: Mapping[str, Any], version: str) -> Any:  # noqa: ANN401 
         message = f"The archive has decisions by {version}, which is not available"
         raise UnknownVersionError(message)
     return by_version[version]
-
-
-def _rows(records: Sequence[Record]) -> Rows:
-    numbered = [
-        (number, index, archived.event)
-        for number, record in enumerate(records)
-        for index, archived in sorted(record.events.items())
-    ]
-    numbers, indexes, events = zip(*numbered, strict=True)
-    return Rows(of_events(events), numbers, indexes)
 
 
 def _packed(records: Sequence[Record], blocks: Mapping[int, Block], policy: Policy) -> dict[tuple[int, int], Row]:

@@ -13,7 +13,7 @@ fifth of the data if that is shorter.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -37,7 +37,7 @@ class Span(NamedTuple):
     last_us: int
 
 
-class _Timeline(NamedTuple):
+class Timeline(NamedTuple):
     """What the label needs of a journey, which the features may not see."""
 
     times_us: list[int]
@@ -52,7 +52,7 @@ class _Timeline(NamedTuple):
 
 def snapshots(journey: Journey, label: Label, span: Span, columns: Columns = NO_COLUMNS) -> Iterator[Snapshot]:
     """A journey's snapshots in time order, with the own columns."""
-    line = _timeline(journey, label, span)
+    line = timeline([event.at_us for event in journey.events], _is_reached(journey, label), span)
     asked = _asked(journey.user_id, line, label)
     step_us = DAY_US if DAILY in label.moments else 7 * DAY_US if WEEKLY in label.moments else 0
     regular = WEEKLY if WEEKLY in label.moments else DAILY
@@ -63,46 +63,51 @@ def snapshots(journey: Journey, label: Label, span: Span, columns: Columns = NO_
             due_us = yield from _regular(journey, label, line, watch, (regular, due_us, step_us, index))
         watch.take(event)
         for moment in asked.get(index, ()):
-            if (answer := _answer(label, line, index, event.at_us)) is not None:
-                yield Snapshot(
-                    journey.user_id, moment, event.at_us, answer[1], 0.0, answer[0], *watch.seen(event.at_us)
-                )
+            if (found := answer(label, line, index, event.at_us)) is not None:
+                is_true, known_us = found
+                yield Snapshot(journey.user_id, moment, event.at_us, known_us, 0.0, is_true, *watch.seen(event.at_us))
     if step_us:
         yield from _regular(journey, label, line, watch, (regular, due_us, step_us, len(line.times_us)))
 
 
 def _regular(
-    journey: Journey, label: Label, line: _Timeline, watch: Watch, when: tuple[str, int, int, int]
+    journey: Journey, label: Label, line: Timeline, watch: Watch, when: tuple[str, int, int, int]
 ) -> Generator[Snapshot, None, int]:
     """The regular snapshots that are due before an event; returns when the next one is due."""
     moment, due_us, step_us, index = when
     until_us = line.times_us[index] - 1 if index < len(line.times_us) else line.span.last_us
     while due_us <= until_us:
         idle_us = due_us - line.times_us[index - 1]
-        answer = _answer(label, line, index - 1, due_us) if idle_us <= IDLE_LIMIT_US else None
-        if answer is not None:
-            is_true, known_us = answer
+        found = answer(label, line, index - 1, due_us) if idle_us <= IDLE_LIMIT_US else None
+        if found is not None:
+            is_true, known_us = found
             yield Snapshot(journey.user_id, moment, due_us, known_us, idle_us / DAY_US, is_true, *watch.seen(due_us))
         due_us += step_us
     return due_us
 
 
-def _timeline(journey: Journey, label: Label, span: Span) -> _Timeline:
-    times = [event.at_us for event in journey.events]
+def timeline(times: list[int], is_reached: Iterable[bool], span: Span) -> Timeline:
+    """The timeline of events.
+
+    Args:
+        times: when they were; Unix microseconds, ascending.
+        is_reached: for each, whether what the label names came true at it.
+        span: from when to when the data was recorded.
+    """
     starts, ends = [0] * len(times), [len(times) - 1] * len(times)
     for index in range(1, len(times)):
         starts[index] = index if times[index] - times[index - 1] > SESSION_GAP_US else starts[index - 1]
     for index in range(len(times) - 2, -1, -1):
         ends[index] = index if starts[index + 1] == index + 1 else ends[index + 1]
-    reached = [
-        index
-        for index, event in enumerate(journey.events)
-        if (label.of in journey.outcomes[index] if label.is_outcome else event.kind == KINDS.get(label.of))
-    ]
-    return _Timeline(times, starts, ends, reached, span)
+    return Timeline(times, starts, ends, [index for index, each in enumerate(is_reached) if each], span)
 
 
-def _asked(user_id: str, line: _Timeline, label: Label) -> dict[int, list[str]]:
+def _is_reached(journey: Journey, label: Label) -> Iterator[bool]:
+    for event, outcomes in zip(journey.events, journey.outcomes, strict=True):
+        yield label.of in outcomes if label.is_outcome else event.kind == KINDS.get(label.of)
+
+
+def _asked(user_id: str, line: Timeline, label: Label) -> dict[int, list[str]]:
     """The moments by the index of the event."""
     asked: dict[int, list[str]] = {}
     start = 0
@@ -117,7 +122,7 @@ def _asked(user_id: str, line: _Timeline, label: Label) -> dict[int, list[str]]:
     return asked
 
 
-def _answer(label: Label, line: _Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
+def answer(label: Label, line: Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
     """Whether the label is true at a time after an event, and since when that is known; None where it is not asked."""
     if label.form == WITHOUT:
         return _without(label, line, index)
@@ -132,7 +137,7 @@ def _answer(label: Label, line: _Timeline, index: int, at_us: int) -> tuple[bool
     return place < len(line.reached) and line.times_us[line.reached[place]] <= until_us, until_us
 
 
-def _silent(label: Label, line: _Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
+def _silent(label: Label, line: Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
     """The days count from the end of the session, so that its next event is no return."""
     last = line.session_ends[index]
     until_us = max(at_us, line.times_us[last]) + label.days * DAY_US
@@ -141,7 +146,7 @@ def _silent(label: Label, line: _Timeline, index: int, at_us: int) -> tuple[bool
     return last + 1 >= len(line.times_us) or line.times_us[last + 1] > until_us, until_us
 
 
-def _without(label: Label, line: _Timeline, index: int) -> tuple[bool, int] | None:
+def _without(label: Label, line: Timeline, index: int) -> tuple[bool, int] | None:
     """An event that was there already is no question any more; an outcome is not seen, so it is always asked."""
     start, end = line.session_starts[index], line.session_ends[index]
     known_us, first = line.times_us[end] + SESSION_GAP_US, bisect_left(line.reached, start)
@@ -152,7 +157,7 @@ def _without(label: Label, line: _Timeline, index: int) -> tuple[bool, int] | No
     return (not is_reached, known_us) if is_over else None
 
 
-def _never(line: _Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
+def _never(line: Timeline, index: int, at_us: int) -> tuple[bool, int] | None:
     first_us, last_us = line.span
     if at_us > last_us - min(NEVER_MARGIN_US, (last_us - first_us) // 5):
         return None

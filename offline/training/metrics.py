@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,18 @@ class Bin:
     count: int
 
 
+class Labelled(Protocol):
+    """What predictors spoke of, row by row: the user, and whether it came true."""
+
+    @property
+    def users(self) -> npt.NDArray[np.str_]:
+        """The users."""
+
+    @property
+    def is_true(self) -> npt.NDArray[np.bool_]:
+        """Whether it came true."""
+
+
 class Said(NamedTuple):
     """What a predictor says of snapshots: probabilities, and what ranks them if that is something else."""
 
@@ -46,7 +58,7 @@ Report = dict[str, Measures]
 """Measures by the name of the predictor."""
 
 
-def report(predictors: Mapping[str, Said], table: Table) -> Report:
+def report(predictors: Mapping[str, Said], table: Labelled) -> Report:
     """Each predictor's measures, all over the same resampled users: 200 times."""
     names, place = np.unique(table.users, return_inverse=True)
     random = np.random.default_rng(0)

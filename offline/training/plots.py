@@ -46,6 +46,16 @@ def precision_recall(predicted: Mapping[str, Outcomes]) -> bytes:
     return _png(figure, axes, "upper right")
 
 
+def bars(values: Mapping[str, float], title: str) -> bytes:
+    """A bar per name, the first on top, as PNG."""
+    figure = Figure(figsize=(4.8, 0.6 + 0.28 * max(1, len(values))), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh(list(values), list(values.values()), height=0.6)
+    axes.invert_yaxis()
+    axes.set_xlabel(title)
+    return _written(figure)
+
+
 def _square(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -64,6 +74,10 @@ def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _png(figure: Figure, axes: Axes, where: _Corner) -> bytes:
     axes.legend(frameon=False, loc=where)
+    return _written(figure)
+
+
+def _written(figure: Figure) -> bytes:
     written = io.BytesIO()
     figure.savefig(written, format="png", dpi=90, metadata={"Software": None})
     return written.getvalue()

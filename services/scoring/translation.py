@@ -167,7 +167,7 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
         feature_schema_version=SCHEMA_VERSION,
         signals=_active_signals(journal),
         history=map(_point, course(journal)),
-        struggle=wire.Struggle(
+        struggle=wire.StruggleNow(
             score=risk.rule_score, evidence=_indicators(evidence(explained.contributions, risk.rule_score))
         ),
         exit_risk=_exit_risk(risk.model_score / 100.0, card),

@@ -30,7 +30,7 @@ from offline.decisions.archived import Record, Row
 from offline.decisions.deriving import Deriving, Journeys
 from offline.decisions.observed import Reward
 from offline.decisions.policy_value import evaluate
-from offline.decisions.what_if import Alternative, Findings, Span, UnknownVersionError, WhatIf, _packed, _rows
+from offline.decisions.what_if import Alternative, Findings, Span, UnknownVersionError, WhatIf, _packed
 from services.ingest.archive.adapters import decision_rows
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
@@ -381,7 +381,7 @@ def undelivered() -> Undelivered:
             record = Record("0", number, {0: Archived("0", number, 0, seen, is_set_aside=False)}, {}, 0)
             if number == 2:
                 await service.note_undelivered({"ada": (("i-0-0-0", "chat"),)})
-            rows = _rows([record])
+            rows = archived.rows_of([record])
             applied = await journeys.apply("0", [number], rows, groups_of(rows))
             blocks = await service.derive(applied, model, policy)
             ((_, row),) = _packed([record], blocks, policy).items()
