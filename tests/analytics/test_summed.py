@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,7 +124,9 @@ def answered(tenant: Tenant, question: Question, paths: dict[str, list[str]]) ->
     assert tenant.load(reading(question, paths), summed.needed(question))
     tenant.connection.execute(f"SET TimeZone = '{question.window.time_zone}'")
     with contextlib.closing(Query(tenant.connection)) as query:
-        return ANSWERS[type(question)](tenant.arrays, query, question, LATER_US)
+        found = ANSWERS[type(question)](tenant.arrays, query, question, LATER_US)
+    assert msgspec.json.decode(msgspec.json.encode(found))  # as receipts do
+    return found
 
 
 @properties

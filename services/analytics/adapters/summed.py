@@ -77,7 +77,8 @@ def _activity(windows: _Windows, conversion: int) -> _Found:
             yield which, "conversion_rate", "", windows.arrays.count(cells.persons(conversion)) / users
         sessions = all_sessions.between(start_us, end_us)
         has_form = sessions.form_us < end_us
-        formed, left = np.count_nonzero(has_form), np.count_nonzero(has_form & (sessions.ended_us >= end_us))
+        has_left = has_form & (sessions.ended_us >= end_us)
+        formed, left = int(np.count_nonzero(has_form)), int(np.count_nonzero(has_left))
         yield which, "sessions", "", float(len(has_form))
         yield which, "abandonment_rate", "", left / formed if formed else None
     for which, currency, total in windows.rows(
