@@ -22,7 +22,8 @@ from services.analytics.ports import Reading
 _MOST_TENANTS: Final = 4
 _MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
 _MOST_ROWS: Final = 6_000_000
-_ASKED: Final = frozenset({"cells", "risks", "marks", "offers"})
+# What is asked in SQL by the days of a question.
+_ASKED: Final = frozenset({"marks", "offers"})
 _PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
 
 
@@ -80,7 +81,10 @@ class Tenant:
         return int(found)
 
     def load(self, reading: Reading, names: frozenset[str]) -> bool:
-        """Makes views of summaries that have the days of a question; returns False if they are too many rows."""
+        """Reads the summaries of the days of a question; returns False if they are too many rows.
+
+        Of those that are asked in SQL it makes views that have these days alone.
+        """
         changes = self._changes(reading, names)
         if not self._fits(changes):
             self._forget()
@@ -105,7 +109,7 @@ class Tenant:
         days = {
             day
             for (day,) in self.connection.execute(
-                "SELECT day FROM (SELECT day, person FROM cells UNION ALL SELECT day, person FROM risks) "
+                "SELECT day FROM (SELECT day, person FROM all_cells UNION ALL SELECT day, person FROM all_risks) "
                 "WHERE person = (SELECT person FROM people WHERE user_id = $user) GROUP BY day",
                 {"user": user_id},
             ).fetchall()
