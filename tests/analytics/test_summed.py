@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.analytics.adapters import counting, summaries, summed, ways
+from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.kept import Tenant
 from services.analytics.adapters.relations import Query
 from services.analytics.domain import answer, layout
@@ -39,7 +41,7 @@ LATER_US = 1 << 60
 UNEVEN = Window(START_US + 1, START_US + DAY_US, "UTC")
 PURCHASE = where(Field.EVENT_TYPE, "purchase")
 VIEWS = where(Field.EVENT_TYPE, "page_view", "click")
-ANSWERS: dict[type[Question], Callable[[Query, Any, int], Answer]] = {
+ANSWERS: dict[type[Question], Callable[[Arrays, Query, Any, int], Answer]] = {
     Kpis: summed.kpis,
     Trend: summed.trend,
     Retention: summed.retention,
@@ -122,7 +124,9 @@ def answered(tenant: Tenant, question: Question, paths: dict[str, list[str]]) ->
     assert tenant.load(reading(question, paths), summed.needed(question))
     tenant.connection.execute(f"SET TimeZone = '{question.window.time_zone}'")
     with contextlib.closing(Query(tenant.connection)) as query:
-        return ANSWERS[type(question)](query, question, LATER_US)
+        found = ANSWERS[type(question)](tenant.arrays, query, question, LATER_US)
+    assert msgspec.json.decode(msgspec.json.encode(found))  # as receipts do
+    return found
 
 
 @properties

@@ -6,8 +6,25 @@ const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-pra
 
 const answered = (tab) => until(() => tab.evaluate(() => document.querySelector('h1') && !document.querySelector('.waiting')), 'all questions are answered')
 
+/** The words in cells of tables that stand on more than one line; not those that are longer than a cell may be. */
+const broken = () => {
+  const found = []
+  for (const cell of document.querySelectorAll('th, td')) {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT)
+    while (texts.nextNode()) {
+      for (const { index, 0: word } of texts.currentNode.data.matchAll(/[\p{L}\p{N}_]{2,30}/gu)) {
+        const range = new Range()
+        range.setStart(texts.currentNode, index)
+        range.setEnd(texts.currentNode, index + word.length)
+        if (new Set([...range.getClientRects()].map(({ top }) => top)).size > 1) found.push(word)
+      }
+    }
+  }
+  return found
+}
+
 const stories = {
-  /** Each page, narrow: what goes wrong, and how far it reaches beyond the window. */
+  /** Each page, narrow: what goes wrong, how far it reaches beyond the window, and which words of tables are broken. */
   async pages(browser) {
     const { made, faults } = await context(browser, { viewport: { width: 320, height: 800 } })
     const found = {}
@@ -15,12 +32,14 @@ const stories = {
       const tab = await made.newPage()
       await tab.goto(gateway + path)
       await answered(tab)
-      found[path] = await tab.evaluate(() => ({
+      const page = await tab.evaluate(() => ({
         title: document.title,
         heading: document.querySelector('h1').textContent,
         overflow: document.documentElement.scrollWidth - innerWidth,
         troubles: document.querySelectorAll('[role=alert], .stale').length,
+        cells: document.querySelectorAll('td').length,
       }))
+      found[path] = { ...page, broken: await tab.evaluate(broken) }
       await tab.close()
     }
     return { found, faults }

@@ -44,6 +44,8 @@ def test_every_page_fits_a_narrow_window_and_nothing_goes_wrong(mesh: RunningMes
     for path, page in seen["found"].items():
         assert page["title"] == f"{page['heading']} · Journeymesh"
         assert (page["overflow"], page["troubles"]) == (0, 0), path
+        assert page["broken"] == [], path
+    assert sum(page["cells"] for page in seen["found"].values()) > 100
 
 
 def test_axe_finds_nothing_in_light_and_dark(mesh: RunningMesh) -> None:

@@ -8,8 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_NONE = pa.scalar(None, pa.int64())
-
 
 def numbers(count: int) -> Any:  # noqa: ANN401 - pyarrow has no types
     """The numbers of rows, from 0 on."""
@@ -35,4 +33,4 @@ def last_before(is_one: Any, run: Any, number: Any) -> Any:  # noqa: ANN401 - py
         return number
     so_far = pc.cumulative_max(pc.if_else(is_one, number, -1))
     before = pa.concat_arrays([pa.array([-1], pa.int64()), so_far.slice(0, len(number) - 1)])
-    return pc.if_else(pc.greater_equal(before, run), before, _NONE)
+    return pc.if_else(pc.greater_equal(before, run), before, pa.scalar(None, pa.int64()))

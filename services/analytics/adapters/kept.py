@@ -1,4 +1,4 @@
-"""What a process keeps of a tenant between questions: its connection, and the summaries of days as tables in memory.
+"""What a process keeps of a tenant between questions: its connection, and the summaries of days in memory.
 
 Users are numbers in them (`person`), which mean nothing elsewhere.
 """
@@ -10,18 +10,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.connection import opened
 from services.analytics.adapters.relations import listed
 from services.analytics.adapters.summaries import SUMMARIES
 from services.analytics.domain import layout
-from services.analytics.domain.layout import DAY_US, KINDS, VERSION, day_of, tenant_folder
+from services.analytics.domain.layout import KINDS, VERSION, day_of, tenant_folder
 from services.analytics.domain.layout import SUMMARIES as FOLDER
-from services.analytics.domain.question import SESSION_GAP_US
 from services.analytics.ports import Reading
 
 _MOST_TENANTS: Final = 4
 _MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
 _MOST_ROWS: Final = 6_000_000
+# What is asked in SQL by the days of a question.
+_ASKED: Final = frozenset({"marks", "offers"})
 _PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
 
 
@@ -59,13 +61,14 @@ class Tenant:
         its = tenant_folder(tenant)
         folders = [f"{root}/{kind}/{VERSION}/{its}" for kind in KINDS] + [f"{root}/{FOLDER}/{its}"]
         self.connection = opened(Path(self._spilled.name), folders)
+        self.arrays = Arrays(self.connection)
         self._loaded: defaultdict[str, dict[int, str]] = defaultdict(dict)
         self._row_count = 0
         self.connection.execute("CREATE TABLE people (person INTEGER, user_id VARCHAR)")
         for name, summary in SUMMARIES.items():
             columns = ", ".join(f"{each} {kind}" for each, kind in ({"day": "INTEGER"} | summary.columns).items())
             self.connection.execute(f"CREATE TABLE all_{name} ({columns})")
-        self._join()
+        self._settle()
 
     def close(self) -> None:
         """Gives back what it takes."""
@@ -78,7 +81,10 @@ class Tenant:
         return int(found)
 
     def load(self, reading: Reading, names: frozenset[str]) -> bool:
-        """Makes views of summaries that have the days of a question; returns False if they are too many rows."""
+        """Reads the summaries of the days of a question; returns False if they are too many rows.
+
+        Of those that are asked in SQL it makes views that have these days alone.
+        """
         changes = self._changes(reading, names)
         if not self._fits(changes):
             self._forget()
@@ -89,9 +95,9 @@ class Tenant:
             self._replace(name, gone, [*new.values()])
             self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
         if changes:
-            self._join()
+            self._settle()
         asked = layout.days(reading.question.read_from_us, reading.question.read_to_us)
-        for name in names:
+        for name in names & _ASKED:
             self.connection.execute(
                 f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
                 f"WHERE day >= {asked.start} AND day < {asked.stop}"
@@ -103,7 +109,7 @@ class Tenant:
         days = {
             day
             for (day,) in self.connection.execute(
-                "SELECT day FROM (SELECT day, person FROM cells UNION ALL SELECT day, person FROM risks) "
+                "SELECT day FROM (SELECT day, person FROM all_cells UNION ALL SELECT day, person FROM all_risks) "
                 "WHERE person = (SELECT person FROM people WHERE user_id = $user) GROUP BY day",
                 {"user": user_id},
             ).fetchall()
@@ -157,28 +163,9 @@ class Tenant:
             rows += " JOIN people USING (user_id)"
         self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept} UNION ALL SELECT {columns} FROM {rows}")
 
-    def _join(self) -> None:
-        """Joins what goes on past midnight, and forgets users who are in no day any more."""
-        near = (
-            f"SELECT person FROM all_fragments WHERE first_us % {DAY_US} <= {SESSION_GAP_US} "
-            f"INTERSECT SELECT person FROM all_fragments WHERE last_us % {DAY_US} >= {DAY_US - SESSION_GAP_US}"
-        )
-        self.connection.execute(
-            f"""CREATE OR REPLACE TABLE all_sessions AS WITH near AS ({near})
-            SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
-            UNION ALL SELECT person, min(first_us), min(form_us), min(ended_us) FROM (
-                SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
-                    SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins
-                    FROM all_fragments WHERE person IN (FROM near))
-            ) GROUP BY person, number"""
-        )
-        self.connection.execute(
-            f"""CREATE OR REPLACE TABLE all_struggles AS SELECT person, t, struggle FROM all_begun
-            WHERE NOT is_first OR NOT EXISTS (FROM all_edges WHERE all_edges.person = all_begun.person
-                AND all_edges.day = all_begun.day - 1 AND all_begun.t - all_edges.t <= {SESSION_GAP_US}
-                AND list_contains(all_edges.signals, struggle))"""
-        )
+    def _settle(self) -> None:
+        """Counts what is there, and forgets users who are in no day any more."""
+        self.arrays.forget()
         counts = ", ".join(f"(SELECT count(*) FROM all_{name})" for name in SUMMARIES)
         self._row_count = sum(self.connection.execute(f"SELECT {counts}").fetchone() or ())
         held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(_PERSONS))

@@ -1,17 +1,20 @@
-"""Key figures, users, events and sessions over time, and retention, from summaries of days.
+"""Key figures, users, events and sessions over time, and retention, from summaries of days as arrays.
 
 Each equals what `counting` and `ways` find in the events.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from services.analytics.adapters import counting, ways
+from services.analytics.adapters.arrays import Arrays, Cells, Numbers
 from services.analytics.adapters.counting import HELP, OUTCOMES, Figures, intervals
 from services.analytics.adapters.relations import Query
-from services.analytics.domain import answer
-from services.analytics.domain.question import CohortKind, Journey, Kpis, Measure, Question, Retention, Trend, Window
-from services.analytics.domain.summary import MOST_PERIODS, QUARTER_US, is_summed, kinds
+from services.analytics.domain import answer, layout
+from services.analytics.domain.question import CohortKind, Journey, Kpis, Measure, Question, Retention, Trend
+from services.analytics.domain.summary import EVERY, QUARTER_US, is_summed, kinds
 
 _DAYS: Final = frozenset({"cells", "risks"})
 _OF_EVENTS: Final = frozenset({"cells", "fragments"})
@@ -28,29 +31,33 @@ def needed(question: Question) -> frozenset[str]:
 
 
 class _Windows(NamedTuple):
-    """A window and the one before, which each query asks about together."""
+    """A window and the one before, which are asked about together."""
 
+    arrays: Arrays
     query: Query
     before_us: int
     now_us: int
     end_us: int
 
-    def rows(self, sql: str, source: str, time: str = "t", unit: int = 1) -> Iterator[tuple[Any, ...]]:
+    def rows(self, sql: str, source: str) -> Iterator[tuple[Any, ...]]:
         """The rows of a query over `{rows}`: those of the source in both windows; `which` is 1 in the one before."""
-        before, now, end = self.before_us // unit, self.now_us // unit, self.end_us // unit
-        within = f"{time} >= {before} AND {time} < {end}"
-        chosen = f"(SELECT *, ({time} < {now})::INTEGER AS which FROM {source} WHERE {within})"
+        within = f"t >= {self.before_us} AND t < {self.end_us}"
+        chosen = f"(SELECT *, (t < {self.now_us})::INTEGER AS which FROM {source} WHERE {within})"
         yield from self.query.rows(sql.format(rows=chosen))
 
+    def each(self) -> Iterator[tuple[int, int, int]]:
+        """Of each window, what it is as `which`, when it begins and when it ends."""
+        yield from ((1, self.before_us, self.now_us), (0, self.now_us, self.end_us))
 
-def kpis(query: Query, asked: Kpis, _watermark_us: int) -> answer.Kpis:
+
+def kpis(arrays: Arrays, query: Query, asked: Kpis, _watermark_us: int) -> answer.Kpis:
     """Key figures of a window and of the one before."""
-    windows = _Windows(query, asked.previous.start_us, asked.window.start_us, asked.window.end_us)
+    windows = _Windows(arrays, query, asked.previous.start_us, asked.window.start_us, asked.window.end_us)
     found: tuple[Figures, Figures] = ({}, {})
     for figures in found:
         figures |= {(name, ""): 0.0 for name in ("events", "users", "sessions", "offered", *OUTCOMES)}
         figures |= {(name, ""): None for name in ("conversion_rate", "abandonment_rate", "time_to_help_seconds")}
-    for part in (_activity(windows, kinds(asked.conversion)), _trouble(windows), _help(windows)):
+    for part in (_activity(windows, kinds(asked.conversion) or 0), _trouble(windows), _help(windows)):
         for which, name, of, value in part:
             found[which][name, of] = value
     return counting.both(*found)
@@ -59,26 +66,20 @@ def kpis(query: Query, asked: Kpis, _watermark_us: int) -> answer.Kpis:
 _Found = Iterator[tuple[int, str, str, float | None]]
 
 
-def _activity(windows: _Windows, conversion: int | None) -> _Found:
-    for which, events, users, converts in windows.rows(
-        f"SELECT which, sum(n), count(*), count(*) FILTER (kinds & {conversion} <> 0) FROM "
-        "(SELECT which, sum(event_count) AS n, bit_or(kinds) AS kinds FROM {rows} WHERE kinds <> 0 "
-        "GROUP BY which, person) GROUP BY which",
-        "cells",
-        "quarter",
-        QUARTER_US,
-    ):
-        yield which, "events", "", float(events)
+def _activity(windows: _Windows, conversion: int) -> _Found:
+    every, all_sessions = windows.arrays.cells(), windows.arrays.sessions()
+    for which, start_us, end_us in windows.each():
+        cells = every.between(start_us // QUARTER_US, end_us // QUARTER_US)
+        users = windows.arrays.count(cells.persons(EVERY))
+        yield which, "events", "", float(cells.event_count.sum())
         yield which, "users", "", float(users)
-        yield which, "conversion_rate", "", converts / users
-    until = f"CASE which WHEN 0 THEN {windows.end_us} ELSE {windows.now_us} END"
-    for which, sessions, formed, left in windows.rows(
-        f"SELECT which, count(*), count(*) FILTER (form_us < {until}), "
-        f"count(*) FILTER (form_us < {until} AND coalesce(ended_us >= {until}, true)) FROM {{rows}} GROUP BY which",
-        "all_sessions",
-        "first_us",
-    ):
-        yield which, "sessions", "", float(sessions)
+        if users:
+            yield which, "conversion_rate", "", windows.arrays.count(cells.persons(conversion)) / users
+        sessions = all_sessions.between(start_us, end_us)
+        has_form = sessions.form_us < end_us
+        has_left = has_form & (sessions.ended_us >= end_us)
+        formed, left = int(np.count_nonzero(has_form)), int(np.count_nonzero(has_left))
+        yield which, "sessions", "", float(len(has_form))
         yield which, "abandonment_rate", "", left / formed if formed else None
     for which, currency, total in windows.rows(
         "SELECT which, coalesce(currency, ''), sum(amount) FROM {rows} WHERE counts AND amount IS NOT NULL "
@@ -89,17 +90,16 @@ def _activity(windows: _Windows, conversion: int | None) -> _Found:
 
 
 def _trouble(windows: _Windows) -> _Found:
-    sql = "SELECT which, struggle, count(*) FROM {rows} GROUP BY which, struggle"
-    for which, kind, count in windows.rows(sql, "all_struggles"):
-        yield which, "struggles", kind, float(count)
-    for which, level, count in windows.rows(
-        "SELECT which, highest, count(*) FROM (SELECT which, arg_max(level, score) AS highest FROM {rows} "
-        "GROUP BY which, person) WHERE highest IS NOT NULL GROUP BY which, highest",
-        "risks",
-        "quarter",
-        QUARTER_US,
-    ):
-        yield which, "users_at_level", level, float(count)
+    struggles, risks = windows.arrays.struggles(), windows.arrays.risks()
+    for which, start_us, end_us in windows.each():
+        first, end = np.searchsorted(struggles.at, (start_us, end_us))
+        for kind, count in struggles.counted(struggles.name[first:end]):
+            yield which, "struggles", kind, float(count)
+        row = np.flatnonzero((risks.at >= start_us // QUARTER_US) & (risks.at < end_us // QUARTER_US))
+        highest = np.full(windows.arrays.person_count(), -1, np.int8)
+        highest[risks.person[row]] = risks.name[row]  # of several, the last one stays: the highest
+        for level, count in risks.counted(highest):
+            yield which, "users_at_level", level, float(count)
 
 
 def _help(windows: _Windows) -> _Found:
@@ -117,89 +117,94 @@ def _help(windows: _Windows) -> _Found:
         yield which, "time_to_help_seconds", "", seconds
 
 
-def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
+def trend(arrays: Arrays, query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     """Events, users or sessions over time."""
     buckets = intervals(query, asked.window, asked.interval)
-    _number(query, [(start, min(end, asked.window.end_us)) for start, end in buckets])
+    spans = [(start, min(end, asked.window.end_us)) for start, end in buckets]
     if asked.measure is Measure.SESSIONS:
-        source = f"SELECT first_us // {QUARTER_US} AS quarter, 1 AS n FROM all_sessions"
-        total, values = _by_interval(query, len(buckets), source)
+        sessions = arrays.sessions()
+        values = [len(sessions.between(start, end).first_us) for start, end in spans]
+        total = sum(values)
     elif asked.measure is Measure.EVENTS:
-        total, values = _by_interval(query, len(buckets), "SELECT quarter, event_count AS n FROM cells")
+        cells = arrays.cells()
+        values = [int(_within(cells, span).event_count.sum()) for span in spans]
+        total = sum(values)
     else:
-        total, values = _users(query, len(buckets), f"kinds & {kinds(asked.where)} <> 0")
+        only = kinds(asked.where) or 0
+        cells = arrays.cells()
+        values = [arrays.count(_within(cells, span).persons(only)) for span in spans]
+        total = arrays.count(_within(cells, (spans[0][0], spans[-1][1])).persons(only))
     points = (
-        answer.Point(start, value, end > watermark_us) for (start, end), value in zip(buckets, values, strict=True)
+        answer.Point(start, float(value), end > watermark_us)
+        for (start, end), value in zip(buckets, values, strict=True)
     )
-    return answer.Trend((answer.Series("", False, total, tuple(points)),))
+    return answer.Trend((answer.Series("", False, float(total), tuple(points)),))
 
 
-def _by_interval(query: Query, count: int, source: str) -> tuple[float, list[float]]:
-    found = dict(query.rows(f"SELECT number, sum(n) FROM ({source}) JOIN periods USING (quarter) GROUP BY number"))
-    values = [float(found.get(number, 0)) for number in range(count)]
-    return sum(values), values
+def _within(cells: Cells, span: tuple[int, int]) -> Cells:
+    return cells.between(span[0] // QUARTER_US, span[1] // QUARTER_US)
 
 
-def _users(query: Query, count: int, only: str) -> tuple[float, list[float]]:
-    numbers = range(count)
-    if count > MOST_PERIODS:
-        query.make("active", f"SELECT DISTINCT person, number FROM cells JOIN periods USING (quarter) WHERE {only}")
-        found = dict(query.rows("SELECT number, count(*) FROM active GROUP BY number"))
-        ((total,),) = query.rows("SELECT count(DISTINCT person) FROM active")
-        return float(total), [float(found.get(number, 0)) for number in numbers]
-    each = ", ".join(f"coalesce(sum(mask >> {number} & 1), 0)" for number in numbers)
-    ((total, *values),) = query.rows(
-        f"SELECT count(*), {each} FROM (SELECT person, bit_or(1::BIGINT << number) AS mask "
-        f"FROM cells JOIN periods USING (quarter) WHERE {only} GROUP BY person)"
-    )
-    return float(total), [float(value) for value in values]
+_Counts = Iterable[tuple[int, int]]
+_OfCohorts = Callable[[Numbers, range], _Counts]
 
 
-def retention(query: Query, asked: Retention, watermark_us: int) -> answer.Retention:
-    """How many users of each cohort come back, by bits: of each user, the periods joined in and those returned in."""
+def retention(arrays: Arrays, query: Query, asked: Retention, watermark_us: int) -> answer.Retention:
+    """How many users of each cohort come back."""
     every = ways.periods(query, asked)
     cohort_count = sum(start < asked.window.end_us for start, _ in every)
-    _number(query, every[: cohort_count + asked.period_count + 1])
-    joins, returns = f"kinds & {kinds(asked.joins)} <> 0", f"kinds & {kinds(asked.returns)} <> 0"
-    bit, within = "1::BIGINT << number", f"AND {_quarters(asked.window)}"
-    joined = f"bit_or({bit}) FILTER ({joins} {within})"
-    if asked.cohorts is CohortKind.FIRST_TIME:
-        # Whoever joins in a period returns in it, as `is_summed` has seen to: the order within it does not matter.
-        joined = f"bit_or({bit}) FILTER ({joins} AND quarter = first {within})"
-        query.make("firsts", f"SELECT person, min(quarter) AS first FROM cells WHERE {joins} GROUP BY person")
-    source = "cells JOIN firsts USING (person)" if asked.cohorts is CohortKind.FIRST_TIME else "cells"
-    query.make(
-        "masks",
-        f"SELECT joined, returned, count(*) AS n FROM (SELECT person, {joined} AS joined, "
-        f"coalesce(bit_or({bit}) FILTER ({returns}), 0) AS returned "
-        f"FROM {source} JOIN periods USING (quarter) GROUP BY person) WHERE joined IS NOT NULL GROUP BY ALL",
-    )
-    distances = range(asked.period_count + 1)
-    each = ", ".join(f"sum(n * (returned >> (cohort + {distance}) & 1))" for distance in distances)
-    rows = query.rows(
-        f"SELECT cohort, sum(n), {each} FROM masks, range({cohort_count}) AS t(cohort) "
-        "WHERE joined >> cohort & 1 = 1 GROUP BY cohort"
-    )
-    sizes = {every[cohort][0]: int(size) for cohort, size, *_ in rows}
-    came_back = {
-        (every[cohort][0], distance): int(count)
-        for cohort, _, *counts in rows
-        for distance, count in zip(distances, counts, strict=True)
-    }
+    first_us = layout.days(asked.read_from_us, asked.read_to_us).start * layout.DAY_US
+    cells = _within(arrays.cells(), (first_us, every[-1][1]))
+    counted = _first_time if asked.cohorts is CohortKind.FIRST_TIME else _recurring
+    sizes, of_cohorts = counted(arrays, cells, asked, every[:cohort_count])
+    returns = kinds(asked.returns) or 0
+    came_back = {}
+    for number, span in enumerate(every[: cohort_count + asked.period_count]):
+        persons = arrays.distinct(_within(cells, span).persons(returns))
+        for cohort, count in of_cohorts(persons, range(max(0, number - asked.period_count), number + 1)):
+            came_back[every[cohort][0], number - cohort] = count
     return ways.cohorts(asked, every, sizes, came_back, watermark_us)
 
 
-def _number(query: Query, periods: Sequence[tuple[int, int]]) -> None:
-    """Makes the table `periods`: the number of the period of each quarter of an hour."""
-    starts, ends = query.bound([start for start, _ in periods]), query.bound([end for _, end in periods])
-    query.make(
-        "periods",
-        f"SELECT number::INTEGER AS number, "
-        f"unnest(range(start // {QUARTER_US}, until // {QUARTER_US}))::INTEGER AS quarter "
-        f"FROM (SELECT unnest(range({len(periods)})) AS number, unnest({starts}::BIGINT[]) AS start, "
-        f"unnest({ends}::BIGINT[]) AS until)",
-    )
+def _first_time(
+    arrays: Arrays, cells: Cells, asked: Retention, periods: Sequence[tuple[int, int]]
+) -> tuple[dict[int, int], _OfCohorts]:
+    """The sizes of cohorts by their beginning, and what counts how many of some persons are in which of some cohorts.
+
+    Whoever joins in a period returns in it, as `is_summed` has seen to: the order within it does not matter.
+    """
+    window, joins, none = asked.window, kinds(asked.joins) or 0, len(periods)
+    cohort = np.full(arrays.person_count(), none, np.uint8)
+    cohort[_within(cells, (0, window.start_us)).persons(joins)] = none + 1  # joined before
+    sizes = {}
+    for number, (start, end) in enumerate(periods):
+        persons = _within(cells, (max(start, window.start_us), min(end, window.end_us))).persons(joins)
+        new = arrays.distinct(persons[cohort[persons] == none])
+        cohort[new] = number
+        sizes[start] = len(new)
+
+    def of_cohorts(persons: Numbers, some: range) -> _Counts:
+        counts = np.bincount(cohort[persons], minlength=none).tolist()
+        return ((number, counts[number]) for number in some if number < none)
+
+    return sizes, of_cohorts
 
 
-def _quarters(window: Window) -> str:
-    return f"quarter >= {window.start_us // QUARTER_US} AND quarter < {window.end_us // QUARTER_US}"
+def _recurring(
+    arrays: Arrays, cells: Cells, asked: Retention, periods: Sequence[tuple[int, int]]
+) -> tuple[dict[int, int], _OfCohorts]:
+    """As `_first_time`; a person can be in several cohorts, each a bit."""
+    window, joins = asked.window, kinds(asked.joins) or 0
+    cohorts = np.zeros(arrays.person_count(), np.int64)
+    sizes = {}
+    for number, (start, end) in enumerate(periods):
+        span = max(start, window.start_us), min(end, window.end_us)
+        persons = arrays.distinct(_within(cells, span).persons(joins))
+        cohorts[persons] |= 1 << number
+        sizes[start] = len(persons)
+
+    def of_cohorts(persons: Numbers, some: range) -> _Counts:
+        theirs = cohorts[persons]
+        return ((number, int(np.count_nonzero(theirs & (1 << number)))) for number in some if number < len(periods))
+
+    return sizes, of_cohorts

@@ -1,12 +1,14 @@
 """Funnels, retention and paths."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.analytics.adapters import columnar
+from services.analytics.adapters.arrays import Numbers
 from services.analytics.adapters.counting import intervals
 from services.analytics.adapters.relations import COUNTS, Query, column
 from services.analytics.domain import answer
@@ -85,34 +87,55 @@ def reached(query: Query, asked: Funnel) -> None:
 
 def _by_depth(asked: Funnel, rows: Mapping[str, Any]) -> list[pa.Table]:
     """The users of a block who made one step, those who made two, and so on, with the times of their steps."""
-    count = len(asked.steps)
-    user, t = rows["user_id"], rows["t"]
-    row = columnar.numbers(len(t))
-    run = columnar.starts(columnar.differs(user), row)
-    within_us = asked.within_seconds * 1_000_000
-    start, before, ends = row, [], []
-    leads = rows["m1"]
-    came_from = columnar.last_before(leads, run, row)
-    for number in range(1, count + 1):
-        if number > 1:
-            before.append(came_from)
-            start = pc.take(start, came_from)
-            is_soon = pc.less_equal(pc.subtract(t, pc.take(t, start)), within_us)
-            leads = pc.fill_null(pc.and_(rows[f"m{number}"], is_soon), False)
-            came_from = columnar.last_before(leads, run, row)
-        first = pc.and_(leads, pc.is_null(came_from))
-        if asked.start is FunnelStart.FIRST:
-            leads, came_from = first, columnar.last_before(first, run, row)
-        ends.append(pc.filter(row, first))
+    t = rows["t"].to_numpy()
+    user = np.cumsum(columnar.differs(rows["user_id"]).to_numpy(zero_copy_only=False))
+    steps = _leading(asked, user, t, rows)
     found = []
-    for depth, (end, deeper) in enumerate(zip(ends, [*ends[1:], None], strict=True), 1):
-        at = end if deeper is None else pc.filter(end, pc.invert(pc.is_in(pc.take(run, end), pc.take(run, deeper))))
-        way = [at]
-        for came_from in reversed(before[: depth - 1]):
-            way.insert(0, pc.take(came_from, way[0]))
-        times = {f"s{number}": pc.take(t, step) for number, step in enumerate(way, 1)}
-        found.append(pa.table({"user_id": pc.take(user, at), "label": pc.take(rows["label"], way[0]), **times}))
+    for depth, (step, deeper) in enumerate(zip(steps, [*steps[1:], None], strict=True), 1):
+        place = step.first
+        if deeper is not None:
+            place = place[np.isin(user[step.row[place]], user[deeper.row[deeper.first]], invert=True)]
+        ends = step.row[place]
+        way = [ends]
+        for each, before in zip(steps[depth - 1 : 0 : -1], steps[depth - 2 :: -1], strict=False):
+            place = each.came_from[place]
+            way.insert(0, before.row[place])
+        times = {f"s{number}": t[row] for number, row in enumerate(way, 1)}
+        found.append(
+            pa.table({"user_id": pc.take(rows["user_id"], ends), "label": pc.take(rows["label"], way[0]), **times})
+        )
     return found
+
+
+class _Step(NamedTuple):
+    """The rows that a way leads to by a step, in order."""
+
+    row: Numbers
+    came_from: Numbers
+    """The place of the way's row before, among those of the step before."""
+    start: Numbers
+    """When the way began."""
+    first: Numbers
+    """The places of each user's first row."""
+
+
+def _leading(asked: Funnel, user: Numbers, t: Numbers, rows: Mapping[str, Any]) -> list[_Step]:
+    steps: list[_Step] = []
+    for number in range(1, len(asked.steps) + 1):
+        row = np.flatnonzero(rows[f"m{number}"].to_numpy(zero_copy_only=False))
+        came_from, start = row, t[row]
+        if steps:
+            before = steps[-1]
+            came_from = np.searchsorted(before.row, row) - 1
+            row, came_from = row[came_from >= 0], came_from[came_from >= 0]
+            start = before.start[came_from]
+            is_led = (user[before.row[came_from]] == user[row]) & (t[row] - start <= asked.within_seconds * 1_000_000)
+            row, came_from, start = row[is_led], came_from[is_led], start[is_led]
+        first = np.flatnonzero(np.diff(user[row], prepend=-1))
+        if asked.start is FunnelStart.FIRST:
+            row, came_from, start, first = row[first], came_from[first], start[first], np.arange(len(first))
+        steps.append(_Step(row, came_from, start, first))
+    return steps
 
 
 def _steps(query: Query, asked: Funnel, source: str) -> tuple[answer.StepFigure, ...]:

@@ -17,6 +17,7 @@ import duckdb
 
 from mesh.errors import MeshError
 from services.analytics.adapters import copies, counting, effects, people, summed, ways
+from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.kept import Tenants
 from services.analytics.adapters.relations import Query, open_files
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
@@ -40,7 +41,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
 }
 
 
-_SUMMED: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]] = {
+_SUMMED: Final[dict[type[asked.Question], Callable[[Arrays, Query, Any, int], Answer]]] = {
     asked.Kpis: summed.kpis,
     asked.Trend: summed.trend,
     asked.Retention: summed.retention,
@@ -58,7 +59,7 @@ def answered(tenants: Tenants, task: Count, interrupt_seconds: float = _INTERRUP
             names = summed.needed(reading.question) if reading.is_summed else frozenset()
             if names and tenant.load(reading, names):
                 if not isinstance(reading.question, asked.Journey):
-                    return _SUMMED[type(reading.question)](query, reading.question, reading.watermark_us)
+                    return _SUMMED[type(reading.question)](tenant.arrays, query, reading.question, reading.watermark_us)
                 reading = tenant.of_user(reading, reading.question.user_id)
             events, decisions = (
                 [f"{task.root}/{path}" for path in paths] for paths in (reading.events, reading.decisions)

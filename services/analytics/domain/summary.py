@@ -47,16 +47,17 @@ KINDS: Final = (
 """The kinds of event that are told apart; each is the bit of its place. A new one is put at the end."""
 OTHER: Final = 1 << 61
 """The bit of every other kind."""
+EVERY: Final = (1 << len(KINDS)) - 1 | OTHER
+"""The bits of all kinds."""
 MOST_PERIODS: Final = 62
 """As many periods fit in the bits of a user."""
 
-_EVERY: Final = (1 << len(KINDS)) - 1 | OTHER
 _PERIOD_US: Final = {Interval.DAY: 82_800_000_000, Interval.WEEK: 601_200_000_000, Interval.MONTH: 2_415_600_000_000}
 
 
 def kinds(conditions: Conditions) -> int | None:
     """The kinds of event that meet conditions, as bits; None where more than the kind decides."""
-    found = _EVERY
+    found = EVERY
     for each in conditions:
         is_known = each.field is Field.EVENT_TYPE and each.comparison is Comparison.IS and {*each.values} <= {*KINDS}
         if not is_known:

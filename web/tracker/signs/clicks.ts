@@ -1,5 +1,5 @@
 import type { Core } from '../tracker.ts'
-import { ignored, isA, nameOf, roleOf, said } from './elements.ts'
+import { IGNORED, nameOf, nearest, roleOf, said } from './elements.ts'
 
 /** How long after a click a change of the page counts as its effect. */
 const EFFECT_MS = 2500
@@ -130,13 +130,14 @@ export function watchClicks(core: Core): void {
   function clicked(event: MouseEvent): void {
     // A program clicks for an effect, such as a download.
     if (!event.isTrusted) return within(EFFECT_MS, hasEffect)
-    const path = event.composedPath().filter((each): each is Element => each instanceof Element)
-    const [target] = path
+    const whole = event.composedPath()
+    const target = whole.find((each): each is Element => each instanceof Element)
     if (!target || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || event.button) return
     const now = performance.now()
-    if (now - returned < RETURN_MS || ignored(path)) return
-    for (const node of event.composedPath()) if (node instanceof ShadowRoot) observer.observe(node, observed)
-    const actionable = path.find((each) => isA(each, ACTIONABLE)) ?? (getComputedStyle(target).cursor === 'pointer' ? target : undefined)
+    const find = nearest(whole)
+    if (now - returned < RETURN_MS || find(IGNORED)) return
+    for (const node of whole) if (node instanceof ShadowRoot) observer.observe(node, observed)
+    const actionable = find(ACTIONABLE) ?? (getComputedStyle(target).cursor === 'pointer' ? target : undefined)
     const element = actionable ?? target
     const click: Watched = {
       at: now,
@@ -145,7 +146,7 @@ export function watchClicks(core: Core): void {
       y: event.pageY,
       isActionable: !!actionable,
       isKeyboard: !event.detail,
-      effect: isClosed(target) || path.some((each) => isA(each, UNWATCHED)) || leadsAway(path),
+      effect: isClosed(target) || !!find(UNWATCHED) || leadsAway(find('a[href],area[href]')),
       value: false,
       selection: false,
       error: false,
@@ -221,8 +222,7 @@ function isNear(one: Watched, other: Watched): boolean {
   return one.element === other.element || Math.hypot(one.x - other.x, one.y - other.y) <= CHAIN_PIXELS
 }
 
-/** Whether the browser itself follows the click to somewhere else: another page, tab or program, or a file. */
-function leadsAway(path: readonly Element[]): boolean {
-  const link = path.find((each) => isA(each, 'a[href],area[href]'))
+/** Whether the browser itself follows a click on a link to somewhere else: another page, tab or program, or a file. */
+function leadsAway(link: Element | null | undefined): boolean {
   return !!link && !/^(#|javascript:|$)/i.test(said(link, 'href')?.trim() ?? '')
 }

@@ -13,10 +13,16 @@ export function said(element: Element, name: string): string | undefined {
   return Element.prototype.getAttribute.call(element, name)?.slice(0, MOST)
 }
 
-/** Whether the page asks not to watch what happens here: `data-journeymesh="ignore"`. */
-export function ignored(path: readonly Element[]): boolean {
-  return path.some((each) => said(each, 'data-journeymesh') === 'ignore')
+/** What finds the first element of an event's path that matches. Outside of shadows the browser itself looks, many times as fast. */
+export function nearest(path: readonly EventTarget[]): (selector: string) => Element | null | undefined {
+  const elements = path.filter((each): each is Element => each instanceof Element)
+  const [first] = elements
+  if (!first || path.some((each) => each instanceof ShadowRoot)) return (selector) => elements.find((each) => isA(each, selector))
+  return (selector) => Element.prototype.closest.call(first, selector)
 }
+
+/** Here and within it the page asks not to watch what happens. */
+export const IGNORED = '[data-journeymesh=ignore]'
 
 /** What an element is called: as the page names it to us, by its id, its label, or the words on it. Never what was entered. */
 export function nameOf(element: Element): string | undefined {

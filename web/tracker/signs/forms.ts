@@ -1,5 +1,5 @@
 import type { Core } from '../tracker.ts'
-import { ignored, isA, nameOf, said } from './elements.ts'
+import { IGNORED, isA, nameOf, nearest, said } from './elements.ts'
 
 const IDLE_MS = 30 * 60_000
 const MOST_FIELDS = 30
@@ -36,9 +36,9 @@ export function watchForms(core: Core): void {
     addEventListener(
       name,
       (event) => {
-        const path = event.composedPath().filter((each): each is Element => each instanceof Element)
-        const control = path.find((each) => isA(each, 'input,select,textarea')) as Control | undefined
-        if (control?.form && !ignored(path)) act(control, control.form)
+        const find = nearest(event.composedPath())
+        const control = find('input,select,textarea') as Control | null | undefined
+        if (control?.form && !find(IGNORED)) act(control, control.form)
       },
       { capture: true, passive: true },
     )
@@ -76,7 +76,7 @@ export function watchForms(core: Core): void {
   addEventListener(
     'submit',
     ({ target }) => {
-      if (!(target instanceof HTMLFormElement) || ignored([target])) return
+      if (!(target instanceof HTMLFormElement) || isA(target, IGNORED)) return
       void core.record('form_submit', { form: formOf(target), ...summary(fillings.get(target)) }, { isUrgent: true })
       forget(target)
     },
