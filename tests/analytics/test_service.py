@@ -259,6 +259,24 @@ async def test_an_export_has_the_rows_of_the_answer_and_no_formulas(tmp_path: Pa
         assert b"sha256" in table.schema.metadata[b"journeymesh.receipt"]
 
 
+async def test_calibration_tells_what_waits_and_exports_a_row_for_each_span(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", "ada", "page_view"), event("e-2", "bob", "page_view"), score=40.0)
+        asked = wire.CalibrationQuestion(interval=wire.INTERVAL_MONTH)
+        found = await at.stub.AskCalibration(wire.AskCalibrationRequest(question=asked))
+        whole = found.spans[0]
+        assert (whole.is_whole, whole.prediction_count, whole.waiting_count, whole.known_count) == (True, 2, 2, 0)
+        assert not whole.HasField("predicted")
+        assert not whole.HasField("gap")
+        assert [each.prediction_count for each in found.versions] == [2]
+        assert found.receipt.row_count == 4
+        rows = csv.DictReader(io.StringIO((await _exported(at, wire.ExportAnswerRequest(calibration=asked))).decode()))
+        assert [row["prediction_count"] for row in rows] == [str(each.prediction_count) for each in found.spans]
+        with pytest.raises(InvalidArgument):
+            asked = wire.CalibrationQuestion(interval=wire.INTERVAL_HOUR)
+            await at.stub.AskCalibration(wire.AskCalibrationRequest(question=asked))
+
+
 async def _exported(at: Site, request: wire.ExportAnswerRequest) -> bytes:
     return b"".join([part.content async for part in at.stub.ExportAnswer(request)])
 

@@ -1,6 +1,8 @@
 """Predictions of an archive joined with what came true, what moved, and the command that tells both."""
 
 import asyncio
+import contextlib
+import datetime as dt
 import itertools
 import random
 from argparse import ArgumentParser
@@ -25,6 +27,15 @@ from offline.predictions import drift
 from offline.predictions.gathering import Gathering
 from offline.predictions.measuring import Costs, measured
 from offline.predictions.predictions import Predictions
+from offline.training import metrics
+from services.analytics.adapters import calibrating, copies, manifests
+from services.analytics.adapters.connection import opened
+from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.tasks import Place
+from services.analytics.domain import question
+from services.analytics.domain.answer import Calibration
+from services.analytics.domain.layout import DECISIONS, EVENTS
+from services.analytics.domain.question import Interval, UserFilter, Window
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.scoring.adapters.model_directory import load
 from tests.builders import MINUTE_US, NOW_US, event
@@ -128,9 +139,13 @@ def test_a_share_of_the_users_has_the_same_predictions(folder: Path, made: Predi
     assert len(some) == len(every)
 
 
-def test_what_an_anonymous_user_did_counts_for_the_known_one(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of an anonymous user who turned out to be somebody."""
+    made = tmp_path_factory.mktemp("linked")
+
     async def fill_linked() -> None:
-        async with mesh.running(tmp_path) as running:
+        async with mesh.running(made) as running:
             await running.send(event("a", "anonymous", "page_view"))
             link = {"event_time_us": NOW_US + MINUTE_US, "received_time_us": NOW_US + MINUTE_US}
             await running.send(event("b", "anonymous", "identify", linked_user_id="known", **link))
@@ -140,7 +155,11 @@ def test_what_an_anonymous_user_did_counts_for_the_known_one(tmp_path: Path) -> 
             await running.archive()
 
     asyncio.run(fill_linked())
-    found = gathered(tmp_path)
+    return made
+
+
+def test_what_an_anonymous_user_did_counts_for_the_known_one(linked: Path) -> None:
+    found = gathered(linked)
     assert set(found.users) == {"known"}
     told = dict(zip(found.received_us.tolist(), zip(found.is_known, found.is_true, strict=True), strict=True))
     assert told == {
@@ -247,3 +266,56 @@ def test_an_unknown_model_or_label_is_refused_in_a_sentence(
 ) -> None:
     assert command("--archive", f"file://{folder}", *options) == 1
     assert sentence in capsys.readouterr().out
+
+
+def calibrated(folder: Path, aside: Path) -> Calibration:
+    """The answer of analytics from copies of an archive."""
+    place = Place(f"file://{folder}", str(aside / "copies"))
+    while copies.bring_up(place):
+        pass
+    manifest = manifests.read(Path(place.root))
+    paths: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
+    for (kind, partition), part in manifest.parts.items():
+        paths[kind].append(f"{place.root}/{copies.relative(kind, partition, part)}")
+    window = Window(NOW_US - 10 * DAY_US, NOW_US + 60 * DAY_US, "UTC")
+    asked = question.Calibration(window, (), UserFilter(), "", Interval.WEEK, 14)
+    with contextlib.closing(opened(aside / "spilled", [place.root])) as connection:
+        open_files(connection, paths[EVENTS], paths[DECISIONS])
+        with contextlib.closing(Query(connection)) as query:
+            return calibrating.calibration(query, asked, manifest.watermark_us)
+
+
+def test_analytics_tells_the_same_calibration(folder: Path, made: Predictions, tmp_path: Path) -> None:
+    told = measured(LIVE, made, COSTS)
+    found = calibrated(folder, tmp_path)
+    whole, *weeks = found.spans
+    assert (found.model_version, found.one_in) == (LIVE, 1)
+    assert [tuple(each) for each in found.versions] == [(LIVE, told.count)]
+    assert (whole.prediction_count, whole.known_count) == (told.count, told.known_count)
+    assert whole.user_count == told.user_count
+    assert whole.came_true == pytest.approx(told.base_rate)
+    assert whole.waiting_count == told.count - told.known_count > 0
+    assert whole.error == pytest.approx(told.measures["model"]["calibration_error"])
+    curve = metrics.bins(told.known.model_scores / 100.0, told.known.is_true)
+    assert [each.known_count for each in whole.bins] == [each.count for each in curve]
+    assert [each.predicted for each in whole.bins] == pytest.approx([each.predicted for each in curve])
+    assert [each.came_true.value for each in whole.bins] == pytest.approx([each.observed for each in curve])
+    of_weeks = {dt.datetime.fromtimestamp(each.start_us / 1e6, dt.UTC).date(): each for each in weeks}
+    for week in told.weeks:
+        its = of_weeks[week.monday]
+        assert its.known_count == week.count
+        assert its.predicted == pytest.approx(week.said)
+        assert its.came_true == pytest.approx(week.came_true)
+        if week.measures is None:
+            assert (its.error, its.gap, its.bins) == (None, None, ())
+        else:
+            assert its.error == pytest.approx(week.measures["calibration_error"])
+            assert its.gap is not None
+            assert its.gap.value == pytest.approx(week.came_true - week.said)
+    assert sum(each.prediction_count for each in weeks) == told.count
+
+
+def test_analytics_knows_the_anonymous_as_well(linked: Path, tmp_path: Path) -> None:
+    whole, *_ = calibrated(linked, tmp_path).spans
+    assert (whole.prediction_count, whole.known_count, whole.waiting_count) == (3, 2, 1)
+    assert (whole.user_count, whole.came_true) == (1, 0.5)

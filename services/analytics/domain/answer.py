@@ -239,7 +239,57 @@ class Effect(NamedTuple):
     holdout_count: int
 
 
-Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect
+class CalibrationFigure(NamedTuple):
+    """A measure and its 95% interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class CalibrationBin(NamedTuple):
+    """Predictions of similar probability."""
+
+    predicted: float
+    came_true: CalibrationFigure
+    known_count: int
+    user_count: int
+
+
+class CalibrationSpan(NamedTuple):
+    """The predictions of the window or of one interval."""
+
+    start_us: int
+    is_whole: bool
+    prediction_count: int
+    waiting_count: int
+    known_count: int
+    user_count: int
+    predicted: float | None
+    came_true: float | None
+    gap: CalibrationFigure | None
+    error: CalibrationFigure | None
+    bins: tuple[CalibrationBin, ...]
+
+
+class VersionCount(NamedTuple):
+    """How many predictions a model made."""
+
+    model_version: str
+    prediction_count: int
+
+
+class Calibration(NamedTuple):
+    """Whether what the model said came true."""
+
+    spans: tuple[CalibrationSpan, ...]
+    model_version: str
+    versions: tuple[VersionCount, ...]
+    one_in: int
+    least_count: int
+
+
+Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration
 
 
 class Receipt(NamedTuple):

@@ -314,3 +314,22 @@ class Effect(Question):
     def read_to_us(self) -> int:
         """See `Question`: what users do after the last of them began to count."""
         return self.window.end_us + self.within_seconds * 1_000_000
+
+
+@dataclass(frozen=True)
+class Calibration(Question):
+    """Asks whether what the model said came true."""
+
+    model_version: str
+    interval: Interval
+    silent_days: int
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`: what came before a prediction says nothing of what comes after."""
+        return self.window.start_us
+
+    @property
+    def read_to_us(self) -> int:
+        """See `Question`: the days count from the end of a session, which may last for a day."""
+        return self.window.end_us + (self.silent_days + 1) * DAY_US
