@@ -57,6 +57,41 @@ export interface Effects extends Answered {
   effects: HelpEffect[]
 }
 
+export interface CalibrationFigure {
+  value: number
+  lower: number
+  upper: number
+}
+
+export interface CalibrationBin {
+  predicted: number
+  cameTrue: CalibrationFigure
+  knownCount: number
+  userCount: number
+}
+
+export interface CalibrationSpan {
+  start: string
+  isWhole: boolean
+  predictionCount: number
+  waitingCount: number
+  knownCount: number
+  userCount: number
+  predicted: number | null
+  cameTrue: number | null
+  gap: CalibrationFigure | null
+  error: CalibrationFigure | null
+  bins: CalibrationBin[]
+}
+
+export interface Calibration extends Answered {
+  spans: CalibrationSpan[]
+  modelVersion: string
+  versions: { modelVersion: string; predictionCount: number }[]
+  oneIn: number
+  leastCount: number
+}
+
 export interface StepFigure {
   name: string
   userCount: number

@@ -120,7 +120,7 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     square = _Z * _Z / count
     middle = (share + square / 2.0) / (1.0 + square)
     half = _Z * math.sqrt(share * (1.0 - share) / count + square / (4.0 * count)) / (1.0 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def _bin(probabilities: Floats, is_true: npt.NDArray[np.bool_], user_count: int) -> Bin:

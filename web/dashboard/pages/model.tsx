@@ -6,6 +6,7 @@ import { Markdown } from '../markdown.tsx'
 import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
 import { counted, named, number, share, time } from '../words.ts'
+import { Calibration } from './calibration.tsx'
 
 const LEVELS = ['low', 'medium', 'high', 'critical']
 
@@ -43,6 +44,7 @@ export function Model() {
           )}
         </Answer>
       </Card>
+      <Calibration />
       <Card title="Its card" isWide>
         <Answer of={live}>{({ card }) => <Markdown text={card} />}</Answer>
       </Card>
