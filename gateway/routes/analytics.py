@@ -73,6 +73,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             wire.AskCalibrationResponse.DESCRIPTOR,
             "calibration",
         ),
+        "drift": Kind("AskDrift", wire.DriftQuestion, wire.AskDriftRequest, wire.AskDriftResponse.DESCRIPTOR, "drift"),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

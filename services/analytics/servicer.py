@@ -84,6 +84,11 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.calibration_of(request.question, self._clock())
         return await self._filled(wire.AskCalibrationResponse(), request.tenant, question)
 
+    async def AskDrift(self, request: wire.AskDriftRequest, _context: ServerContext) -> wire.AskDriftResponse:
+        """Answers with what moved."""
+        question = translation.drift_of(request.question, self._clock())
+        return await self._filled(wire.AskDriftResponse(), request.tenant, question)
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:

@@ -34,6 +34,7 @@ _LONGEST_USER_ID: Final = 128
 _LONGEST_EXPERIMENT: Final = 128
 _LONGEST_VERSION: Final = 128
 _CALIBRATION_DAYS: Final = 60
+_DRIFT_DAYS: Final = 30
 _MOST_ROWS: Final = 50_000
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
@@ -185,6 +186,13 @@ def calibration_of(of: wire.CalibrationQuestion, now_us: int) -> asked.Calibrati
     return asked.Calibration(window, where, segment, of.model_version, interval, _number(of, "silent_days", 14, 90))
 
 
+def drift_of(of: wire.DriftQuestion, now_us: int) -> asked.Drift:
+    """The question with its defaults."""
+    _require(len(of.model_version) <= _LONGEST_VERSION, "modelVersion", f"up to {_LONGEST_VERSION} characters")
+    window = _window(of, now_us, _DRIFT_DAYS)
+    return asked.Drift(window, _conditions(of.where, "where"), _segment(of.segment), of.model_version)
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -201,6 +209,7 @@ EXPORTED: Final = {
     "list": _Answering(listing_of, wire.AskListResponse),
     "effect": _Answering(effect_of, wire.AskEffectResponse),
     "calibration": _Answering(calibration_of, wire.AskCalibrationResponse),
+    "drift": _Answering(drift_of, wire.AskDriftResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 

@@ -66,6 +66,7 @@ class Decision:
     is_bot: bool = False
     model_version: str = "m-1"
     model_score: float = 50.0
+    rule_score: float = 0.0
 
 
 def asking(
@@ -110,6 +111,7 @@ def asking(
             "copied_event_id": each.copied_event_id,
             "model_version": each.model_version,
             "model_score": each.model_score,
+            "rule_score": each.rule_score,
             "is_bot": each.is_bot,
             "is_system": False,
             "reasons": ["risk_too_low"],

@@ -259,7 +259,7 @@ async def test_an_export_has_the_rows_of_the_answer_and_no_formulas(tmp_path: Pa
         assert b"sha256" in table.schema.metadata[b"journeymesh.receipt"]
 
 
-async def test_calibration_tells_what_waits_and_exports_a_row_for_each_span(tmp_path: Path) -> None:
+async def test_the_model_is_watched_and_what_waits_is_counted(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         await at.archive(event("e-1", "ada", "page_view"), event("e-2", "bob", "page_view"), score=40.0)
         asked = wire.CalibrationQuestion(interval=wire.INTERVAL_MONTH)
@@ -272,6 +272,10 @@ async def test_calibration_tells_what_waits_and_exports_a_row_for_each_span(tmp_
         assert found.receipt.row_count == 4
         rows = csv.DictReader(io.StringIO((await _exported(at, wire.ExportAnswerRequest(calibration=asked))).decode()))
         assert [row["prediction_count"] for row in rows] == [str(each.prediction_count) for each in found.spans]
+        moved = await at.stub.AskDrift(wire.AskDriftRequest())
+        assert (moved.current.prediction_count, moved.previous.prediction_count, len(moved.items)) == (2, 0, 0)
+        assert moved.current.at_risk_share.value == 0.0
+        assert not moved.previous.HasField("at_risk_share")
         with pytest.raises(InvalidArgument):
             asked = wire.CalibrationQuestion(interval=wire.INTERVAL_HOUR)
             await at.stub.AskCalibration(wire.AskCalibrationRequest(question=asked))

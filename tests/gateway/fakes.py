@@ -699,6 +699,10 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return ask.AskCalibrationResponse()
 
+    async def AskDrift(self, request: ask.AskDriftRequest, context: object) -> ask.AskDriftResponse:
+        self.requests.append(request)
+        return ask.AskDriftResponse()
+
     async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
         self.requests.append(request)
         return ask.AskListResponse()

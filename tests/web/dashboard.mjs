@@ -121,6 +121,19 @@ const stories = {
     return { reliability, weeks, text, early: await tab.locator('main').innerText(), faults }
   },
 
+  /** What moved since the day before, as a table; none if too little is known. */
+  async moved(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/model?days=1`)
+    await answered(tab)
+    const text = await tab.locator('main').innerText()
+    const button = tab.getByRole('button', { name: 'View as table: Reasons' })
+    if (await button.count()) await button.click()
+    const reasons = await tab.getByRole('table', { name: 'Reasons' }).locator('tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)))
+    return { reasons, text, faults }
+  },
+
   /** What another policy would have done, from the time line of one user. */
   async another(browser) {
     const { made, faults } = await context(browser)

@@ -27,7 +27,7 @@ PATHS: Final = (
     "/app/struggles?page=/calculator",
     "/app/help",
     f"/app/videos?video={VIDEO}",
-    "/app/model",
+    "/app/model?days=1",
     "/app/model?silent=1&days=30",
     "/app/pipeline",
 )
@@ -143,6 +143,19 @@ def test_the_model_page_tells_whether_it_came_true(mesh: RunningMesh) -> None:
     assert [row[1] for row in seen["weeks"]] == [f"{each['knownCount']:,}" for each in weeks]
     assert [row[5] == "too few" for row in seen["weeks"]] == [each["gap"] is None for each in weeks]
     assert "It needs 100 outcomes" in seen["early"]
+
+
+def test_the_model_page_tells_what_moved(mesh: RunningMesh) -> None:
+    start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    answer = mesh.post("/api/analytics/drift", {"window": {"start": start.isoformat()}}).body
+    reasons = [each for each in answer["items"] if each["kind"] == "reason"]
+    assert answer["current"]["predictionCount"] + answer["previous"]["predictionCount"] > 0
+    seen = told("dashboard", mesh.url, part="moved")
+    assert seen["faults"] == []
+    # Shortly after midnight there are too few users of today.
+    assert ("It needs 100 users" in seen["text"]) == (not answer["items"])
+    assert [row[1] for row in seen["reasons"]] == [f"{each['psi']:.2f}" for each in reasons]
+    assert [row[-1] == "yes" for row in seen["reasons"]] == [each["isNotable"] for each in reasons]
 
 
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:

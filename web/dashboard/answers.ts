@@ -92,6 +92,34 @@ export interface Calibration extends Answered {
   leastCount: number
 }
 
+export interface DriftItem {
+  kind: 'score' | 'reason'
+  name: string
+  psi: number
+  moved: number
+  previousMean: number
+  mean: number
+  previousShare: number
+  share: number
+  isNotable: boolean
+}
+
+export interface DriftSide {
+  predictionCount: number
+  userCount: number
+  atRiskShare: number | null
+  offeredShare: number | null
+}
+
+export interface Drift extends Answered {
+  items: DriftItem[]
+  modelVersion: string
+  previous: DriftSide
+  current: DriftSide
+  oneIn: number
+  leastUserCount: number
+}
+
 export interface StepFigure {
   name: string
   userCount: number

@@ -289,7 +289,42 @@ class Calibration(NamedTuple):
     least_count: int
 
 
-Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration
+class DriftItem(NamedTuple):
+    """A score, or what gave reasons for one, in two windows; the kind is `score` or `reason`."""
+
+    kind: str
+    name: str
+    psi: float
+    distance: float
+    moved: float
+    previous_mean: float
+    mean: float
+    previous_share: float
+    share: float
+    is_notable: bool
+
+
+class DriftSide(NamedTuple):
+    """The predictions of one window."""
+
+    prediction_count: int
+    user_count: int
+    at_risk_share: float | None
+    offered_share: float | None
+
+
+class Drift(NamedTuple):
+    """What moved."""
+
+    items: tuple[DriftItem, ...]
+    model_version: str
+    previous: DriftSide
+    current: DriftSide
+    one_in: int
+    least_user_count: int
+
+
+Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration | Drift
 
 
 class Receipt(NamedTuple):

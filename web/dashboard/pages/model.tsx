@@ -7,6 +7,7 @@ import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
 import { counted, named, number, share, time } from '../words.ts'
 import { Calibration } from './calibration.tsx'
+import { Drifted } from './moved.tsx'
 
 const LEVELS = ['low', 'medium', 'high', 'critical']
 
@@ -45,6 +46,7 @@ export function Model() {
         </Answer>
       </Card>
       <Calibration />
+      <Drifted />
       <Card title="Its card" isWide>
         <Answer of={live}>{({ card }) => <Markdown text={card} />}</Answer>
       </Card>
