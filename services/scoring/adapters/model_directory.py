@@ -46,6 +46,12 @@ class Parity(msgspec.Struct):
     probabilities: tuple[float, ...] = ()
 
 
+class Base(msgspec.Struct):
+    """The model that was recalibrated to this one."""
+
+    version: str
+
+
 class Described(msgspec.Struct):
     """The part of `model.json` that serving reads. Models of 0.1.0 have neither hash nor vectors."""
 
@@ -59,6 +65,7 @@ class Described(msgspec.Struct):
     words: dict[str, tuple[str, ...]] = {}
     label: str = ""
     own_users: Annotated[int, msgspec.Meta(ge=0)] = 0
+    recalibrated: Base | None = None
 
 
 class UnusableModelError(Exception):
@@ -142,6 +149,18 @@ class ModelDirectory:
         except UnusableModelError as error:
             raise FailedPrecondition("MODEL_UNUSABLE", str(error)) from error
 
+    def file(self, version: str) -> bytes:
+        """A version's ONNX file, as it is.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition: it cannot be read.
+        """
+        try:
+            return (self._folder(version) / "model.onnx").read_bytes()
+        except OSError as error:
+            raise FailedPrecondition("MODEL_UNUSABLE", f"{version} has no file that can be read.") from error
+
     def change(self, change: Callable[[Stages], Stages]) -> Stages:
         """See `services.scoring.ports.Registry`."""
         try:
@@ -200,6 +219,7 @@ class ModelDirectory:
             found.feature_schema_version,
             problem,
             found.own_users,
+            found.recalibrated is not None,
         )
 
     def _folder(self, version: str) -> Path:
@@ -252,6 +272,7 @@ def load(folder: Path) -> OnnxModel:
         described.words,
         described.label,
         described.own_users,
+        is_recalibrated=described.recalibrated is not None,
     )
     try:
         model = OnnxModel(file, card)
