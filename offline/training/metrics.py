@@ -86,7 +86,7 @@ def accuracy_gain(model: Floats, rule: Floats, table: Table) -> Figure:
 def bins(probabilities: Floats, is_true: npt.NDArray[np.bool_]) -> list[Bin]:
     """Snapshots by rising probability, at most 10 bins of about equal count; equal probabilities share a bin."""
     return [
-        Bin(float(probabilities[part].mean()), float(is_true[part].mean()), int(part.sum()))
+        Bin(float(probabilities[part].mean()), float(is_true[part].mean()), len(part))
         for part in calibration.parts(probabilities)
     ]
 
@@ -105,10 +105,10 @@ class _Measured:
     """A predictor, sorted once, measured under many weights."""
 
     def __init__(self, said: Said, is_true: npt.NDArray[np.bool_]) -> None:
-        self._probabilities, self._is_true = said.probabilities, is_true
+        self._is_true, self._short = is_true, is_true - said.probabilities
         self._is_right = (said.probabilities >= 0.5) == is_true
         self._loss = (said.probabilities - is_true) ** 2
-        _, self._of_value = np.unique(said.probabilities, return_inverse=True)
+        self._by_probability = calibration.ranks(said.probabilities)
         _, self._of_rank = np.unique(said.ranking, return_inverse=True)
 
     def under(self, weights: Floats) -> dict[str, float]:
@@ -123,7 +123,7 @@ class _Measured:
                     auroc,
                     auprc,
                     float(weights @ self._loss / total),
-                    calibration.error(self._of_value, self._probabilities, self._is_true, weights),
+                    calibration.error(self._by_probability, self._short, weights),
                 ),
                 strict=True,
             )

@@ -61,7 +61,7 @@ def test_outcomes_are_those_of_brute_force(
     for user, t, *_ in own:
         times.setdefault(known(user, linked), []).append(t)
     made = [each for each in own if WINDOW.start_us <= each[1] < WINDOW.end_us]
-    version = max(made, key=lambda each: (each[1], done.index(each)))[3] if made else None
+    version = max(made, key=lambda each: (each[1], each[3]))[3] if made else None
     ended: list[tuple[int, float, bool | None]] = []
     for user, t, _, is_other, luck in made:
         if is_other is version:

@@ -26,7 +26,7 @@ def calibration(
 
     Of more than `most_measured` predictions those of some users are taken, drawn by a hash of the id.
     """
-    found = predictions.taken(query, asked, (asked.window,), most_measured)
+    found = predictions.taken(query, asked, (asked.window,), ("model_score",), most_measured)
     rows = _followed(query, asked, watermark_us)
     buckets = intervals(query, asked.window, asked.interval)
     number = np.searchsorted(np.array([end for _, end in buckets], np.int64), rows["t"], side="right")
@@ -54,13 +54,14 @@ def _followed(query: Query, asked: Calibration, watermark_us: int) -> dict[str, 
         ) GROUP BY user_id, number""",
     )
     found = query.rows(
-        f"""SELECT user_id, t, model_score / 100, coalesce(until_us <= {query.bound(watermark_us)}, false),
+        f"""SELECT dense_rank() OVER (ORDER BY user_id), t, model_score / 100,
+            coalesce(until_us <= {query.bound(watermark_us)}, false),
             coalesce(next_us IS NULL OR next_us > until_us, false) FROM (
             SELECT taken.*, next_us, last_us + {asked.silent_days * DAY_US} AS until_us FROM taken
             ASOF LEFT JOIN sessions ON taken.user_id = sessions.user_id AND taken.t >= sessions.first_us
         ) ORDER BY t, decision_id"""
     )
-    kinds = {"user": np.str_, "t": np.int64, "said": np.float64, "is_known": np.bool_, "is_true": np.bool_}
+    kinds = {"user": np.int64, "t": np.int64, "said": np.float64, "is_known": np.bool_, "is_true": np.bool_}
     columns = zip(*found, strict=True) if found else ((),) * len(kinds)
     return {name: np.array(values, kind) for (name, kind), values in zip(kinds.items(), columns, strict=True)}
 

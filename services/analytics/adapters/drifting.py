@@ -26,7 +26,9 @@ _NOTABLE_POINTS: Final = 1.0
 
 def drift(query: Query, asked: Drift, most_measured: int = MOST_MEASURED) -> answer.Drift:
     """What moved, the scores first, then the reasons that moved furthest."""
-    found = predictions.taken(query, asked, (asked.previous, asked.window), most_measured)
+    found = predictions.taken(
+        query, asked, (asked.previous, asked.window), (*_SCORES, "level", "kind", "indicators"), most_measured
+    )
     query.make(
         "numbered",
         f"SELECT *, t >= {asked.window.start_us} AS is_since, row_number() OVER (PARTITION BY t >= "

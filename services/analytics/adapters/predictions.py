@@ -25,30 +25,35 @@ class Taken(NamedTuple):
     one_in: int
 
 
-def taken(query: Query, asked: Calibration | Drift, windows: Sequence[Window], most: int) -> Taken:
+def taken(
+    query: Query, asked: Calibration | Drift, windows: Sequence[Window], columns: Sequence[str], most: int
+) -> Taken:
     """Makes the relations `links`, who anonymous users turned out to be, and `taken`, the predictions of some windows.
 
-    They are those of the version asked for, else of the latest. Of more than `most` predictions those of some users are
-    taken, drawn by a hash of the id.
+    `taken` has `user_id`, `t`, `decision_id` and these columns of decisions. The predictions are those of the version
+    asked for, else of the latest. Of more than `most` those of some users are taken, drawn by a hash of the id.
     """
     query.give("links", _links(query))
-    every = " UNION ALL ".join(query.chosen(asked, each, "all_decisions") for each in windows)
-    query.make(
-        "made",
-        "SELECT coalesce(known, user_id) AS user_id, t, decision_id, model_version, model_score, rule_score, score, "
-        f"level, kind, indicators FROM ({every}) LEFT JOIN links USING (user_id) "
-        f"WHERE model_version <> '' AND copied_event_id IS NULL AND {OWN}",
-    )
-    found = query.rows("SELECT model_version, count(*) FROM made GROUP BY ALL ORDER BY count(*) DESC, model_version")
-    ((latest,),) = query.rows("SELECT arg_max(model_version, (t, decision_id)) FROM made")
-    version = asked.model_version or latest or ""
-    one_in = -(-dict(found).get(version, 0) // most) or 1
+    found = query.rows(f"SELECT model_version, count(*), max(t) FROM ({_made(query, asked, windows, ())}) GROUP BY ALL")
+    found.sort(key=lambda each: (-each[1], each[0]))
+    latest = max(((t, version) for version, _, t in found), default=(0, ""))[1]
+    version = asked.model_version or latest
+    one_in = -(-sum(count for name, count, _ in found if name == version) // most) or 1
     query.make(
         "taken",
-        f"SELECT * EXCLUDE (model_version) FROM made WHERE model_version = {query.bound(version)} "
-        f"AND ('0x' || left(md5(user_id), 8))::UINTEGER % {one_in} = 0",
+        f"SELECT * EXCLUDE (model_version) FROM ({_made(query, asked, windows, ('decision_id', *columns))}) "
+        f"WHERE model_version = {query.bound(version)} AND ('0x' || left(md5(user_id), 8))::UINTEGER % {one_in} = 0",
     )
-    return Taken(version, tuple(VersionCount(*each) for each in found), one_in)
+    return Taken(version, tuple(VersionCount(name, count) for name, count, _ in found), one_in)
+
+
+def _made(query: Query, asked: Calibration | Drift, windows: Sequence[Window], columns: Sequence[str]) -> str:
+    every = " UNION ALL ".join(query.chosen(asked, each, "all_decisions") for each in windows)
+    names = ", ".join(("coalesce(known, user_id) AS user_id", "t", "model_version", *columns))
+    return (
+        f"SELECT {names} FROM ({every}) LEFT JOIN links USING (user_id) "
+        f"WHERE model_version <> '' AND copied_event_id IS NULL AND {OWN}"
+    )
 
 
 def _links(query: Query) -> pa.Table:

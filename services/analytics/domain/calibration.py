@@ -3,9 +3,10 @@
 Intervals hold 95% and are over users, as what comes true for one prediction of a user mostly does for the next.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,13 +55,20 @@ class Calibration(NamedTuple):
     bins: tuple[Bin, ...]
 
 
-def calibration(probabilities: Floats, is_true: npt.NDArray[np.bool_], users: npt.NDArray[np.str_]) -> Calibration:
-    """The calibration of predictions, of which there is at least one; all have an outcome."""
-    place = np.unique(probabilities, return_inverse=True)[1]
+class Ranks(NamedTuple):
+    """Rows by rising probability, and for each distinct one how many rows have at most that."""
+
+    order: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
+def calibration(probabilities: Floats, is_true: npt.NDArray[np.bool_], users: npt.NDArray[Any]) -> Calibration:
+    """The calibration of predictions, of which there is at least one; all have an outcome. Users are any ids."""
+    ranked = ranks(probabilities)
+    short = is_true - probabilities
 
     def under(weights: Floats) -> tuple[float, float]:
-        gap = float(weights @ (is_true - probabilities) / weights.sum())
-        return gap, error(place, probabilities, is_true, weights)
+        return float((weights * short).sum() / weights.sum()), error(ranked, short, weights)
 
     value = under(np.ones(len(probabilities)))
     drawn = np.array([under(weights) for weights in resampled(users)])
@@ -70,7 +78,7 @@ def calibration(probabilities: Floats, is_true: npt.NDArray[np.bool_], users: np
     return Calibration(gap, distance, tuple(bins))
 
 
-def resampled(users: npt.NDArray[np.str_]) -> Iterator[Floats]:
+def resampled(users: npt.NDArray[Any]) -> Iterator[Floats]:
     """How often each row counts when users are drawn again with replacement: 200 times, always the same."""
     names, place = np.unique(users, return_inverse=True)
     random = np.random.default_rng(0)
@@ -79,37 +87,46 @@ def resampled(users: npt.NDArray[np.str_]) -> Iterator[Floats]:
         yield draw[place].astype(np.float64)
 
 
-def parts(probabilities: Floats) -> list[npt.NDArray[np.bool_]]:
+def ranks(probabilities: Floats) -> Ranks:
+    """The ranks of rows; there is at least one."""
+    order = np.argsort(probabilities, kind="stable")
+    last = np.diff(probabilities[order], append=np.inf) > 0.0
+    return Ranks(order, np.flatnonzero(last) + 1)
+
+
+def parts(probabilities: Floats) -> list[npt.NDArray[np.int64]]:
     """Which rows are in which bin, by rising probability: at most 10 of about equal count; equal ones share a bin."""
-    values, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
-    of_value = bin_of(counts.astype(np.float64))
-    return [of_value[place] == number for number in np.unique(of_value)] if len(values) else []
+    if not len(probabilities):
+        return []
+    order, ends = ranks(probabilities)
+    bounds = np.concatenate(([0], ends))[_bounds(ends.astype(np.float64))]
+    return [order[start:end] for start, end in itertools.pairwise(bounds) if start < end]
 
 
-def bin_of(counts: Floats) -> npt.NDArray[np.int64]:
-    """The bin of each distinct probability, rising: by the middle of its rows' ranks."""
-    total = counts.sum()
-    middle = np.cumsum(counts) - counts / 2.0
-    found: npt.NDArray[np.int64] = np.minimum((middle * BIN_COUNT / total).astype(np.int64), BIN_COUNT - 1)
-    return found
-
-
-def error(
-    place: npt.NDArray[np.int64], probabilities: Floats, is_true: npt.NDArray[np.bool_], weights: Floats
-) -> float:
+def error(ranked: Ranks, short: Floats, weights: Floats) -> float:
     """The mean distance of probability and share over the bins, where each row counts as often as its weight says.
 
     Args:
-        place: of each row the index of its probability among the distinct ones, rising.
-        probabilities: 0 to 1.
-        is_true: whether it came true.
-        weights: their sum is above 0.
+        ranked: the ranks of the rows.
+        short: of each row, 1 if it came true, else 0, less its probability.
+        weights: of each row, at least 0; their sum is above 0.
     """
-    counts = np.bincount(place, weights).astype(np.float64)
-    of_value = bin_of(counts)
-    predicted = np.bincount(of_value, np.bincount(place, weights * probabilities))
-    observed = np.bincount(of_value, np.bincount(place, weights * is_true))
-    return float(np.abs(predicted - observed).sum() / counts.sum())
+    order, last = ranked.order, ranked.ends - 1
+    weights = weights[order]
+    up_to = np.cumsum(weights)[last]
+    short_up_to = np.concatenate(([0.0], np.cumsum(weights * short[order])[last]))
+    return float(np.abs(np.diff(short_up_to[_bounds(up_to)])).sum() / up_to[-1])
+
+
+def _bounds(up_to: Floats) -> npt.NDArray[np.int64]:
+    """How many distinct probabilities lie before each bin and before the end; each is put by its rows' middle rank.
+
+    Args:
+        up_to: for each distinct probability, rising, how many rows have at most that.
+    """
+    middle = up_to - np.diff(up_to, prepend=0.0) / 2.0
+    inner = np.searchsorted(middle * BIN_COUNT, up_to[-1] * np.arange(1, BIN_COUNT))
+    return np.concatenate(([0], inner, [len(up_to)]))
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:
