@@ -233,6 +233,20 @@ async def test_copies_are_the_same_when_they_are_made_again(tmp_path: Path) -> N
         assert at.rows() == before
 
 
+async def test_copies_with_fewer_columns_are_made_again_and_go(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
+        before, copies = at.rows(), tmp_path / "copies"
+        for kind in (EVENTS, DECISIONS):
+            (copies / kind / "v2").rename(copies / kind / "v1")
+        written = copies / "manifest.json"
+        written.write_text(written.read_text().replace('"v2"', '"v1"'))
+        await at.bring_up()
+        assert at.rows() == before
+        assert await at.count() == 2
+        assert not [*copies.glob("*/v1/*/*/part-*.parquet")]
+
+
 async def test_copies_without_summaries_answer_and_get_them(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
