@@ -42,7 +42,8 @@ _DECISIONS: Final = """COPY (
         (hash(event_id, 1) % 100)::DOUBLE AS score, CASE WHEN score > 80 THEN 'high' WHEN score > 60 THEN 'medium' ELSE
         'low' END AS level, CASE WHEN score > 60
         THEN [{{'name': 'rage_clicks', 'contribution': 12.5, 'reason': 'clicks'}}] ELSE [] END
-        AS indicators, 'p-1' AS policy_version
+        AS indicators, 'p-1' AS policy_version, 'm-1' AS model_version,
+        hash(event_id, 3) % 100000 / 1000 AS model_score, score / 4 AS rule_score
     FROM read_parquet('{source}') WHERE hash(event_id, 2) % 5 = 0
 ) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 16384)"""
 
@@ -67,6 +68,8 @@ def questions() -> dict[str, Question]:
     whole = Window(_START_US, _START_US + _DAYS * DAY_US, "UTC")
     week = Window(whole.end_us - 7 * DAY_US, whole.end_us, "UTC")
 
+    half = Window(whole.end_us - 14 * DAY_US, whole.end_us, "UTC")
+
     def page(name: str) -> tuple[Condition, ...]:
         return (Condition(Field.PAGE, Comparison.IS, (name,)),)
 
@@ -85,6 +88,8 @@ def questions() -> dict[str, Question]:
         "paths, 7 days": asked.Paths(week, views, _EVERYBODY, Field.PAGE, "", asked.Direction.FORWARD, 5, 8),
         "struggles, 7 days": asked.Struggles(week, (), _EVERYBODY, 50),
         "journey of one user": asked.Journey(whole, (), _EVERYBODY, "u-7", 500),
+        "calibration": asked.Calibration(whole, (), _EVERYBODY, "", asked.Interval.WEEK, 7),
+        "drift, 14 days and before": asked.Drift(half, (), _EVERYBODY, ""),
         "users at risk, 7 days": asked.Listing(week, (), _EVERYBODY, asked.ListKind.USERS_AT_RISK, None, 0, 100),
     }
 

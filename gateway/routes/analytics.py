@@ -66,6 +66,14 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "effects": Kind(
             "AskEffect", wire.EffectQuestion, wire.AskEffectRequest, wire.AskEffectResponse.DESCRIPTOR, "effect"
         ),
+        "calibration": Kind(
+            "AskCalibration",
+            wire.CalibrationQuestion,
+            wire.AskCalibrationRequest,
+            wire.AskCalibrationResponse.DESCRIPTOR,
+            "calibration",
+        ),
+        "drift": Kind("AskDrift", wire.DriftQuestion, wire.AskDriftRequest, wire.AskDriftResponse.DESCRIPTOR, "drift"),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

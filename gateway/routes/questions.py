@@ -32,6 +32,8 @@ _ANSWERED: Final = {
     "paths": "Which ways sessions take through the product.",
     "struggles": "Where users struggle: by kind, page and element.",
     "effects": "What help changed: conversion, abandonment and money of treated users against the holdout.",
+    "calibration": "Whether what a model said came true: reliability, and calibration over time.",
+    "drift": "What moved since the window before: scores, and what gave reasons for them.",
     "journeys": "What one user did, and what was decided about them and why, in order of time.",
     "lists": "Users or decisions, one by one.",
 }

@@ -1,15 +1,8 @@
 """How features and scores have moved between two periods, those that move the model first.
 
-Values are counted in steps bounded by the tenths of the earlier period, so that a value that is frequent has a step of
-its own. With shares e and l of the earlier and the later period per step:
-
-    PSI      = sum of (l - e) * ln(l / e)
-    distance = sqrt((KL(e | m) + KL(l | m)) / 2), m = (e + l) / 2, in bits: Jensen-Shannon, 0 for equal, 1 for disjoint
-    moved    = the 1-Wasserstein distance of the feature's terms in the two periods, in logits
-
-`moved` is 0 for a feature that the model does not use, however far it drifts, and the mean shift of the logit where all
-terms move one way. Endres and Schindelin, "A new metric for probability distributions", IEEE Trans. Inf. Theory 49(7),
-2003; Ramdas et al., "On Wasserstein two-sample testing", Entropy 19(2), 2017, section 2.3.
+How far two samples are apart is what `services.analytics.domain.drift` says. `moved` is the 1-Wasserstein distance of a
+feature's terms in the two periods, in logits: 0 for a feature that the model does not use, however far it drifts, and
+the mean shift of the logit where all terms move one way.
 """
 
 from collections.abc import Sequence
@@ -19,18 +12,13 @@ import numpy as np
 
 from offline.predictions.predictions import Predictions, inputs
 from offline.training.metrics import Floats
-from services.scoring.domain import guardrail
+from services.analytics.domain.drift import LEAST_USERS, NOTABLE_PSI, counts, jensen_shannon, psi, wasserstein
 from services.scoring.ports import Model
 
-LEAST_USERS: Final = 100
-"""Periods with fewer users are not compared: chance alone moves them."""
-NOTABLE_PSI: Final = 0.25
-"""From here on a distribution is commonly held to have changed (Siddiqi, "Credit Risk Scorecards", 2006)."""
+__all__ = ["LEAST_USERS", "NOTABLE_PSI"]
+
 NOTABLE_MOVE: Final = 0.1
 """In logits: changes a probability near 0.5 by 0.025."""
-
-_TENTHS: Final = np.linspace(0.0, 0.9, 10)
-_POINTS: Final = 1_000
 
 
 class Moved(NamedTuple):
@@ -96,32 +84,11 @@ def drift(model: Model, before: Predictions, after: Predictions) -> Drift:
     return Drift(model.card.version, len(before), len(after), furthest, scores)
 
 
-def counts(before: Floats, after: Floats) -> tuple[list[int], list[int]]:
-    """How many values are in each step; the steps are bounded by the least value and the tenths of the earlier ones."""
-    bounds = np.unique(np.quantile(before, _TENTHS))
-    steps = [np.searchsorted(bounds, each, side="left") for each in (before, after)]
-    one, other = (np.bincount(each, minlength=len(bounds) + 1).tolist() for each in steps)
-    return one, other
-
-
-def jensen_shannon(some: Sequence[int], others: Sequence[int]) -> float:
-    """The distance of two histograms with the same steps, 0 to 1; neither is empty."""
-    one, other = (np.array(each, np.float64) / sum(each) for each in (some, others))
-    middle = (one + other) / 2.0
-    return float(np.sqrt(max(0.0, (_bits(one, middle) + _bits(other, middle)) / 2.0)))
-
-
-def wasserstein(some: Floats, others: Floats) -> float:
-    """The mean distance of the quantiles of two samples, at 1,000 of them."""
-    at = (np.arange(_POINTS) + 0.5) / _POINTS
-    return float(np.abs(np.quantile(some, at) - np.quantile(others, at)).mean())
-
-
 def _moved(name: str, before: Floats, after: Floats, moved: float) -> Moved:
     histograms = counts(before, after)
     return Moved(
         name,
-        guardrail.psi(*histograms),
+        psi(*histograms),
         jensen_shannon(*histograms),
         moved,
         float(before.mean()),
@@ -136,9 +103,3 @@ def _terms(model: Model, rows: Floats) -> Floats:
     """One term per column; the baseline, which never moves, is left out."""
     packed = model.predict(rows).packed_terms
     return np.frombuffer(packed, "<f4").reshape(len(rows), -1)[:, 1:].astype(np.float64)
-
-
-def _bits(of: Floats, against: Floats) -> float:
-    """The Kullback-Leibler divergence in bits."""
-    is_there = of > 0.0
-    return float((of[is_there] * np.log2(of[is_there] / against[is_there])).sum())

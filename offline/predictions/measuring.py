@@ -10,10 +10,8 @@ import numpy as np
 from offline.predictions.predictions import Predictions
 from offline.training import metrics
 from offline.training.metrics import Figure, Floats, Report, Said
+from services.analytics.domain.calibration import LEAST_ROWS
 from services.scoring.domain.schema import Level, level_of
-
-LEAST_ROWS: Final = 100
-"""Fewer predictions with an outcome are counted and not measured."""
 
 _DAY_US: Final = 86_400_000_000
 # 1970-01-01 was a Thursday.

@@ -12,6 +12,7 @@ from offline.predictions.drift import Drift
 from offline.predictions.measuring import Costs
 from offline.predictions.predictions import OwnColumnsError, Predictions
 from offline.predictions.report import Report
+from services.analytics.domain.calibration import LEAST_ROWS
 from services.scoring.ports import Model
 
 
@@ -47,7 +48,7 @@ def report_on(made: Predictions, asked: Asked, load: Callable[[str], Model]) -> 
         parts = {str(version): since.where(since.versions == version) for version in np.unique(since.versions)}
     versions = [measuring.measured(version, its, asked.costs) for version, its in parts.items()]
     remarks += [
-        f"{each.version}: {each.known_count:,} outcomes are known; measures need {measuring.LEAST_ROWS:,}."
+        f"{each.version}: {each.known_count:,} outcomes are known; measures need {LEAST_ROWS:,}."
         for each in versions
         if not each.measures
     ]

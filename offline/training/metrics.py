@@ -8,21 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from offline.training.table import Table
+from services.analytics.domain import calibration
+from services.analytics.domain.calibration import BIN_COUNT, DRAWS, Figure, Floats
 
-Floats = npt.NDArray[np.float64]
+__all__ = ["BIN_COUNT", "DRAWS", "Figure", "Floats"]
 
-BIN_COUNT: Final = 10
 MEASURES: Final = ("accuracy", "auroc", "auprc", "brier", "calibration_error")
-DRAWS: Final = 200
 _GAIN_DRAWS: Final = 2000
-
-
-class Figure(NamedTuple):
-    """A measure and its 95% interval from resampling users, not snapshots."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -60,10 +52,7 @@ Report = dict[str, Measures]
 
 def report(predictors: Mapping[str, Said], table: Labelled) -> Report:
     """Each predictor's measures, all over the same resampled users: 200 times."""
-    names, place = np.unique(table.users, return_inverse=True)
-    random = np.random.default_rng(0)
-    draws = [np.bincount(random.integers(0, len(names), len(names)), minlength=len(names)) for _ in range(DRAWS)]
-    weights = [draw[place].astype(np.float64) for draw in draws]
+    weights = [*calibration.resampled(table.users)]
     return {name: _measures(said, table.is_true, weights) for name, said in predictors.items()}
 
 
@@ -97,23 +86,9 @@ def accuracy_gain(model: Floats, rule: Floats, table: Table) -> Figure:
 def bins(probabilities: Floats, is_true: npt.NDArray[np.bool_]) -> list[Bin]:
     """Snapshots by rising probability, at most 10 bins of about equal count; equal probabilities share a bin."""
     return [
-        Bin(float(probabilities[part].mean()), float(is_true[part].mean()), int(part.sum()))
-        for part in _parts(probabilities)
+        Bin(float(probabilities[part].mean()), float(is_true[part].mean()), len(part))
+        for part in calibration.parts(probabilities)
     ]
-
-
-def _parts(probabilities: Floats) -> list[npt.NDArray[np.bool_]]:
-    values, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
-    of_value = _bin_of(counts.astype(np.float64))
-    return [of_value[place] == number for number in np.unique(of_value)] if len(values) else []
-
-
-def _bin_of(counts: Floats) -> npt.NDArray[np.int64]:
-    """The bin of each distinct probability: by the middle of its snapshots' ranks."""
-    total = counts.sum()
-    middle = np.cumsum(counts) - counts / 2.0
-    found: npt.NDArray[np.int64] = np.minimum((middle * BIN_COUNT / total).astype(np.int64), BIN_COUNT - 1)
-    return found
 
 
 def _measures(said: Said, is_true: npt.NDArray[np.bool_], weights: list[Floats]) -> Measures:
@@ -130,10 +105,10 @@ class _Measured:
     """A predictor, sorted once, measured under many weights."""
 
     def __init__(self, said: Said, is_true: npt.NDArray[np.bool_]) -> None:
-        self._probabilities, self._is_true = said.probabilities, is_true
+        self._is_true, self._short = is_true, is_true - said.probabilities
         self._is_right = (said.probabilities >= 0.5) == is_true
         self._loss = (said.probabilities - is_true) ** 2
-        _, self._of_value = np.unique(said.probabilities, return_inverse=True)
+        self._by_probability = calibration.ranks(said.probabilities)
         _, self._of_rank = np.unique(said.ranking, return_inverse=True)
 
     def under(self, weights: Floats) -> dict[str, float]:
@@ -148,7 +123,7 @@ class _Measured:
                     auroc,
                     auprc,
                     float(weights @ self._loss / total),
-                    self._calibration_error(weights),
+                    calibration.error(self._by_probability, self._short, weights),
                 ),
                 strict=True,
             )
@@ -165,11 +140,3 @@ class _Measured:
         found, taken = np.cumsum(true), np.cumsum(true + false)
         precision = np.divide(found, taken, out=np.zeros_like(found), where=taken > 0)
         return auroc, float((true * precision).sum() / trues)
-
-    def _calibration_error(self, weights: Floats) -> float:
-        """The mean distance of probability and share over 10 bins of about equal count; ties share a bin."""
-        counts = np.bincount(self._of_value, weights).astype(np.float64)
-        of_value = _bin_of(counts)
-        predicted = np.bincount(of_value, np.bincount(self._of_value, weights * self._probabilities))
-        observed = np.bincount(of_value, np.bincount(self._of_value, weights * self._is_true))
-        return float(np.abs(predicted - observed).sum() / counts.sum())

@@ -77,6 +77,18 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.effect_of(request.question, self._clock())
         return await self._filled(wire.AskEffectResponse(), request.tenant, question)
 
+    async def AskCalibration(
+        self, request: wire.AskCalibrationRequest, _context: ServerContext
+    ) -> wire.AskCalibrationResponse:
+        """Answers with whether what a model said came true."""
+        question = translation.calibration_of(request.question, self._clock())
+        return await self._filled(wire.AskCalibrationResponse(), request.tenant, question)
+
+    async def AskDrift(self, request: wire.AskDriftRequest, _context: ServerContext) -> wire.AskDriftResponse:
+        """Answers with what moved."""
+        question = translation.drift_of(request.question, self._clock())
+        return await self._filled(wire.AskDriftResponse(), request.tenant, question)
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:

@@ -32,6 +32,9 @@ _LONGEST_VALUE: Final = 1024
 _LONGEST_NAME: Final = 100
 _LONGEST_USER_ID: Final = 128
 _LONGEST_EXPERIMENT: Final = 128
+_LONGEST_VERSION: Final = 128
+_CALIBRATION_DAYS: Final = 60
+_DRIFT_DAYS: Final = 30
 _MOST_ROWS: Final = 50_000
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
@@ -173,6 +176,23 @@ def effect_of(of: wire.EffectQuestion, now_us: int) -> asked.Effect:
     return asked.Effect(*_common(of, now_us), conversion, within_seconds, of.experiment)
 
 
+def calibration_of(of: wire.CalibrationQuestion, now_us: int) -> asked.Calibration:
+    """The question with its defaults."""
+    _require(len(of.model_version) <= _LONGEST_VERSION, "modelVersion", f"up to {_LONGEST_VERSION} characters")
+    interval = _word(asked.Interval, wire.Interval, of.interval, asked.Interval.WEEK)
+    _require(interval is not asked.Interval.HOUR, "interval", "day, week or month")
+    window = _window(of, now_us, _CALIBRATION_DAYS)
+    where, segment = _conditions(of.where, "where"), _segment(of.segment)
+    return asked.Calibration(window, where, segment, of.model_version, interval, _number(of, "silent_days", 14, 90))
+
+
+def drift_of(of: wire.DriftQuestion, now_us: int) -> asked.Drift:
+    """The question with its defaults."""
+    _require(len(of.model_version) <= _LONGEST_VERSION, "modelVersion", f"up to {_LONGEST_VERSION} characters")
+    window = _window(of, now_us, _DRIFT_DAYS)
+    return asked.Drift(window, _conditions(of.where, "where"), _segment(of.segment), of.model_version)
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -188,6 +208,8 @@ EXPORTED: Final = {
     "journey": _Answering(journey_of, wire.AskJourneyResponse),
     "list": _Answering(listing_of, wire.AskListResponse),
     "effect": _Answering(effect_of, wire.AskEffectResponse),
+    "calibration": _Answering(calibration_of, wire.AskCalibrationResponse),
+    "drift": _Answering(drift_of, wire.AskDriftResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 
@@ -235,7 +257,7 @@ def _common(of: Any, now_us: int) -> tuple[Window, Conditions, UserFilter]:  # n
     return _window(of, now_us), _conditions(of.where, "where"), _segment(of.segment)
 
 
-def _window(of: Any, now_us: int) -> Window:  # noqa: ANN401 - any question
+def _window(of: Any, now_us: int, day_count: int = 7) -> Window:  # noqa: ANN401 - any question
     its: wire.Window = of.window
     name = its.time_zone or "UTC"
     try:
@@ -247,7 +269,7 @@ def _window(of: Any, now_us: int) -> Window:  # noqa: ANN401 - any question
     today = (_EPOCH + now_us * _MICROSECOND).astimezone(zone).date()
     end = _time(its.end) if its.HasField("end") else _midnight(today + dt.timedelta(days=1), zone)
     last = (end - _MICROSECOND).astimezone(zone).date()
-    start = _time(its.start) if its.HasField("start") else _midnight(last - dt.timedelta(days=6), zone)
+    start = _time(its.start) if its.HasField("start") else _midnight(last - dt.timedelta(days=day_count - 1), zone)
     _require(start < end, "start", "before `end`")
     _require(end - start <= _LONGEST, "end", f"at most {_LONGEST.days} days after `start`")
     return Window((start - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND, name)

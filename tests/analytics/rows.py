@@ -42,6 +42,7 @@ class Event:
     currency: str | None = None
     is_bot: bool = False
     is_system: bool = False
+    linked_user_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Decision:
     event_id: str = "e"
     is_treated: bool | None = None
     experiment: str | None = None
+    event_type: str = "page_view"
+    copied_event_id: str | None = None
+    is_bot: bool = False
+    model_version: str = "m-1"
+    model_score: float = 50.0
+    rule_score: float = 0.0
 
 
 def asking(
@@ -80,6 +87,7 @@ def asking(
         "currency",
         "is_bot",
         "is_system",
+        "linked_user_id",
     )
     rows = [
         {**{name: getattr(each, name) for name in known}, "event_time": _time(each.t), "received_time": _time(each.t)}
@@ -99,7 +107,12 @@ def asking(
             "intervention_id": each.intervention_id,
             "is_treated": each.is_treated,
             "experiment": each.experiment,
-            "is_bot": False,
+            "event_type": each.event_type,
+            "copied_event_id": each.copied_event_id,
+            "model_version": each.model_version,
+            "model_score": each.model_score,
+            "rule_score": each.rule_score,
+            "is_bot": each.is_bot,
             "is_system": False,
             "reasons": ["risk_too_low"],
             "indicators": [{"name": name, "contribution": 1.0, "reason": name} for name in each.signals],

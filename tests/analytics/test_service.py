@@ -233,6 +233,20 @@ async def test_copies_are_the_same_when_they_are_made_again(tmp_path: Path) -> N
         assert at.rows() == before
 
 
+async def test_copies_with_fewer_columns_are_made_again_and_go(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
+        before, copies = at.rows(), tmp_path / "copies"
+        for kind in (EVENTS, DECISIONS):
+            (copies / kind / "v2").rename(copies / kind / "v1")
+        written = copies / "manifest.json"
+        written.write_text(written.read_text().replace('"v2"', '"v1"'))
+        await at.bring_up()
+        assert at.rows() == before
+        assert await at.count() == 2
+        assert not [*copies.glob("*/v1/*/*/part-*.parquet")]
+
+
 async def test_copies_without_summaries_answer_and_get_them(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
@@ -257,6 +271,28 @@ async def test_an_export_has_the_rows_of_the_answer_and_no_formulas(tmp_path: Pa
         table = pq.read_table(io.BytesIO(content))
         assert {row["user_id"] for row in table.to_pylist()} == {"=cmd()", "ada"}
         assert b"sha256" in table.schema.metadata[b"journeymesh.receipt"]
+
+
+async def test_the_model_is_watched_and_what_waits_is_counted(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1", "ada", "page_view"), event("e-2", "bob", "page_view"), score=40.0)
+        asked = wire.CalibrationQuestion(interval=wire.INTERVAL_MONTH)
+        found = await at.stub.AskCalibration(wire.AskCalibrationRequest(question=asked))
+        whole = found.spans[0]
+        assert (whole.is_whole, whole.prediction_count, whole.waiting_count, whole.known_count) == (True, 2, 2, 0)
+        assert not whole.HasField("predicted")
+        assert not whole.HasField("gap")
+        assert [each.prediction_count for each in found.versions] == [2]
+        assert found.receipt.row_count == 4
+        rows = csv.DictReader(io.StringIO((await _exported(at, wire.ExportAnswerRequest(calibration=asked))).decode()))
+        assert [row["prediction_count"] for row in rows] == [str(each.prediction_count) for each in found.spans]
+        moved = await at.stub.AskDrift(wire.AskDriftRequest())
+        assert (moved.current.prediction_count, moved.previous.prediction_count, len(moved.items)) == (2, 0, 0)
+        assert moved.current.at_risk_share.value == 0.0
+        assert not moved.previous.HasField("at_risk_share")
+        with pytest.raises(InvalidArgument):
+            asked = wire.CalibrationQuestion(interval=wire.INTERVAL_HOUR)
+            await at.stub.AskCalibration(wire.AskCalibrationRequest(question=asked))
 
 
 async def _exported(at: Site, request: wire.ExportAnswerRequest) -> bytes:

@@ -695,6 +695,14 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return ask.AskEffectResponse()
 
+    async def AskCalibration(self, request: ask.AskCalibrationRequest, context: object) -> ask.AskCalibrationResponse:
+        self.requests.append(request)
+        return ask.AskCalibrationResponse()
+
+    async def AskDrift(self, request: ask.AskDriftRequest, context: object) -> ask.AskDriftResponse:
+        self.requests.append(request)
+        return ask.AskDriftResponse()
+
     async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
         self.requests.append(request)
         return ask.AskListResponse()

@@ -1,10 +1,13 @@
 """Predictions of an archive joined with what came true, what moved, and the command that tells both."""
 
 import asyncio
+import contextlib
+import datetime as dt
 import itertools
 import random
 from argparse import ArgumentParser
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,16 @@ from offline.predictions import drift
 from offline.predictions.gathering import Gathering
 from offline.predictions.measuring import Costs, measured
 from offline.predictions.predictions import Predictions
+from offline.training import metrics
+from services.analytics.adapters import calibrating, copies, drifting, manifests
+from services.analytics.adapters.connection import opened
+from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.tasks import Place
+from services.analytics.domain import drift as apart
+from services.analytics.domain import question
+from services.analytics.domain.answer import Calibration
+from services.analytics.domain.layout import DECISIONS, EVENTS
+from services.analytics.domain.question import Interval, UserFilter, Window
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.scoring.adapters.model_directory import load
 from tests.builders import MINUTE_US, NOW_US, event
@@ -128,9 +141,13 @@ def test_a_share_of_the_users_has_the_same_predictions(folder: Path, made: Predi
     assert len(some) == len(every)
 
 
-def test_what_an_anonymous_user_did_counts_for_the_known_one(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of an anonymous user who turned out to be somebody."""
+    made = tmp_path_factory.mktemp("linked")
+
     async def fill_linked() -> None:
-        async with mesh.running(tmp_path) as running:
+        async with mesh.running(made) as running:
             await running.send(event("a", "anonymous", "page_view"))
             link = {"event_time_us": NOW_US + MINUTE_US, "received_time_us": NOW_US + MINUTE_US}
             await running.send(event("b", "anonymous", "identify", linked_user_id="known", **link))
@@ -140,7 +157,11 @@ def test_what_an_anonymous_user_did_counts_for_the_known_one(tmp_path: Path) -> 
             await running.archive()
 
     asyncio.run(fill_linked())
-    found = gathered(tmp_path)
+    return made
+
+
+def test_what_an_anonymous_user_did_counts_for_the_known_one(linked: Path) -> None:
+    found = gathered(linked)
     assert set(found.users) == {"known"}
     told = dict(zip(found.received_us.tolist(), zip(found.is_known, found.is_true, strict=True), strict=True))
     assert told == {
@@ -191,14 +212,14 @@ def test_what_moves_the_model_comes_first(made: Predictions) -> None:
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.lists(st.integers(0, 7), min_size=1, max_size=60))
 def test_distances_are_those_of_scipy(some: list[int], others: list[int]) -> None:
     one, other = np.array(some, np.float64), np.array(others, np.float64)
-    histograms = drift.counts(one, other)
+    histograms = apart.counts(one, other)
     assert (sum(histograms[0]), sum(histograms[1])) == (len(some), len(others))
     expected = jensenshannon(*(np.array(each) / sum(each) for each in histograms), base=2)
-    assert drift.jensen_shannon(*histograms) == pytest.approx(0.0 if np.isnan(expected) else expected, abs=1e-7)
-    assert drift.jensen_shannon(*drift.counts(one, one)) == 0.0
-    assert drift.wasserstein(one, one + 2.0) == pytest.approx(2.0)
+    assert apart.jensen_shannon(*histograms) == pytest.approx(0.0 if np.isnan(expected) else expected, abs=1e-7)
+    assert apart.jensen_shannon(*apart.counts(one, one)) == 0.0
+    assert apart.wasserstein(one, one + 2.0) == pytest.approx(2.0)
     # Both are means over quantiles; ours looks at 1,000 of them, between which numpy interpolates.
-    assert drift.wasserstein(one, other) == pytest.approx(stats.wasserstein_distance(one, other), abs=1.5)
+    assert apart.wasserstein(one, other) == pytest.approx(stats.wasserstein_distance(one, other), abs=1.5)
 
 
 def command(*options: str) -> int:
@@ -247,3 +268,82 @@ def test_an_unknown_model_or_label_is_refused_in_a_sentence(
 ) -> None:
     assert command("--archive", f"file://{folder}", *options) == 1
     assert sentence in capsys.readouterr().out
+
+
+@contextlib.contextmanager
+def copied(folder: Path, aside: Path) -> Iterator[tuple[Query, int]]:
+    """What analytics asks, from copies of an archive, and their watermark."""
+    place = Place(f"file://{folder}", str(aside / "copies"))
+    while copies.bring_up(place):
+        pass
+    manifest = manifests.read(Path(place.root))
+    paths: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
+    for (kind, partition), part in manifest.parts.items():
+        paths[kind].append(f"{place.root}/{copies.relative(kind, partition, part)}")
+    with contextlib.closing(opened(aside / "spilled", [place.root])) as connection:
+        open_files(connection, paths[EVENTS], paths[DECISIONS])
+        with contextlib.closing(Query(connection)) as query:
+            yield query, manifest.watermark_us
+
+
+def calibrated(folder: Path, aside: Path) -> Calibration:
+    """The answer of analytics from copies of an archive."""
+    window = Window(NOW_US - 10 * DAY_US, NOW_US + 60 * DAY_US, "UTC")
+    asked = question.Calibration(window, (), UserFilter(), "", Interval.WEEK, 14)
+    with copied(folder, aside) as (query, watermark_us):
+        return calibrating.calibration(query, asked, watermark_us)
+
+
+def test_analytics_tells_the_same_calibration(folder: Path, made: Predictions, tmp_path: Path) -> None:
+    told = measured(LIVE, made, COSTS)
+    found = calibrated(folder, tmp_path)
+    whole, *weeks = found.spans
+    assert (found.model_version, found.one_in) == (LIVE, 1)
+    assert [tuple(each) for each in found.versions] == [(LIVE, told.count)]
+    assert (whole.prediction_count, whole.known_count) == (told.count, told.known_count)
+    assert whole.user_count == told.user_count
+    assert whole.came_true == pytest.approx(told.base_rate)
+    assert whole.waiting_count == told.count - told.known_count > 0
+    assert whole.error == pytest.approx(told.measures["model"]["calibration_error"])
+    curve = metrics.bins(told.known.model_scores / 100.0, told.known.is_true)
+    assert [each.known_count for each in whole.bins] == [each.count for each in curve]
+    assert [each.predicted for each in whole.bins] == pytest.approx([each.predicted for each in curve])
+    assert [each.came_true.value for each in whole.bins] == pytest.approx([each.observed for each in curve])
+    of_weeks = {dt.datetime.fromtimestamp(each.start_us / 1e6, dt.UTC).date(): each for each in weeks}
+    for week in told.weeks:
+        its = of_weeks[week.monday]
+        assert its.known_count == week.count
+        assert its.predicted == pytest.approx(week.said)
+        assert its.came_true == pytest.approx(week.came_true)
+        if week.measures is None:
+            assert (its.error, its.gap, its.bins) == (None, None, ())
+        else:
+            assert its.error == pytest.approx(week.measures["calibration_error"])
+            assert its.gap is not None
+            assert its.gap.value == pytest.approx(week.came_true - week.said)
+    assert sum(each.prediction_count for each in weeks) == told.count
+
+
+def test_analytics_tells_the_same_drift_of_scores(folder: Path, made: Predictions, tmp_path: Path) -> None:
+    asked = question.Drift(Window(NOW_US + 15 * DAY_US, NOW_US + 60 * DAY_US, "UTC"), (), UserFilter(), "")
+    with copied(folder, tmp_path) as (query, _):
+        found = drifting.drift(query, asked)
+    is_since = made.received_us >= NOW_US + 15 * DAY_US
+    told = drift.drift(load(MODELS / LIVE), made.where(~is_since), made.where(is_since))
+    assert (found.previous.prediction_count, found.current.prediction_count) == (told.before_count, told.after_count)
+    scores = [each for each in found.items if each.kind == "score"]
+    assert [each.name for each in scores] == [each.name for each in told.scores]
+    for one, other in zip(scores, told.scores, strict=True):
+        mine = (one.psi, one.distance, one.moved, one.previous_mean, one.mean)
+        assert mine == pytest.approx((other.psi, other.distance, other.moved, other.before, other.after))
+        assert (1 - one.previous_share, 1 - one.share) == pytest.approx((other.empty_before, other.empty_after))
+    reasons = [each for each in found.items if each.kind == "reason"]
+    assert [each.moved for each in reasons] == sorted((each.moved for each in reasons), reverse=True)
+    assert reasons[0].name == "repeated_failures", "later users meet more errors"
+    assert reasons[0].is_notable
+
+
+def test_analytics_knows_the_anonymous_as_well(linked: Path, tmp_path: Path) -> None:
+    whole, *_ = calibrated(linked, tmp_path).spans
+    assert (whole.prediction_count, whole.known_count, whole.waiting_count) == (3, 2, 1)
+    assert (whole.user_count, whole.came_true) == (1, 0.5)

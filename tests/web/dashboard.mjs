@@ -122,6 +122,37 @@ const stories = {
     return { shapes, text: await tab.locator('main').innerText(), faults }
   },
 
+  /** Whether the model's predictions came true, as tables; and what is said before anything is known. */
+  async calibration(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/model?silent=1&days=30`)
+    await answered(tab)
+    const table = async (name) => {
+      await tab.getByRole('button', { name: `View as table: ${name}` }).click()
+      return tab.getByRole('table', { name }).locator('tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)))
+    }
+    const reliability = await table('Reliability')
+    const weeks = await table('Came true less predicted')
+    const text = await tab.locator('main').innerText()
+    await tab.goto(`${gateway}/app/model?silent=30`)
+    await answered(tab)
+    return { reliability, weeks, text, early: await tab.locator('main').innerText(), faults }
+  },
+
+  /** What moved since the day before, as a table; none if too little is known. */
+  async moved(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/model?days=1`)
+    await answered(tab)
+    const text = await tab.locator('main').innerText()
+    const button = tab.getByRole('button', { name: 'View as table: Reasons' })
+    if (await button.count()) await button.click()
+    const reasons = await tab.getByRole('table', { name: 'Reasons' }).locator('tbody tr').evaluateAll((rows) => rows.map((row) => [...row.children].map((cell) => cell.textContent)))
+    return { reasons, text, faults }
+  },
+
   /** What another policy would have done, from the time line of one user. */
   async another(browser) {
     const { made, faults } = await context(browser)

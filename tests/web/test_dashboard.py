@@ -27,7 +27,8 @@ PATHS: Final = (
     "/app/struggles?page=/calculator",
     "/app/help",
     f"/app/videos?video={VIDEO}",
-    "/app/model",
+    "/app/model?days=1",
+    "/app/model?silent=1&days=30",
     "/app/pipeline",
 )
 
@@ -127,6 +128,36 @@ def test_the_model_is_shown_by_its_card(mesh: RunningMesh) -> None:
     for shape, line in zip(seen["shapes"], stated, strict=True):
         steps = [float(each.split(": ")[1]) for each in line.partition("`: ")[2].split(", ")]
         assert [float(row[2].replace("\N{MINUS SIGN}", "-")) for row in shape] == steps
+
+
+def test_the_model_page_tells_whether_it_came_true(mesh: RunningMesh) -> None:
+    # The day before the first day shown counts too, as the page looks back further by the days of silence.
+    start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0) - dt.timedelta(days=30)
+    question = {"window": {"start": start.isoformat()}, "silentDays": 1, "interval": "week"}
+    answer = mesh.post("/api/analytics/calibration", question).body
+    whole, *weeks = answer["spans"]
+    assert whole["knownCount"] >= answer["leastCount"]
+    assert whole["waitingCount"] > 0
+    seen = told("dashboard", mesh.url, part="calibration")
+    assert seen["faults"] == []
+    assert f"{whole['waitingCount']:,} still wait" in seen["text"]
+    assert [row[3] for row in seen["reliability"]] == [f"{each['knownCount']:,}" for each in whole["bins"]]
+    assert [row[1] for row in seen["weeks"]] == [f"{each['knownCount']:,}" for each in weeks]
+    assert [row[5] == "too few" for row in seen["weeks"]] == [each["gap"] is None for each in weeks]
+    assert "It needs 100 outcomes" in seen["early"]
+
+
+def test_the_model_page_tells_what_moved(mesh: RunningMesh) -> None:
+    start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    answer = mesh.post("/api/analytics/drift", {"window": {"start": start.isoformat()}}).body
+    reasons = [each for each in answer["items"] if each["kind"] == "reason"]
+    assert answer["current"]["predictionCount"] + answer["previous"]["predictionCount"] > 0
+    seen = told("dashboard", mesh.url, part="moved")
+    assert seen["faults"] == []
+    # Shortly after midnight there are too few users of today.
+    assert ("It needs 100 users" in seen["text"]) == (not answer["items"])
+    assert [row[1] for row in seen["reasons"]] == [f"{each['psi']:.2f}" for each in reasons]
+    assert [row[-1] == "yes" for row in seen["reasons"]] == [each["isNotable"] for each in reasons]
 
 
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:

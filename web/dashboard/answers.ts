@@ -57,6 +57,69 @@ export interface Effects extends Answered {
   effects: HelpEffect[]
 }
 
+export interface CalibrationFigure {
+  value: number
+  lower: number
+  upper: number
+}
+
+export interface CalibrationBin {
+  predicted: number
+  cameTrue: CalibrationFigure
+  knownCount: number
+  userCount: number
+}
+
+export interface CalibrationSpan {
+  start: string
+  isWhole: boolean
+  predictionCount: number
+  waitingCount: number
+  knownCount: number
+  userCount: number
+  predicted: number | null
+  cameTrue: number | null
+  gap: CalibrationFigure | null
+  error: CalibrationFigure | null
+  bins: CalibrationBin[]
+}
+
+export interface Calibration extends Answered {
+  spans: CalibrationSpan[]
+  modelVersion: string
+  versions: { modelVersion: string; predictionCount: number }[]
+  oneIn: number
+  leastCount: number
+}
+
+export interface DriftItem {
+  kind: 'score' | 'reason'
+  name: string
+  psi: number
+  moved: number
+  previousMean: number
+  mean: number
+  previousShare: number
+  share: number
+  isNotable: boolean
+}
+
+export interface DriftSide {
+  predictionCount: number
+  userCount: number
+  atRiskShare: number | null
+  offeredShare: number | null
+}
+
+export interface Drift extends Answered {
+  items: DriftItem[]
+  modelVersion: string
+  previous: DriftSide
+  current: DriftSide
+  oneIn: number
+  leastUserCount: number
+}
+
 export interface StepFigure {
   name: string
   userCount: number

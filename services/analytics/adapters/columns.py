@@ -47,6 +47,7 @@ EVENTS: Final = {
     "is_bot": _same("is_bot", "BOOLEAN"),
     "is_system": Column("BOOLEAN", "is_system", "coalesce(is_system, false)"),
     "copied_event_id": _plain("copied_event_id"),
+    "linked_user_id": _plain("linked_user_id"),
 }
 
 _OWN: Final = {
@@ -67,6 +68,9 @@ _OWN: Final = {
     "candidates": _same("candidates", _CANDIDATES),
     "is_treated": _same("is_treated", "BOOLEAN"),
     "experiment": _same("experiment"),
+    "model_version": _same("model_version"),
+    "model_score": _same("model_score", "DOUBLE"),
+    "rule_score": _same("rule_score", "DOUBLE"),
 }
 OF_THE_EVENT: Final = (
     "event_time",
@@ -79,6 +83,7 @@ OF_THE_EVENT: Final = (
     "video_id",
     "is_bot",
     "is_system",
+    "copied_event_id",
 )
 """What a decision has from the event it is about."""
 

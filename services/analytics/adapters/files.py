@@ -50,7 +50,7 @@ def _parquet(answer: Answer, receipt: Receipt) -> bytes:
 
 
 def flat(answer: Answer) -> Iterator[dict[str, Any]]:
-    """The rows of an answer: one for each innermost item, with the members of what it is part of before its own."""
+    """The rows of an answer: one for each innermost item, or for what has none, after what it is part of."""
     (name, items), *_ = answer._asdict().items()
     if name == "places":  # of paths, the links say all
         places = answer.places  # type: ignore[union-attr] # only paths have them
@@ -71,7 +71,7 @@ def _flat(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
     for name, value in item._asdict().items():
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             own |= {f"{name}_{key}": each for row in _flat(value) for key, each in row.items()}
-        elif isinstance(value, tuple) and name in {"points", "steps", "returns"}:
+        elif isinstance(value, tuple) and name in {"points", "steps", "returns", "bins"}:
             inner = value
         elif isinstance(value, tuple):
             own[name] = msgspec.json.encode(value).decode()
@@ -79,7 +79,7 @@ def _flat(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
             own[name.removesuffix("_us")] = _time(value)
         else:
             own[name] = value
-    if inner is None:
+    if not inner:
         yield own
         return
     for number, each in enumerate(inner):

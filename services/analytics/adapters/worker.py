@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 import duckdb
 
 from mesh.errors import MeshError
-from services.analytics.adapters import copies, counting, effects, people, summed, ways
+from services.analytics.adapters import calibrating, copies, counting, drifting, effects, people, summed, ways
 from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.kept import Tenants
 from services.analytics.adapters.relations import Query, open_files
@@ -38,6 +38,8 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Journey: lambda query, question, _: people.journey(query, question),
     asked.Listing: lambda query, question, _: people.listing(query, question),
     asked.Effect: lambda query, question, _: effects.effect(query, question),
+    asked.Calibration: calibrating.calibration,
+    asked.Drift: lambda query, question, _: drifting.drift(query, question),
 }
 
 

@@ -239,7 +239,92 @@ class Effect(NamedTuple):
     holdout_count: int
 
 
-Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect
+class CalibrationFigure(NamedTuple):
+    """A measure and its 95% interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class CalibrationBin(NamedTuple):
+    """Predictions of similar probability."""
+
+    predicted: float
+    came_true: CalibrationFigure
+    known_count: int
+    user_count: int
+
+
+class CalibrationSpan(NamedTuple):
+    """The predictions of the window or of one interval."""
+
+    start_us: int
+    is_whole: bool
+    prediction_count: int
+    waiting_count: int
+    known_count: int
+    user_count: int
+    predicted: float | None
+    came_true: float | None
+    gap: CalibrationFigure | None
+    error: CalibrationFigure | None
+    bins: tuple[CalibrationBin, ...]
+
+
+class VersionCount(NamedTuple):
+    """How many predictions a model made."""
+
+    model_version: str
+    prediction_count: int
+
+
+class Calibration(NamedTuple):
+    """Whether what the model said came true."""
+
+    spans: tuple[CalibrationSpan, ...]
+    model_version: str
+    versions: tuple[VersionCount, ...]
+    one_in: int
+    least_count: int
+
+
+class DriftItem(NamedTuple):
+    """A score, or what gave reasons for one, in two windows; the kind is `score` or `reason`."""
+
+    kind: str
+    name: str
+    psi: float
+    distance: float
+    moved: float
+    previous_mean: float
+    mean: float
+    previous_share: float
+    share: float
+    is_notable: bool
+
+
+class DriftSide(NamedTuple):
+    """The predictions of one window."""
+
+    prediction_count: int
+    user_count: int
+    at_risk_share: float | None
+    offered_share: float | None
+
+
+class Drift(NamedTuple):
+    """What moved."""
+
+    items: tuple[DriftItem, ...]
+    model_version: str
+    previous: DriftSide
+    current: DriftSide
+    one_in: int
+    least_user_count: int
+
+
+Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration | Drift
 
 
 class Receipt(NamedTuple):

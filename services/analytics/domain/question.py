@@ -186,6 +186,11 @@ class Question:
         return self.window.end_us
 
 
+def _before(window: Window) -> Window:
+    """The window of the same length before."""
+    return Window(2 * window.start_us - window.end_us, window.start_us, window.time_zone)
+
+
 @dataclass(frozen=True)
 class Kpis(Question):
     """Asks for key figures."""
@@ -195,8 +200,7 @@ class Kpis(Question):
     @property
     def previous(self) -> Window:
         """The window of the same length before."""
-        start, end = self.window.start_us, self.window.end_us
-        return Window(start - (end - start), start, self.window.time_zone)
+        return _before(self.window)
 
     @property
     def read_from_us(self) -> int:
@@ -314,3 +318,39 @@ class Effect(Question):
     def read_to_us(self) -> int:
         """See `Question`: what users do after the last of them began to count."""
         return self.window.end_us + self.within_seconds * 1_000_000
+
+
+@dataclass(frozen=True)
+class Calibration(Question):
+    """Asks whether what the model said came true."""
+
+    model_version: str
+    interval: Interval
+    silent_days: int
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`: what came before a prediction says nothing of what comes after."""
+        return self.window.start_us
+
+    @property
+    def read_to_us(self) -> int:
+        """See `Question`: the days count from the end of a session, which may last for a day."""
+        return self.window.end_us + (self.silent_days + 1) * DAY_US
+
+
+@dataclass(frozen=True)
+class Drift(Question):
+    """Asks what moved since the window of the same length before."""
+
+    model_version: str
+
+    @property
+    def previous(self) -> Window:
+        """The window of the same length before."""
+        return _before(self.window)
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`."""
+        return self.previous.start_us

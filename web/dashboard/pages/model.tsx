@@ -6,6 +6,8 @@ import { Markdown } from '../markdown.tsx'
 import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
 import { counted, named, number, share, time } from '../words.ts'
+import { Calibration } from './calibration.tsx'
+import { Drifted } from './moved.tsx'
 
 const LEVELS = ['low', 'medium', 'high', 'critical']
 
@@ -46,6 +48,8 @@ export function Model() {
           )}
         </Answer>
       </Card>
+      <Calibration />
+      <Drifted />
       <Card title="Its card" isWide>
         <Answer of={live}>{({ card }) => <Markdown text={card} />}</Answer>
       </Card>
