@@ -106,7 +106,8 @@ def written(
             path = f"{kind}/v1/{Partition('', day).folder}/part-{name}.parquet"
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             query.rows(
-                f"COPY (SELECT * FROM all_{kind} WHERE epoch_us(event_time) // {DAY_US} = {day}) TO '{root / path}'"
+                f"COPY (SELECT * EXCLUDE (place) FROM all_{kind} WHERE epoch_us(event_time) // {DAY_US} = {day} "
+                f"ORDER BY place) TO '{root / path}'"
             )
             summaries.write(query.connection, root, path)
             found[kind].append(path)

@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from services.analytics.adapters.connection import opened
+from services.analytics.adapters.hot import PERSONS, Hot, near_midnight, numbering, sessions, struggles
 from services.analytics.adapters.relations import listed
 from services.analytics.adapters.summaries import SUMMARIES
 from services.analytics.domain import layout
-from services.analytics.domain.layout import DAY_US, KINDS, VERSION, day_of, tenant_folder
+from services.analytics.domain.layout import KINDS, VERSION, day_of, tenant_folder
 from services.analytics.domain.layout import SUMMARIES as FOLDER
-from services.analytics.domain.question import SESSION_GAP_US
 from services.analytics.ports import Reading
 
 _MOST_TENANTS: Final = 4
 _MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
 _MOST_ROWS: Final = 6_000_000
-_PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
 
 
 class Tenants:
@@ -45,6 +44,11 @@ class Tenants:
             raise
         self._kept[key] = tenant
 
+    def close(self) -> None:
+        """Gives back what they take."""
+        while self._kept:
+            self._kept.popitem()[1].close()
+
     def _idle_bytes(self) -> int:
         return sum(tenant.byte_count() for tenant in self._kept.values())
 
@@ -57,7 +61,7 @@ class Tenant:
         self._most_rows = most_rows
         self._spilled = tempfile.TemporaryDirectory(prefix="question-")
         its = tenant_folder(tenant)
-        folders = [f"{root}/{kind}/{VERSION}/{its}" for kind in KINDS] + [f"{root}/{FOLDER}/{its}"]
+        folders = [f"{root}/{each}/{its}" for each in (*(f"{kind}/{VERSION}" for kind in KINDS), FOLDER, layout.TAIL)]
         self.connection = opened(Path(self._spilled.name), folders)
         self._loaded: defaultdict[str, dict[int, str]] = defaultdict(dict)
         self._row_count = 0
@@ -65,6 +69,7 @@ class Tenant:
         for name, summary in SUMMARIES.items():
             columns = ", ".join(f"{each} {kind}" for each, kind in ({"day": "INTEGER"} | summary.columns).items())
             self.connection.execute(f"CREATE TABLE all_{name} ({columns})")
+        self._hot = Hot(self.connection, root)
         self._join()
 
     def close(self) -> None:
@@ -90,10 +95,12 @@ class Tenant:
             self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
         if changes:
             self._join()
+            self._hot.forget()
+        self._hot.show(reading, names)
         asked = layout.days(reading.question.read_from_us, reading.question.read_to_us)
         for name in names:
             self.connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
+                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM now_{name} "
                 f"WHERE day >= {asked.start} AND day < {asked.stop}"
             )
         return True
@@ -148,40 +155,22 @@ class Tenant:
             self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept}")
             return
         rows = f"read_parquet([{listed(paths)}], hive_partitioning = false)"
-        if name in _PERSONS:
-            self.connection.execute(
-                "INSERT INTO people SELECT "
-                "(row_number() OVER () + (SELECT coalesce(max(person), 0) FROM people))::INTEGER, user_id "
-                f"FROM (SELECT DISTINCT user_id FROM {rows} ANTI JOIN people USING (user_id))"
-            )
+        if name in PERSONS:
+            self.connection.execute(numbering(f"SELECT DISTINCT user_id FROM {rows}"))
             rows += " JOIN people USING (user_id)"
         self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept} UNION ALL SELECT {columns} FROM {rows}")
 
     def _join(self) -> None:
         """Joins what goes on past midnight, and forgets users who are in no day any more."""
-        near = (
-            f"SELECT person FROM all_fragments WHERE first_us % {DAY_US} <= {SESSION_GAP_US} "
-            f"INTERSECT SELECT person FROM all_fragments WHERE last_us % {DAY_US} >= {DAY_US - SESSION_GAP_US}"
-        )
         self.connection.execute(
-            f"""CREATE OR REPLACE TABLE all_sessions AS WITH near AS ({near})
+            f"""CREATE OR REPLACE TABLE all_sessions AS WITH near AS ({near_midnight("all_fragments")})
             SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
-            UNION ALL SELECT person, min(first_us), min(form_us), min(ended_us) FROM (
-                SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
-                    SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins
-                    FROM all_fragments WHERE person IN (FROM near))
-            ) GROUP BY person, number"""
+            UNION ALL {sessions("all_fragments", "near")}"""
         )
-        self.connection.execute(
-            f"""CREATE OR REPLACE TABLE all_struggles AS SELECT person, t, struggle FROM all_begun
-            WHERE NOT is_first OR NOT EXISTS (FROM all_edges WHERE all_edges.person = all_begun.person
-                AND all_edges.day = all_begun.day - 1 AND all_begun.t - all_edges.t <= {SESSION_GAP_US}
-                AND list_contains(all_edges.signals, struggle))"""
-        )
+        self.connection.execute(f"CREATE OR REPLACE TABLE all_struggles AS {struggles('all_begun', 'all_edges')}")
         counts = ", ".join(f"(SELECT count(*) FROM all_{name})" for name in SUMMARIES)
         self._row_count = sum(self.connection.execute(f"SELECT {counts}").fetchone() or ())
-        held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(_PERSONS))
+        held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(PERSONS))
         self.connection.execute(
             f"CREATE OR REPLACE TABLE people AS FROM people WHERE person IN (SELECT DISTINCT person FROM ({held}))"
         )

@@ -75,7 +75,7 @@ def _activity(windows: _Windows, conversion: int | None) -> _Found:
     for which, sessions, formed, left in windows.rows(
         f"SELECT which, count(*), count(*) FILTER (form_us < {until}), "
         f"count(*) FILTER (form_us < {until} AND coalesce(ended_us >= {until}, true)) FROM {{rows}} GROUP BY which",
-        "all_sessions",
+        "sessions",
         "first_us",
     ):
         yield which, "sessions", "", float(sessions)
@@ -90,7 +90,7 @@ def _activity(windows: _Windows, conversion: int | None) -> _Found:
 
 def _trouble(windows: _Windows) -> _Found:
     sql = "SELECT which, struggle, count(*) FROM {rows} GROUP BY which, struggle"
-    for which, kind, count in windows.rows(sql, "all_struggles"):
+    for which, kind, count in windows.rows(sql, "struggles"):
         yield which, "struggles", kind, float(count)
     for which, level, count in windows.rows(
         "SELECT which, highest, count(*) FROM (SELECT which, arg_max(level, score) AS highest FROM {rows} "
@@ -122,7 +122,7 @@ def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     buckets = intervals(query, asked.window, asked.interval)
     _number(query, [(start, min(end, asked.window.end_us)) for start, end in buckets])
     if asked.measure is Measure.SESSIONS:
-        source = f"SELECT first_us // {QUARTER_US} AS quarter, 1 AS n FROM all_sessions"
+        source = f"SELECT first_us // {QUARTER_US} AS quarter, 1 AS n FROM sessions"
         total, values = _by_interval(query, len(buckets), source)
     elif asked.measure is Measure.EVENTS:
         total, values = _by_interval(query, len(buckets), "SELECT quarter, event_count AS n FROM cells")

@@ -40,7 +40,7 @@ SCHEMA_KEY: Final = b"journeymesh.schema"
 _GROUP_ROWS: Final = 16_384
 _COPY_BYTES: Final = 8 * 1024 * 1024
 _MOST_BYTES: Final = 256 * 1024 * 1024
-_KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
+KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
 
 # By which a reader may leave out what it does not look for: rows stand in the order of the stream.
 _STATISTICS: Final = ["sequence", "event_time", "received_time"]
@@ -107,7 +107,7 @@ class ParquetArchive:
 
     async def compact(self, shard: str, hour: int) -> None:
         """See `ports.Archive`."""
-        for kind in _KINDS:
+        for kind in KINDS:
             try:
                 await asyncio.to_thread(self._compact, kind, shard, hour)
             except pa.ArrowInvalid:
@@ -168,7 +168,7 @@ class ParquetArchive:
 
     def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Packed]) -> int:
         byte_count = 0
-        for kind in _KINDS:
+        for kind in KINDS:
             for hour in sorted(hours):
                 file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
                 byte_count += self._publish(file, (part.of_hour(kind, hour) for part in parts))
@@ -201,7 +201,7 @@ class ParquetArchive:
         return (_without(batch, suppression.among(_ids_in(batch))) for batch in batches)
 
     def _before(self, hour: int) -> dict[ArchiveFile, Holding]:
-        listed = [each for kind in _KINDS for each in self._listed(f"{kind}/{layout.VERSION}").items()]
+        listed = [each for kind in KINDS for each in self._listed(f"{kind}/{layout.VERSION}").items()]
         return {file: Holding(size, self._tenants_in(file)) for file, size in listed if file.hour < hour}
 
     def _tenants_in(self, file: ArchiveFile) -> Mapping[str, int]:
@@ -228,12 +228,12 @@ class ParquetArchive:
             raise VersionMismatch("A newer version has written a file of the archive.") from error
 
     def _holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
-        listed = (file for kind in _KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
+        listed = (file for kind in KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
         return {file: self._content(file) for file in listed if self._names(file, user_ids)}
 
     def _of_users(self, user_ids: Collection[str], most_bytes: int) -> list[Record]:
         found, byte_count, ids = list[Record](), 0, pa.array(sorted(user_ids), pa.string())
-        for file in (file for kind in _KINDS for file in self.files(kind) if self._names(file, user_ids)):
+        for file in (file for kind in KINDS for file in self.files(kind) if self._names(file, user_ids)):
             for batch in self.batches(file):
                 for row in batch.filter(_is_in(batch.column("user_id"), ids)).to_pylist():
                     kept = {name: value for name, value in row.items() if value is not None}
@@ -266,7 +266,7 @@ class ParquetArchive:
 
     def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
         """Writes a file of batches; returns its size in bytes."""
-        columns = _KINDS[file.kind]
+        columns = KINDS[file.kind]
         metadata = {SCHEMA_KEY: f"{file.kind}/{layout.VERSION}".encode()}
 
         def fill(into: IO[bytes]) -> int:

@@ -18,8 +18,8 @@ from typing import IO, Final, cast
 import pyarrow as pa
 import pyarrow.fs
 
-from services.ingest.archive.adapters.files import Packed, located, reaching
-from services.ingest.archive.adapters.tables import grouped
+from services.ingest.archive.adapters.files import KINDS, Packed, located, reaching
+from services.ingest.archive.adapters.tables import fitted, grouped, written
 from services.ingest.archive.domain import layout
 from services.ingest.archive.domain.layout import Plan
 from services.ingest.archive.ports import Part
@@ -71,11 +71,12 @@ class ArrowTail:
 
 def _fill(into: IO[bytes] | pa.NativeFile, parts: Sequence[Packed]) -> None:
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    for kind in (layout.EVENTS, layout.DECISIONS):
-        for table in grouped((part.columns[kind] for part in parts), _MOST_ROWS):
-            whole = table.combine_chunks()
-            with pa.ipc.new_stream(into, whole.schema, options=options) as writer:
-                writer.write_table(whole)
+    for kind, columns in KINDS.items():
+        empty = columns.SCHEMA.empty_table()
+        schema = written(empty, columns.DICTIONARIES).schema
+        table = next(grouped((part.columns[kind] for part in parts), _MOST_ROWS), empty)
+        with pa.ipc.new_stream(into, schema, options=options) as writer:
+            writer.write_table(fitted(written(table, columns.DICTIONARIES), schema))
 
 
 def _put(path: Path, parts: Sequence[Packed]) -> None:
