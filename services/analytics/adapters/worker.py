@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import IO, Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from mesh.errors import MeshError
 from services.analytics.adapters import counting, effects, people, summed, ways
@@ -92,5 +93,7 @@ def main(source: IO[bytes], to: IO[bytes]) -> None:
 
 if __name__ == "__main__":
     os.nice(_NICENESS)
+    # Arrow's own allocator keeps what it once took.
+    pa.set_memory_pool(pa.system_memory_pool())
     tempfile.tempdir = sys.argv[1]
     main(sys.stdin.buffer, sys.stdout.buffer)

@@ -42,6 +42,8 @@ _WAIT_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 20.0
 
 _MOST_RECORDS: Final = 2_000
+# Showing takes one part of so many of the time: the more was gathered, the rarer it is.
+_SHOWING_SHARE: Final = 50
 _READ_BYTES: Final = 8 * 1024 * 1024
 _NEWER: Final = "A newer version has written what stands next on the stream: the archive has no column for it yet."
 
@@ -126,8 +128,8 @@ class _Gathered:
     hours: set[int] = dataclasses.field(default_factory=set)
     parts: list[Part] = dataclasses.field(default_factory=list)
     shown_through: int | None = None
-    shown_at: float = 0.0
-    """When it was shown, in seconds of the event loop's clock."""
+    show_at: float = 0.0
+    """When it may be shown again, in seconds of the event loop's clock."""
 
     def folders(self) -> set[int]:
         """The hours to write to; also where no event could be read, so that the range is not missing."""
@@ -222,14 +224,14 @@ class _Following:
 
     async def _show(self, gathered: _Gathered) -> None:
         """Shows what is not written yet, if it is time; if it cannot be shown now, the next time."""
-        period_seconds, now = self._of.limits.tail_seconds, self._now()
+        period_seconds, begun = self._of.limits.tail_seconds, self._now()
         is_new = bool(gathered.parts) and gathered.shown_through != gathered.through
-        if not period_seconds or not is_new or now - gathered.shown_at < period_seconds:
+        if not period_seconds or not is_new or begun < gathered.show_at:
             return
-        gathered.shown_at = now
         with contextlib.suppress(MeshError):
             await self._of.tail.write(self._lease.shard, Plan(gathered.after, gathered.through), gathered.parts)
             gathered.shown_through = gathered.through
+        gathered.show_at = begun + max(period_seconds, _SHOWING_SHARE * (self._now() - begun))
 
     async def _flush(self, gathered: _Gathered) -> None:
         shard, plan = self._lease.shard, Plan(gathered.after, gathered.through)
