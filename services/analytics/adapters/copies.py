@@ -34,6 +34,8 @@ from services.analytics.domain.layout import (
 )
 from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp
 
+ASIDE: Final = ".pass-"
+"""How folders begin that are gone when a pass has ended."""
 _MODE: Final = 0o640
 
 
@@ -52,7 +54,7 @@ def brought_up(
     Raises:
         Unavailable: a storage cannot be reached, or a file went away meanwhile.
     """
-    with tempfile.TemporaryDirectory(dir=root, prefix=".pass-") as folder:
+    with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
         return _Pass(archive, root, Path(folder), known, listed, todo).run()
 
 

@@ -1,5 +1,6 @@
 """What a process that follows the archive keeps between two looks at it: the manifest, and what it may remove when."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ class Follower:
         self._reach: tuple[str, dict[str, int]] = ("", {})
         self._gone: dict[Path, float] = {}
         self._archive: Archive | None = None
+        for left in (path for prefix in (copies.ASIDE, tails.ASIDE) for path in self._root.glob(f"{prefix}*")):
+            shutil.rmtree(left)  # by a process that was killed
 
     def bring_up(self, *, is_all: bool) -> bool:
         """Brings the copies up to the archive, or part of the way, and their tail up to its tail.
@@ -98,4 +101,6 @@ class Followers:
 
     def bring_up(self, task: Follow) -> bool:
         """See `Follower.bring_up`."""
-        return self._known.setdefault(task.place, Follower(task.place)).bring_up(is_all=task.is_all)
+        if task.place not in self._known:
+            self._known[task.place] = Follower(task.place)
+        return self._known[task.place].bring_up(is_all=task.is_all)

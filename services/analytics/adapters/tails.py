@@ -31,6 +31,8 @@ from services.analytics.domain.layout import (
 )
 from services.analytics.domain.manifest import NO_TAIL, Manifest, Part, Piece, Tail
 
+ASIDE: Final = ".tail-"
+"""How folders begin that are gone when a tail is made."""
 _WIDTH: Final = 60
 _MODE: Final = 0o640
 _HOUR: Final = "%Y-%m-%dT%H"
@@ -46,7 +48,7 @@ def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[Piece]) 
     """
     if not shown:
         return NO_TAIL
-    with tempfile.TemporaryDirectory(dir=root, prefix=".tail-") as folder:
+    with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
         connection = opened(Path(folder) / "spilled", [str(root)])
         try:
             _stage(connection, archive, known, shown)
