@@ -32,17 +32,16 @@ class Manifests:
 
     def read(self) -> Manifest:
         """The manifest with its tail; an empty one if there is none."""
-        stamps = self._now()
-        if stamps != self._stamps:
-            if stamps[0] != self._stamps[0]:
-                self._manifest = read(self._root)
-            else:
-                self._manifest = self._manifest._replace(tail=_tail(self._root, self._manifest.id))
-            self._stamps = stamps[0], _stamp(self._root / _tail_name(self._manifest.id))
+        stamps = _stamp(self._root / _NAME), _stamp(self._root / _tail_name(self._manifest.id))
+        if stamps == self._stamps:
+            return self._manifest
+        tail = _tail(self._root, self._manifest.id) if stamps[0] == self._stamps[0] else None
+        if tail is not None:
+            self._manifest, self._stamps = self._manifest._replace(tail=tail), stamps
+        else:
+            # The stamps are those of before, so that what is replaced meanwhile is read the next time.
+            self._manifest, self._stamps = read(self._root), (stamps[0], _NONE)
         return self._manifest
-
-    def _now(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        return _stamp(self._root / _NAME), _stamp(self._root / _tail_name(self._manifest.id))
 
 
 def read(root: Path) -> Manifest:
@@ -50,6 +49,15 @@ def read(root: Path) -> Manifest:
 
     It is empty if there is none, or one of another version: then they are made again.
     """
+    while True:
+        stamp = _stamp(root / _NAME)
+        found = _read(root)
+        tail = _tail(root, found.id)
+        if tail is not None or stamp == _stamp(root / _NAME):
+            return found._replace(tail=tail or NO_TAIL)
+
+
+def _read(root: Path) -> Manifest:
     try:
         whole = (root / _NAME).read_bytes()
     except FileNotFoundError:
@@ -61,9 +69,8 @@ def read(root: Path) -> Manifest:
         path: Source(Stamp(size, modified), frozenset(Partition(*each) for each in days))
         for path, size, modified, days in written["sources"]
     }
-    its = _id(whole)
     summaries = written.get("summaries", "")
-    return Manifest(sources, _parts(written["parts"]), written["watermark_us"], summaries, its, _tail(root, its))
+    return Manifest(sources, _parts(written["parts"]), written["watermark_us"], summaries, _id(whole))
 
 
 def write(root: Path, manifest: Manifest) -> None:
@@ -100,12 +107,12 @@ def write_tail(root: Path, manifest_id: str, tail: Tail) -> None:
     _put(root / _tail_name(manifest_id), msgspec.json.encode(written))
 
 
-def _tail(root: Path, manifest_id: str) -> Tail:
-    """The tail of a manifest; none if it has none, or one of another version, or was replaced meanwhile."""
+def _tail(root: Path, manifest_id: str) -> Tail | None:
+    """The tail of a manifest; None if there is no file of it, as the manifest was replaced or is an older version's."""
     try:
         written: dict[str, Any] = msgspec.json.decode((root / _tail_name(manifest_id)).read_bytes())
     except FileNotFoundError:
-        return NO_TAIL
+        return None
     if (written.get("format"), written.get("columns")) != (_TAIL_FORMAT, VERSION):
         return NO_TAIL
     return Tail(frozenset(written["sources"]), _parts(written["parts"]), written["watermark_us"])
