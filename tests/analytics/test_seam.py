@@ -27,6 +27,7 @@ from tests.analytics.test_service import SECOND_US, Site, site
 from tests.archive.rows import EventRow, records
 from tests.archive.test_files import decision
 from tests.archive.world import until
+from tests.buckets import new_bucket
 from tests.builders import NOW_US, event
 
 SHOWING = Limits(period_seconds=3600.0, rest_seconds=0.02, tail_seconds=0.001)
@@ -203,3 +204,18 @@ async def test_that_a_tail_has_gone_says_that_it_is_archived(tmp_path: Path) -> 
             await at.world.dispatch()
             await until(lambda: any((tmp_path / "archive").rglob("*.arrows")))
         await _shown(at, 1)
+
+
+async def test_the_tail_is_read_from_a_bucket_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    url = new_bucket(monkeypatch, request.getfixturevalue("s3"))
+    async with site(tmp_path, archive_url=url) as at:
+        at.world.limits = SHOWING
+        async with at.world.following():
+            await at.world.append(event("e-1"))
+            await at.world.dispatch()
+            await _shown(at, 1)
+            assert at.world.archive.files(EVENTS) == []
+        await _shown(at, 1)
+        assert at.world.archive.files(EVENTS)
