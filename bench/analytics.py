@@ -1,10 +1,12 @@
 """How long questions take, and what their process takes in memory: `python -m bench.analytics [events] [users]`.
 
 Writes an archive of invented events, about a fifth of them decided on, over 28 days; then copies it, and asks each
-question some times without any cache. Times include the way to the process and back.
+question some times without any cache, and some times with another tail of a minute's events each. Times include the way
+to the process and back.
 """
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -13,6 +15,8 @@ from typing import Final
 
 import duckdb
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
@@ -23,6 +27,7 @@ from services.analytics.usecases import Asking
 _START_US: Final = 1_767_312_000_000_000
 _DAYS: Final = 28
 _ROUNDS: Final = 11
+_TAILS: Final = 5
 _EVERYBODY: Final = UserFilter()
 _EVENTS: Final = """COPY (
     SELECT '0' AS shard, lpad(n::VARCHAR, 20, '0') AS sequence, 0::UINTEGER AS event_index, false AS is_set_aside,
@@ -61,6 +66,35 @@ def write(root: Path, event_count: int, user_count: int) -> None:
         given = {"users": user_count, "start": _START_US, "day": day, "per_day": per_day, "first": first, "last": last}
         connection.execute(_EVENTS.format(path=events, **given))
         connection.execute(_DECISIONS.format(source=events, path=decisions))
+
+
+def show(root: Path, round_number: int, event_count: int, user_count: int) -> None:
+    """A tail of the last day's last minute and some, another one in each round."""
+    per_day = event_count // _DAYS
+    first, last = per_day * _DAYS, per_day * _DAYS + max(per_day // 1440, 100) + round_number
+    given = {
+        "users": user_count,
+        "start": _START_US,
+        "day": _DAYS - 1,
+        "per_day": per_day,
+        "first": first,
+        "last": last,
+    }
+    folder = root / "tail" / "v1"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as made:
+        events, decisions = Path(made) / "events", Path(made) / "decisions"
+        duckdb.execute(_EVENTS.format(path=events, **given))
+        duckdb.execute(_DECISIONS.format(source=events, path=decisions))
+        aside = Path(made) / "tail"
+        with aside.open("wb") as into:
+            for path in (events, decisions):
+                rows = pq.read_table(path)
+                with pa.ipc.new_stream(into, rows.schema) as writer:
+                    writer.write_table(rows)
+        for old in folder.iterdir():
+            old.unlink()
+        shutil.copy(aside, folder / f"0-{first:020}-{last - 1:020}.arrows")
 
 
 def questions() -> dict[str, Question]:
@@ -105,7 +139,7 @@ async def main(folder: Path, event_count: int, user_count: int) -> None:
             pass
         share = _size(folder / "copies") / _size(folder / "archive")
         print(f"copied in {time.perf_counter() - began:.1f} s; the copies have {share:.2f} of the archive's bytes")
-        print(f"{'question':34} {'median ms':>10} {'p95 ms':>8} {'cached ms':>10}")
+        print(f"{'question':34} {'median ms':>10} {'p95 ms':>8} {'cached ms':>10} {'new tail ms':>12}")
         engine = DuckDb(counting, place.root, kill_seconds=60)
         for name, question in questions().items():
             times = []
@@ -119,9 +153,24 @@ async def main(folder: Path, event_count: int, user_count: int) -> None:
             cached = (time.perf_counter() - began) * 1e3
             # The first one may have started the process.
             *_, p95 = sorted(times[1:])
-            print(f"{name:34} {sorted(times)[_ROUNDS // 2]:10.0f} {p95:8.0f} {cached:10.1f}")
+            late = []
+            for number in range(_TAILS):
+                show(folder / "archive", number, event_count, user_count)
+                late.append(await _with_new_tail(copies, engine, question))
+            shutil.rmtree(folder / "archive" / "tail")
+            await copies.bring_up(is_all=False)
+            median, late_median = sorted(times)[_ROUNDS // 2], sorted(late)[_TAILS // 2]
+            print(f"{name:34} {median:10.0f} {p95:8.0f} {cached:10.1f} {late_median:12.0f}")
         rss = max(child.memory_info().rss for child in psutil.Process().children(recursive=True))
         print(f"the largest process has {rss / 2**20:.0f} MiB")
+
+
+async def _with_new_tail(copies: FolderCopies, engine: DuckDb, question: Question) -> float:
+    """Milliseconds of a question that nobody has asked since the tail was replaced."""
+    await copies.bring_up(is_all=False)
+    began = time.perf_counter()
+    await Asking(copies, engine).ask("", question)
+    return (time.perf_counter() - began) * 1e3
 
 
 def _size(folder: Path) -> int:

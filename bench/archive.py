@@ -32,6 +32,7 @@ from records import wire
 from records.table import Detail, Table
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.archiver import Archiver, Limits
 from services.ingest.archive.domain.layout import EVENTS
 from services.ingest.events.adapters.memory import MemoryFailedRecords, MemorySeenEvents
@@ -82,8 +83,8 @@ async def main(folder: Path, event_count: int) -> None:
     archive = ParquetArchive(f"file://{folder}")
     behind: Any = intervention
     archiver = Archiver(
-        stream, leases, dispatched, MemoryPlans(), archive, MemorySeenEvents(), MemoryFailedRecords(), behind,
-        Limits(), Metrics(),
+        stream, leases, dispatched, MemoryPlans(), archive, ArrowTail(f"file://{folder}"), MemorySeenEvents(),
+        MemoryFailedRecords(), behind, Limits(), Metrics(),
     )  # fmt: skip
     held = await leases.acquire("0", "archiver")
     # Arrow imports pandas, if installed, with its first list; the images do not have it.

@@ -18,6 +18,9 @@ class Reading(NamedTuple):
     watermark_us: int
     is_summed: bool
     """Whether there are summaries of these files."""
+    tail_events: tuple[str, ...] = ()
+    """What comes after them, of the same days and others."""
+    tail_decisions: tuple[str, ...] = ()
 
 
 class Copies(Protocol):

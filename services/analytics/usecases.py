@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -22,7 +22,7 @@ from mesh.errors import (
 from services.analytics.domain import layout
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer, Listing, Receipt
-from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
+from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
 from services.analytics.domain.manifest import Manifest, Part
 from services.analytics.domain.question import Question, Retention, UserFilter
 from services.analytics.domain.segment import Draft, Segment, Segments
@@ -94,39 +94,39 @@ class Asking:
 
     async def _ask(self, tenant: str, question: Question) -> Answered:
         manifest = self._copies.manifest()
-        parts = _parts(manifest, tenant, question)
+        paths = _paths(manifest, tenant, question)
         key = _Key(
             tenant,
             msgspec.json.encode(question, order="sorted").decode(),
-            _version(parts),
-            manifest.watermark_us,
+            _version(paths),
+            max(manifest.watermark_us, manifest.tail.watermark_us),
             type(question).__name__,
         )
         if key in self._answered:
             self._answered.move_to_end(key)
             return self._answered[key]
-        self._require_affordable(parts)
+        self._require_affordable(paths)
         if key not in self._underway:
             is_summed = manifest.summaries == layout.SUMMARIES
-            task = asyncio.create_task(self._answer(key, question, parts, is_summed=is_summed))
+            task = asyncio.create_task(self._answer(key, question, paths, is_summed=is_summed))
             self._underway[key] = task
             task.add_done_callback(lambda _: self._underway.pop(key, None))
         return await asyncio.shield(self._underway[key])
 
-    async def _answer(
-        self, key: _Key, question: Question, parts: dict[tuple[str, Partition], Part], *, is_summed: bool
-    ) -> Answered:
-        def paths(kind: str) -> tuple[str, ...]:
-            return tuple(
-                f"{kind}/{layout.VERSION}/{partition.folder}/{part.name}"
-                for (of, partition), part in parts.items()
-                if of == kind
-            )
-
-        reading = Reading(question, key.tenant, paths(EVENTS), paths(DECISIONS), key.watermark_us, is_summed)
+    async def _answer(self, key: _Key, question: Question, paths: "_Paths", *, is_summed: bool) -> Answered:
+        reading = Reading(
+            question,
+            key.tenant,
+            tuple(paths.archived[EVENTS]),
+            tuple(paths.archived[DECISIONS]),
+            key.watermark_us,
+            is_summed,
+            tuple(paths.tail[EVENTS]),
+            tuple(paths.tail[DECISIONS]),
+        )
         async with self._turn(key.tenant):
             answer = await self._engine.answer(reading)
-        answered = Answered(answer, _receipt(key, question, parts, answer))
+        answered = Answered(answer, _receipt(key, question, paths.row_count, answer))
         if len(msgspec.json.encode(answer)) <= _CACHED_BYTES:
             self._answered[key] = answered
             while len(self._answered) > _CACHED:
@@ -147,11 +147,10 @@ class Asking:
             if not self._waiting[tenant]:
                 del self._waiting[tenant], self._turns[tenant]
 
-    def _require_affordable(self, parts: dict[tuple[str, Partition], Part]) -> None:
-        row_count = sum(part.row_count for part in parts.values())
+    def _require_affordable(self, paths: "_Paths") -> None:
+        row_count, days = paths.row_count, paths.day_count
         if row_count <= self._most_rows:
             return
-        days = len({partition.day for _, partition in parts})
         text = (
             f"It would read {row_count:,} rows of {days} days, and may read {self._most_rows:,}: "
             f"about {max(1, days * self._most_rows // row_count)} days would fit."
@@ -319,24 +318,42 @@ def _require_free(segments: Segments, name: str) -> None:
         raise AlreadyExists("SEGMENT_NAME_TAKEN", "There is a saved segment of this name.")
 
 
-def _parts(manifest: Manifest, tenant: str, question: Question) -> dict[tuple[str, Partition], Part]:
-    """The files to read, in order."""
+class _Paths(NamedTuple):
+    """The files to read, by kind, in order: those of days, and what comes after them."""
+
+    archived: dict[str, list[str]]
+    tail: dict[str, list[str]]
+    row_count: int
+    day_count: int
+
+
+def _paths(manifest: Manifest, tenant: str, question: Question) -> _Paths:
     days = layout.days(question.read_from_us, question.read_to_us)
     needs_decisions = not isinstance(question, Retention) or question.segment.is_of_risk
-    kinds = layout.KINDS if needs_decisions else (EVENTS,)
-    return {
-        place: part
-        for place, part in sorted(manifest.parts.items())
-        if place[0] in kinds and place[1].tenant == tenant and place[1].day in days
-    }
+    kinds = KINDS if needs_decisions else (EVENTS,)
+
+    def wanted(parts: Mapping[tuple[str, Partition], Part]) -> list[tuple[str, Partition, Part]]:
+        return [
+            (kind, partition, part)
+            for (kind, partition), part in sorted(parts.items())
+            if kind in kinds and partition.tenant == tenant and partition.day in days
+        ]
+
+    archived, tail = wanted(manifest.parts), wanted(manifest.tail.parts)
+    return _Paths(
+        {of: [layout.part_path(kind, day, part.name) for kind, day, part in archived if kind == of] for of in KINDS},
+        {of: [layout.tail_path(day, part.name) for kind, day, part in tail if kind == of] for of in KINDS},
+        sum(part.row_count for _, _, part in archived + tail),
+        len({partition.day for _, partition, _ in archived + tail}),
+    )
 
 
-def _version(parts: dict[tuple[str, Partition], Part]) -> str:
-    names = "".join(f"{kind} {partition.day} {part.name}\n" for (kind, partition), part in parts.items())
-    return hashlib.sha256(names.encode()).hexdigest()
+def _version(paths: _Paths) -> str:
+    every = (path for by_kind in (paths.archived, paths.tail) for of in by_kind.values() for path in of)
+    return hashlib.sha256("".join(f"{path}\n" for path in every).encode()).hexdigest()
 
 
-def _receipt(key: _Key, question: Question, parts: dict[tuple[str, Partition], Part], answer: Answer) -> Receipt:
+def _receipt(key: _Key, question: Question, row_count: int, answer: Answer) -> Receipt:
     whole = hashlib.sha256()
     for text in (key.kind, key.question, key.data_version, msgspec.json.encode(answer, order="sorted").decode()):
         whole.update(f"{len(text)}:{text}".encode())
@@ -347,7 +364,7 @@ def _receipt(key: _Key, question: Question, parts: dict[tuple[str, Partition], P
         end_us=window.end_us,
         watermark_us=key.watermark_us,
         is_unfinished=window.end_us > key.watermark_us,
-        row_count=sum(part.row_count for part in parts.values()),
+        row_count=row_count,
         data_version=key.data_version,
         sha256=whole.hexdigest(),
         is_cut=isinstance(answer, Listing) and answer.total_count > len(answer.rows),

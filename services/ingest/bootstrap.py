@@ -238,6 +238,7 @@ def archiving(on: Resources) -> Sharing:
     """The archiver, on its share of the shards."""
     from services.ingest.archive.adapters.files import ParquetArchive  # Parquet takes a second to load, and memory
     from services.ingest.archive.adapters.plans import RedisPlans
+    from services.ingest.archive.adapters.tail import ArrowTail
 
     own, client, leases = on.own, on.client, on.leases("archiver")
     runs = Archiver(
@@ -246,6 +247,7 @@ def archiving(on: Resources) -> Sharing:
         dispatched=on.leases("dispatcher"),
         plans=RedisPlans(client, on.stream),
         archive=ParquetArchive(own.archive_url, suppression=lambda: on.suppressing.now),
+        tail=ArrowTail(own.archive_url),
         seen=RedisSeenEvents(client),
         failed_records=RedisFailedRecords(client),
         intervention=InterventionServiceStub(channel.dial(own.intervention_target, on.traced, on.site.tls)),
@@ -253,6 +255,7 @@ def archiving(on: Resources) -> Sharing:
             # What is gathered is still on the stream, and must leave room there for what arrives.
             flush_bytes=min(archiver.Limits.flush_bytes, own.max_waiting_bytes // 4),
             period_seconds=own.archive_period_seconds,
+            tail_seconds=own.archive_tail_seconds,
         ),
         metrics=on.traced.metrics,
         suppressing=on.suppressing,
@@ -274,6 +277,7 @@ NOTHING: Final = Beside()
 def archive_works(on: Resources) -> Beside:
     """Erases people from the archive, exports them, and lets go what is over its days."""
     from services.ingest.archive.adapters.files import ParquetArchive  # as above
+    from services.ingest.archive.adapters.tail import ArrowTail
 
     own, kept, behind = on.own, RedisErasures(on.client), Behind(_pipeline(on))
     archive = ParquetArchive(own.archive_url, suppression=lambda: on.suppressing.now)
@@ -284,7 +288,7 @@ def archive_works(on: Resources) -> Beside:
         return Terms(own.retention_days, {name: each.retention_days for name, each in its.items()})
 
     retention = Retention(archive, terms, clock.system_clock)
-    erases = ArchiveErasing(kept, archive, behind)
+    erases = ArchiveErasing(kept, archive, ArrowTail(own.archive_url), behind)
     exports = ArchiveExporting(RedisExports(on.client), kept, archive, behind, clock.system_clock)
     expires = Expiring(retention, RedisPasses(on.client), kept, on.traced.metrics)
     owner, servicer = _owner(own, own.archiver_listen), RetentionServicer(retention)

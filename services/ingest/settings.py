@@ -120,6 +120,13 @@ class Settings:
         minimum=0.1,
         maximum=3600,
     )
+    archive_tail_seconds: float = setting(
+        "JOURNEYMESH_ARCHIVE_TAIL_SECONDS",
+        1.0,
+        "How often events that are gathered and in no file yet are shown to analytics, beside the archive; 0: never.",
+        minimum=0,
+        maximum=60,
+    )
     retention_days: int = setting(
         "JOURNEYMESH_RETENTION_DAYS",
         0,

@@ -32,6 +32,7 @@ from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Saving
 from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS
 from tests.archive.world import World
 from tests.buckets import new_bucket
@@ -95,7 +96,7 @@ class Site:
 async def site(folder: Path, most_rows: int = 1_000_000, archive_url: str = "") -> AsyncIterator[Site]:
     world = World(folder / "archive")
     if archive_url:
-        world.archive = ParquetArchive(archive_url)
+        world.archive, world.tail = ParquetArchive(archive_url), ArrowTail(archive_url)
     place = Place(archive_url or (folder / "archive").as_uri(), str(folder / "copies"))
     async with working(1) as counting, working(1) as copying:
         copies = FolderCopies(copying, place)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from journeymesh.analytics.v1 import analytics_pb2 as wire
 
+from services.analytics.domain.layout import VERSION
 from tests.analytics.test_service import SECOND_US, site
 from tests.builders import NOW_US, event
 
@@ -43,7 +44,7 @@ async def test_spark_finds_the_same_funnel_in_the_same_files(tmp_path: Path) -> 
         .getOrCreate()
     )
     try:
-        read = spark.read.parquet(str(tmp_path / "copies" / "events" / "v1"))
+        read = spark.read.parquet(str(tmp_path / "copies" / "events" / VERSION))
         assert {"tenant", "day"} <= set(read.columns)
         read.createOrReplaceTempView("events")
         (row,) = spark.sql(FUNNEL).collect()

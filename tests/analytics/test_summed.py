@@ -17,7 +17,7 @@ from services.analytics.adapters.kept import Tenant
 from services.analytics.adapters.relations import Query
 from services.analytics.domain import answer, layout
 from services.analytics.domain.answer import Answer
-from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
+from services.analytics.domain.layout import DECISIONS, EVENTS, VERSION, Partition
 from services.analytics.domain.question import (
     DAY_US,
     CohortKind,
@@ -105,10 +105,11 @@ def written(
     found: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
     for kind, rows in ((EVENTS, events), (DECISIONS, decisions)):
         for day in sorted({each.t // DAY_US for each in rows}):
-            path = f"{kind}/v1/{Partition('', day).folder}/part-{name}.parquet"
+            path = f"{kind}/{VERSION}/{Partition('', day).folder}/part-{name}.parquet"
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             query.rows(
-                f"COPY (SELECT * FROM all_{kind} WHERE epoch_us(event_time) // {DAY_US} = {day}) TO '{root / path}'"
+                f"COPY (SELECT * EXCLUDE (place) FROM all_{kind} WHERE epoch_us(event_time) // {DAY_US} = {day} "
+                f"ORDER BY place) TO '{root / path}'"
             )
             summaries.write(query.connection, root, path)
             found[kind].append(path)

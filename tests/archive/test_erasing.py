@@ -10,6 +10,7 @@ import pytest
 from mesh.leases.port import ShardState
 from services.ingest.accept.ports import ShardStanding
 from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.domain.layout import ArchiveFile, Content, Plan
 from services.ingest.erasure.adapters.memory import MemoryErasures
 from services.ingest.erasure.domain.erasure import Erasure, Step
@@ -56,6 +57,10 @@ class Mortal:
         return after
 
 
+def tail(folder: Path) -> ArrowTail:
+    return ArrowTail(f"file://{folder}")
+
+
 async def filled(folder: Path) -> ParquetArchive:
     """Two files of each kind with the person, and one without."""
     archive = ParquetArchive(f"file://{folder}")
@@ -77,8 +82,8 @@ async def test_every_rewritten_file_is_told_wherever_the_process_ends(
     held = await archive.holding({"ada"})
     mortal: Any = Mortal(archive, files, is_before=is_before)
     with pytest.raises(Killed):
-        await ArchiveErasing(kept, mortal, Behind(Standings())).advance(ERASURE)
-    erases = ArchiveErasing(kept, archive, Behind(Standings()))
+        await ArchiveErasing(kept, mortal, tail(tmp_path), Behind(Standings())).advance(ERASURE)
+    erases = ArchiveErasing(kept, archive, tail(tmp_path), Behind(Standings()))
     for _ in range(3):
         await erases.advance(ERASURE)
     archived = await kept.archived("e_1")
@@ -93,7 +98,7 @@ async def test_every_rewritten_file_is_told_wherever_the_process_ends(
 
 async def test_nothing_is_rewritten_before_the_archiver_has_written_what_it_gathered(tmp_path: Path) -> None:
     archive, kept, standings = await filled(tmp_path), MemoryErasures(), Standings(dispatcher=9, archiver=3)
-    erases = ArchiveErasing(kept, archive, Behind(standings))
+    erases = ArchiveErasing(kept, archive, tail(tmp_path), Behind(standings))
     await erases.advance(ERASURE)
     assert (await kept.archived("e_1")).files == {}
     standings.dispatcher, standings.archiver = 20, 9  # what was accepted since is not the person's
@@ -104,5 +109,32 @@ async def test_nothing_is_rewritten_before_the_archiver_has_written_what_it_gath
 @pytest.mark.parametrize("step", [each for each in Step if each is not Step.ARCHIVE])
 async def test_the_archive_is_left_alone_at_every_other_step(tmp_path: Path, step: Step) -> None:
     archive, kept = await filled(tmp_path), MemoryErasures()
-    await ArchiveErasing(kept, archive, Behind(Standings())).advance(Erasure("e_1", "p", NOW_US, ("ada",), step))
+    await ArchiveErasing(kept, archive, tail(tmp_path), Behind(Standings())).advance(
+        Erasure("e_1", "p", NOW_US, ("ada",), step)
+    )
     assert len(await archive.holding({"ada"})) == 4
+
+
+async def test_what_was_shown_before_it_was_written_is_gone_with_the_person(tmp_path: Path) -> None:
+    archive, kept, shows = await filled(tmp_path), MemoryErasures(), tail(tmp_path)
+    part = await archive.pack("0", records([EventRow(3, 0, event("e-3", received_time_us=NOW_US))]), [])
+    await shows.write("0", Plan(2, 3), [part])
+    standings = Standings()
+    standings.archiver = 9
+    for _ in range(2):
+        await ArchiveErasing(kept, archive, shows, Behind(standings)).advance(ERASURE)
+    assert (await kept.archived("e_1")).is_done
+    assert shown(tmp_path) == []
+
+
+async def test_what_is_shown_of_others_and_not_written_yet_stays(tmp_path: Path) -> None:
+    archive, kept, shows = await filled(tmp_path), MemoryErasures(), tail(tmp_path)
+    part = await archive.pack("0", records([EventRow(10, 0, event("e-10", user_id="bob"))]), [])
+    await shows.write("0", Plan(9, 10), [part])
+    for _ in range(2):
+        await ArchiveErasing(kept, archive, shows, Behind(Standings())).advance(ERASURE)
+    assert len(shown(tmp_path)) == 1
+
+
+def shown(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "tail").rglob("*") if path.is_file()]

@@ -22,6 +22,7 @@ from records.wire import encoded
 from services.ingest.archive.adapters import event_rows
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.archiver import Archiver, Limits
 from services.ingest.archive.domain.layout import EVENTS
 from services.ingest.dispatch.translation.groups import Groups, groups_of
@@ -64,6 +65,7 @@ class World:
         self.stream = MemoryStream(shard_count=1)
         self.leases, self.dispatched = MemoryLeases(lambda: NOW_US), MemoryLeases(lambda: NOW_US)
         self.plans, self.archive = MemoryPlans(), ParquetArchive(f"file://{folder}")
+        self.tail = ArrowTail(f"file://{folder}")
         self.seen, self.failed_records = MemorySeenEvents(), MemoryFailedRecords()
         self.interventions = in_memory([(0, DOCUMENT)], lambda: NOW_US)
         self.limits = limits
@@ -78,6 +80,7 @@ class World:
             dispatched=self.dispatched,
             plans=self.plans,
             archive=self.archive,
+            tail=self.tail,
             seen=self.seen,
             failed_records=self.failed_records,
             intervention=intervention,

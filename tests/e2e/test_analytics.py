@@ -97,3 +97,24 @@ def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path:
         # Decisions, and the files of before, go one after the other.
         until(lambda: ask(mesh, "journeys/u-0", {})["entries"] == [])
         until(lambda: not any(b"u-0" in whole for whole in files(copies)))
+
+
+def test_what_happened_is_in_answers_within_seconds_also_if_the_archiver_is_killed(tmp_path: Path) -> None:
+    with running_mesh(tmp_path, JOURNEYMESH_ARCHIVE_PERIOD_SECONDS="3600") as mesh:
+        waits = []
+        for number in range(4):
+            user, page = f"u-{number}", {"page": "/calculator"}
+            assert mesh.track({"userId": user, "eventType": "page_view", "properties": page}).status == 202
+            sent = time.monotonic()
+            until(lambda: figures(mesh)["users", ""] == number + 1)  # noqa: B023 - asked in this round only
+            waits.append(time.monotonic() - sent)
+        assert min(waits) < 5, waits
+        answer = ask(mesh, "journeys/u-3", {})
+        (entry,) = (each for each in answer["entries"] if each["event"])
+        assert answer["receipt"]["watermark"] >= entry["time"]
+        assert not [*(tmp_path / "var").rglob("hour=*/*.parquet")]
+
+        mesh.process("archiver").kill()
+        assert mesh.track({"userId": "u-4", "eventType": "page_view", "properties": {"page": "/help"}}).status == 202
+        until(lambda: figures(mesh)["users", ""] == 5)
+        assert figures(mesh)["events", ""] == 5

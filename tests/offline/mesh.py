@@ -27,6 +27,7 @@ from services.features.usecases import Features
 from services.ingest.archive import archiver
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.plans import MemoryPlans
+from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.archiver import Archiver
 from services.ingest.dispatch import dispatcher
 from services.ingest.dispatch.dispatcher import Dispatcher
@@ -127,6 +128,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 dispatched=dispatched,
                 plans=MemoryPlans(),
                 archive=ParquetArchive(f"file://{folder}"),
+                tail=ArrowTail(f"file://{folder}"),
                 seen=seen,
                 failed_records=set_aside,
                 intervention=InterventionServiceStub(dialled),

@@ -11,7 +11,7 @@ import pyarrow.fs
 
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
-from services.analytics.domain.layout import KINDS, ArchiveFile, archive_file, covering
+from services.analytics.domain.layout import KINDS, TAIL, ArchiveFile, TailFile, archive_file, covering, tail_file
 from services.analytics.domain.manifest import Stamp
 
 _COPY_BYTES: Final = 8 * 1024 * 1024
@@ -49,6 +49,33 @@ class Archive:
                 if file is not None:
                     stamps[file] = Stamp(info.size, info.mtime_ns or 0)
         return {file: stamps[file] for file in covering(stamps)}
+
+    def shown(self) -> list[TailFile]:
+        """The files of the tail.
+
+        Raises:
+            Unavailable: the storage cannot be reached.
+        """
+        selector = pyarrow.fs.FileSelector(f"{self._root}/{TAIL}", allow_not_found=True)
+        with reaching():
+            infos = self._files.get_file_info(selector)
+        return [*filter(None, (tail_file(info.path.removeprefix(f"{self._root}/")) for info in infos))]
+
+    def rows(self, file: TailFile) -> dict[str, pa.Table]:
+        """The rows of a file of the tail, by kind.
+
+        Raises:
+            FileNotFoundError: the file has gone meanwhile.
+            Unavailable: the storage cannot be reached.
+        """
+        try:
+            with reaching(), self._files.open_input_stream(f"{self._root}/{file.path}") as opened:
+                whole = pa.BufferReader(opened.read())
+        except Unavailable as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise error.__cause__ from None
+            raise
+        return {kind: pa.ipc.open_stream(whole).read_all() for kind in KINDS}
 
     @contextlib.contextmanager
     def local(self, files: Sequence[ArchiveFile], folder: Path) -> Iterator[dict[ArchiveFile, str]]:

@@ -3,22 +3,24 @@
 Persons are the numbers that `kept` gives to users; they are below `person_count`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from services.analytics.adapters.hot import near_midnight, sessions, struggles
 from services.analytics.domain.layout import DAY_US
-from services.analytics.domain.question import SESSION_GAP_US
-from services.analytics.domain.summary import EVERY
+from services.analytics.domain.summary import EVERY, QUARTER_US
 
 Numbers = NDArray[np.integer[Any]]
+Columns = list[NDArray[Any]]
 _Read = TypeVar("_Read")
 
 NEVER: Final = np.iinfo(np.int64).max
 """A time that does not come."""
+_QUARTERS: Final = DAY_US // QUARTER_US
 
 
 class Cells(NamedTuple):
@@ -43,6 +45,7 @@ class Sessions(NamedTuple):
     """Sessions in order of their beginning; `NEVER` where there is no form, or no end of one."""
 
     first_us: Numbers
+    person: Numbers
     form_us: Numbers
     ended_us: Numbers
 
@@ -53,12 +56,13 @@ class Sessions(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Rows, each with the place of its name in a list."""
+    """Rows in the order of `order`, each with the place of its name in a list."""
 
     names: list[str]
+    order: NDArray[Any]
+    person: Numbers
     at: Numbers
     name: Numbers
-    person: Numbers
 
     def counted(self, places: Numbers) -> Iterator[tuple[str, int]]:
         """How often each name is among some places in the list."""
@@ -67,42 +71,56 @@ class Named(NamedTuple):
 
 
 class Arrays:
-    """The arrays of a connection; each is read when it is first needed, until `forget`."""
+    """The arrays of a connection; each is read when it is first needed, until `forget`.
+
+    They are those of days, and with the tail's rows in the place of its users' rows of days (`hot`).
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._read: dict[str, Any] = {}
+        self._of_days: dict[str, Any] = {}
+        self._now: dict[str, Any] = {}
+        self._hot_days: NDArray[np.int64] = np.empty(0, np.int64)
 
     def forget(self) -> None:
         """Reads all of them again when they are needed: the summaries have changed."""
-        self._read.clear()
+        self._of_days.clear()
+        self._now.clear()
+
+    def show(self, days: Collection[int]) -> None:
+        """Takes another tail, which touches these days."""
+        self._now.clear()
+        self._hot_days = np.array(sorted(days), np.int64)
 
     def cells(self) -> Cells:
         """Of all days that are kept."""
-        return self._once(
-            "cells",
-            lambda: Cells(
-                *self._columns(
-                    "SELECT quarter, person, kinds, event_count FROM all_cells WHERE kinds <> 0 ORDER BY quarter"
-                )
-            ),
-        )
+
+        def day(kept: Sequence[NDArray[Any]]) -> Numbers:
+            found: Numbers = kept[0] // _QUARTERS
+            return found
+
+        return Cells(*self._columns("cells", _CELLS, day=day))
 
     def sessions(self) -> Sessions:
         """Of all days that are kept, with what goes on past midnight joined."""
-        return self._once("sessions", lambda: Sessions(*self._columns(_SESSIONS)))
+        return Sessions(*self._columns("sessions", _SESSIONS))
 
     def struggles(self) -> Named:
         """Struggles that began, in order of time (`at`, in microseconds), without those that went on past midnight."""
-        return self._once("struggles", lambda: self._named(_STRUGGLES, "moment"))
+        return self._named("struggles", _STRUGGLES)
 
     def risks(self) -> Named:
         """The level of each user's highest risk in a quarter of an hour (`at`), the highest scores last."""
-        return self._once("risks", lambda: self._named(_RISKS, "score"))
+
+        def day(kept: Sequence[NDArray[Any]]) -> Numbers:
+            found: Numbers = kept[2] // _QUARTERS
+            return found
+
+        return self._named("risks", _RISKS, day)
 
     def person_count(self) -> int:
         """More than any person's number."""
-        return self._once("people", lambda: int(self._value("SELECT coalesce(max(person), 0) + 1 FROM people")))
+        return _once(self._now, "people", lambda: int(self._value("SELECT coalesce(max(person), 0) + 1 FROM people")))
 
     def count(self, persons: Numbers) -> int:
         """How many persons are there, each once."""
@@ -112,50 +130,94 @@ class Arrays:
 
     def distinct(self, persons: Numbers) -> Numbers:
         """The persons, each once."""
-        last = self._once("last", lambda: np.empty(self.person_count(), np.int32))
+        last = _once(self._now, "last", lambda: np.empty(self.person_count(), np.int32))
         row = np.arange(len(persons), dtype=np.int32)
         last[persons] = row
         found: Numbers = persons[last[persons] == row]
         return found
 
-    def _once(self, name: str, read: Callable[[], _Read]) -> _Read:
-        if name not in self._read:
-            self._read[name] = read()
-        found: _Read = self._read[name]
-        return found
+    def _named(self, name: str, sources: "_Sources", day: "_Day | None" = None) -> Named:
+        """Names have places by the order of the alphabet, with those of the tail at the end."""
+        of_days = _once(self._of_days, f"names of {name}", lambda: self._names(sources.of_days, []))
+        names = of_days
+        if len(self._hot_days):
+            names = _once(self._now, f"names of {name}", lambda: self._names(sources.of_tail, of_days))
+        return Named(names, *self._columns(name, sources, {"names": names}, day))
 
-    def _named(self, source: str, order: str) -> Named:
-        names = self._value(f"SELECT coalesce(list(DISTINCT name), []) FROM ({source})")
-        place = "(list_position($names::VARCHAR[], name) - 1)::TINYINT AS name"
-        columns = self._columns(f"SELECT moment, {place}, person FROM ({source}) ORDER BY {order}", {"names": names})
-        return Named(names, *columns)
+    def _names(self, source: str, before: list[str]) -> list[str]:
+        found = self._value(f"SELECT coalesce(list(DISTINCT name ORDER BY name), []) FROM ({source})")
+        return before + [name for name in found if name not in before]
 
-    def _columns(self, sql: str, values: dict[str, Any] | None = None) -> list[Numbers]:
-        found = self._connection.execute(sql, values).fetchnumpy()
-        return [*found.values()]
+    def _columns(
+        self, name: str, sources: "_Sources", values: dict[str, Any] | None = None, day: "_Day | None" = None
+    ) -> Columns:
+        """Columns in the order of the first; the second has the persons."""
+        kept = _once(self._of_days, name, lambda: self._fetched(sources.shape, sources.of_days, values))
+        if not len(self._hot_days):
+            return kept
+        return _once(
+            self._now, name, lambda: self._joined(kept, self._fetched(sources.shape, sources.of_tail, values), day)
+        )
+
+    def _joined(self, kept: Columns, tail: Columns, day: "_Day | None") -> Columns:
+        """The rows of days, with the tail's in the place of its users: on its days, or all without `day`."""
+        is_hot = np.zeros(self.person_count(), np.bool_)
+        is_hot[self._fetch("FROM hot")[0]] = True
+        stays = ~is_hot[kept[1]]
+        if day is not None:
+            stays |= ~np.isin(day(kept), self._hot_days)
+        places = np.searchsorted(kept[0][stays], tail[0], side="right")
+        return [np.insert(before[stays], places, after) for before, after in zip(kept, tail, strict=True)]
+
+    def _fetched(self, shape: str, source: str, values: dict[str, Any] | None) -> Columns:
+        return self._fetch(f"SELECT {shape} FROM ({source}) ORDER BY 1", values)
+
+    def _fetch(self, sql: str, values: dict[str, Any] | None = None) -> Columns:
+        return [*self._connection.execute(sql, values).fetchnumpy().values()]
 
     def _value(self, sql: str) -> Any:  # noqa: ANN401 - whatever the query gives
         (found,) = self._connection.execute(sql).fetchone() or (None,)
         return found
 
 
-_NEAR: Final = (
-    f"SELECT person FROM all_fragments WHERE first_us % {DAY_US} <= {SESSION_GAP_US} "
-    f"INTERSECT SELECT person FROM all_fragments WHERE last_us % {DAY_US} >= {DAY_US - SESSION_GAP_US}"
+_Day = Callable[[Sequence[NDArray[Any]]], Numbers]
+"""The days of rows."""
+
+
+class _Sources(NamedTuple):
+    """What is read of the rows of two queries, one for those of days and one for those of the tail."""
+
+    shape: str
+    of_days: str
+    of_tail: str
+
+
+def _once(known: dict[str, Any], name: str, read: Callable[[], _Read]) -> _Read:
+    if name not in known:
+        known[name] = read()
+    found: _Read = known[name]
+    return found
+
+
+_NAMED: Final = "moment AS at, (list_position($names::VARCHAR[], name) - 1)::TINYINT AS name"
+_CELLS: Final = _Sources(
+    "quarter, person, kinds, event_count", "FROM all_cells WHERE kinds <> 0", "FROM hot_cells WHERE kinds <> 0"
 )
-_SESSIONS: Final = f"""WITH near AS ({_NEAR})
-    SELECT first_us, coalesce(form_us, {NEVER}), coalesce(ended_us, {NEVER}) FROM (
-        SELECT first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
-        UNION ALL SELECT min(first_us), min(form_us), min(ended_us) FROM (
-            SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
-                SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins
-                FROM all_fragments WHERE person IN (FROM near))
-        ) GROUP BY person, number
-    ) ORDER BY first_us"""
-_STRUGGLES: Final = f"""SELECT t AS moment, struggle AS name, person FROM all_begun
-    WHERE NOT is_first OR NOT EXISTS (FROM all_edges WHERE all_edges.person = all_begun.person
-        AND all_edges.day = all_begun.day - 1 AND all_begun.t - all_edges.t <= {SESSION_GAP_US}
-        AND list_contains(all_edges.signals, struggle))"""
-_RISKS: Final = """SELECT quarter AS moment, level AS name, person, score FROM all_risks
-    WHERE level IS NOT NULL AND score IS NOT NULL"""
+_SESSIONS: Final = _Sources(
+    f"first_us, person, coalesce(form_us, {NEVER}), coalesce(ended_us, {NEVER})",
+    f"""WITH near AS ({near_midnight("all_fragments")})
+    SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
+    UNION ALL {sessions("all_fragments", "near")}""",
+    "FROM hot_sessions",
+)
+_STRUGGLES: Final = _Sources(
+    f"moment AS ordered, person, {_NAMED}",
+    f"SELECT t AS moment, struggle AS name, person FROM ({struggles('all_begun', 'all_edges')})",
+    "SELECT t AS moment, struggle AS name, person FROM hot_struggles",
+)
+_IS_TOLD: Final = "level IS NOT NULL AND score IS NOT NULL"
+_RISKS: Final = _Sources(
+    f"score AS ordered, person, {_NAMED}",
+    f"SELECT quarter AS moment, level AS name, person, score FROM all_risks WHERE {_IS_TOLD}",
+    f"SELECT quarter AS moment, level AS name, person, score FROM hot_risks WHERE {_IS_TOLD}",
+)

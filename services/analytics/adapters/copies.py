@@ -11,63 +11,51 @@ is not there. One process writes them.
 
 import hashlib
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from services.analytics.adapters import columns, manifests, summaries
+from services.analytics.adapters import staging, summaries
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.connection import Bounds, opened
-from services.analytics.adapters.tasks import Place
+from services.analytics.adapters.staging import COLUMNS, GROUP_ROWS, ORDER, text
 from services.analytics.domain.layout import (
     DECISIONS,
     EVENTS,
     FOLDERS,
     KINDS,
     SUMMARIES,
-    VERSION,
     ArchiveFile,
     Partition,
+    part_path,
     summary_path,
 )
-from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp, next_pass
+from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Stamp
 
-# Files to add in one pass: what is staged of them fits on the disk for temporary files.
-_PASS_BYTES: Final = 256 * 1024 * 1024
-_GROUP_ROWS: Final = 40_960
+ASIDE: Final = ".pass-"
+"""How folders begin that are gone when a pass has ended."""
 _MODE: Final = 0o640
-_COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}
-# Of a user's rows of one time, as the stream has them: what was there before, then what comes later in the shard.
-_ORDER: Final = "user_id, event_time, place"
-_PLACE: Final = "sequence || lpad(event_index::VARCHAR, 10, '0') AS place"
-_DAY: Final = "(epoch_us(event_time) // 86400000000)::INTEGER"
 
 
-def relative(kind: str, partition: Partition, part: Part) -> str:
-    """The path of a file of the copies below their root."""
-    return f"{kind}/{VERSION}/{partition.folder}/{part.name}"
+def brought_up(
+    archive: Archive, root: Path, known: Manifest, listed: Mapping[ArchiveFile, Stamp], todo: Pass
+) -> Manifest:
+    """Makes the files of one pass; returns what names them, to be written.
 
-
-def bring_up(place: Place) -> bool:
-    """Brings the copies up to the archive, or part of the way; returns whether anything was done.
+    Args:
+        archive: the archive.
+        root: where the copies are.
+        known: what they hold.
+        listed: the archive's files.
+        todo: what is to be done.
 
     Raises:
         Unavailable: a storage cannot be reached, or a file went away meanwhile.
     """
-    archive, root = Archive(place.archive_url), Path(place.root)
-    root.mkdir(parents=True, exist_ok=True, mode=0o750)
-    known = manifests.read(root)
-    listed = archive.listed()
-    todo = next_pass(known, listed, _PASS_BYTES)
-    if todo.is_empty and known.summaries == SUMMARIES:
-        return False
-    with tempfile.TemporaryDirectory(dir=root, prefix=".pass-") as folder:
-        made = _Pass(archive, root, Path(folder), known, listed, todo).run()
-    manifests.write(root, made)
-    _remove_others(root, made)
-    return True
+    with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
+        return _Pass(archive, root, Path(folder), known, listed, todo).run()
 
 
 class _Pass:
@@ -133,7 +121,7 @@ class _Pass:
         known = self._known.parts if self._known.summaries == SUMMARIES else {}
         for (kind, partition), part in made.parts.items():
             if known.get((kind, partition)) != part:
-                summaries.write(connection, self._root, relative(kind, partition, part))
+                summaries.write(connection, self._root, part_path(kind, partition, part.name))
 
     def _stage(
         self,
@@ -144,61 +132,31 @@ class _Pass:
         paths: Mapping[ArchiveFile, str],
     ) -> None:
         """All rows of the files to add, and of the others those of the days to make again, in one table."""
-        connection.execute(
-            "CREATE TEMP TABLE staged AS SELECT ''::VARCHAR AS source, ''::VARCHAR AS tenant, 0 AS day, "
-            f"''::VARCHAR AS place, * FROM ({columns.none(_COLUMNS[kind])})"
-        )
+        connection.execute(f"CREATE TEMP TABLE staged AS SELECT ''::VARCHAR AS source, * FROM ({staging.empty(kind)})")
         wanted = [(partition.tenant, partition.day) for partition in self._todo.days.get(kind, ())]
         connection.execute("CREATE OR REPLACE TEMP TABLE again (tenant VARCHAR, day INTEGER)")
         if wanted:
             connection.executemany("INSERT INTO again VALUES (?, ?)", wanted)
         for file in [*added, *again]:
             is_all = file in added
+            its = staging.of_file(connection, paths[file])
+            beside = [each for each in paths if kind == DECISIONS and each.kind == EVENTS and each.overlaps(file)]
             query = (
-                self._events(connection, paths[file])
+                staging.events(its)
                 if kind == EVENTS
-                else self._decisions(
-                    connection,
-                    paths[file],
-                    [paths[each] for each in paths if each.kind == EVENTS and each.overlaps(file)],
-                )
+                else staging.decisions(its, [staging.of_file(connection, paths[each]) for each in beside])
             )
             only = "" if is_all else "WHERE (tenant, day) IN (SELECT (tenant, day) FROM again)"
             connection.execute(f"INSERT INTO staged SELECT $path, * FROM ({query}) {only}", {"path": file.path})
-
-    def _events(self, connection: duckdb.DuckDBPyConnection, path: str) -> str:
-        known = _names(connection, path)
-        return (
-            f"SELECT tenant_of(user_id), {_DAY} AS day, {_PLACE}, {columns.selected(columns.EVENTS, known)} "
-            f"FROM read_parquet({_text(path)}) WHERE NOT is_set_aside"
-        ).replace("tenant_of(user_id)", "tenant_of(user_id) AS tenant", 1)
-
-    def _decisions(self, connection: duckdb.DuckDBPyConnection, path: str, beside: Sequence[str]) -> str:
-        """Decisions with what is known of the event that each is about."""
-        if not beside:
-            return f"SELECT '' AS tenant, 0 AS day, '' AS place, * FROM ({columns.none(columns.DECISIONS)})"
-        known = _names(connection, path)
-        events = " UNION ALL BY NAME ".join(
-            f"SELECT event_id AS whole_id, {_of_the_event(_names(connection, each))} FROM read_parquet({_text(each)}) "
-            "WHERE NOT is_set_aside"
-            for each in beside
-        )
-        names = ", ".join(columns.DECISIONS)
-        own = columns.decisions_own(known)
-        return (
-            f"SELECT tenant, {_DAY} AS day, place, {names} FROM "
-            f"(SELECT event_id AS whole_id, tenant_of(user_id) AS tenant, {_PLACE}, {own} "
-            f"FROM read_parquet({_text(path)})) JOIN ({events}) USING (whole_id)"
-        )
 
     def _partition(
         self, connection: duckdb.DuckDBPyConnection, kind: str, partition: Partition, old: Part | None
     ) -> Part | None:
         """Writes the file of a day: what it held, and what is staged; None if that is nothing."""
-        names = ", ".join(_COLUMNS[kind])
-        rows = f"SELECT place, {names} FROM staged WHERE tenant = {_text(partition.tenant)} AND day = {partition.day}"
+        names = ", ".join(COLUMNS[kind])
+        rows = f"SELECT place, {names} FROM staged WHERE tenant = {text(partition.tenant)} AND day = {partition.day}"
         if old is not None:
-            before = _text(str(self._root / relative(kind, partition, old)))
+            before = text(str(self._root / part_path(kind, partition, old.name)))
             # What is added is later than what there is, and no number begins with a blank.
             place = "' ' || lpad(file_row_number::VARCHAR, 20, '0') AS place"
             rows += (
@@ -213,24 +171,20 @@ class _Pass:
             )
         aside = self._folder / "part.parquet"
         connection.execute(
-            f"COPY (SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY {_ORDER}) TO {_text(str(aside))} "
-            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_GROUP_ROWS})"
+            f"COPY (SELECT * EXCLUDE (place) FROM ({rows}) ORDER BY {ORDER}) TO {text(str(aside))} "
+            f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP_ROWS})"
         )
         (row_count,) = connection.execute(
-            f"SELECT num_rows FROM parquet_file_metadata({_text(str(aside))})"
+            f"SELECT num_rows FROM parquet_file_metadata({text(str(aside))})"
         ).fetchone() or (0,)
         if not row_count:
             return None
         aside.chmod(_MODE)
-        part = Part(f"part-{_digest(aside)[:32]}.parquet", row_count)
-        path = self._root / relative(kind, partition, part)
+        part = Part(f"part-{digest(aside)[:32]}.parquet", row_count)
+        path = self._root / part_path(kind, partition, part.name)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         aside.replace(path)
         return part
-
-
-def _of_the_event(known: Collection[str]) -> str:
-    return columns.selected({name: columns.EVENTS[name] for name in columns.OF_THE_EVENT}, known)
 
 
 def _partitions(connection: duckdb.DuckDBPyConnection, file: ArchiveFile) -> frozenset[Partition]:
@@ -238,14 +192,9 @@ def _partitions(connection: duckdb.DuckDBPyConnection, file: ArchiveFile) -> fro
     return frozenset(Partition(*row) for row in rows.fetchall())
 
 
-def _names(connection: duckdb.DuckDBPyConnection, path: str) -> set[str]:
-    rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({_text(path)}, hive_partitioning = false)")
-    return {row[0] for row in rows.fetchall()}
-
-
-def _remove_others(root: Path, manifest: Manifest) -> None:
+def remove_others(root: Path, manifest: Manifest) -> None:
     """Removes the files that the manifest does not name: they were replaced, or left by a pass that ended early."""
-    parts = [(kind, relative(kind, partition, part)) for (kind, partition), part in manifest.parts.items()]
+    parts = [(kind, part_path(kind, partition, part.name)) for (kind, partition), part in manifest.parts.items()]
     named = {root / path for _, path in parts} | {
         root / summary_path(name, path)
         for kind, path in parts
@@ -258,11 +207,7 @@ def _remove_others(root: Path, manifest: Manifest) -> None:
             path.unlink(missing_ok=True)
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(value: str) -> str:
-    """A value that is no caller's as SQL: a path, or a tenant's name."""
-    return "'" + value.replace("'", "''") + "'"

@@ -12,6 +12,7 @@ from typing import Final
 
 from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.connection import opened
+from services.analytics.adapters.hot import PERSONS, Hot, numbering
 from services.analytics.adapters.relations import listed
 from services.analytics.adapters.summaries import SUMMARIES
 from services.analytics.domain import layout
@@ -24,7 +25,6 @@ _MOST_IDLE_BYTES: Final = 64 * 1024 * 1024
 _MOST_ROWS: Final = 6_000_000
 # What is asked in SQL by the days of a question.
 _ASKED: Final = frozenset({"marks", "offers"})
-_PERSONS: Final = frozenset(name for name, summary in SUMMARIES.items() if "person" in summary.columns)
 
 
 class Tenants:
@@ -47,6 +47,11 @@ class Tenants:
             raise
         self._kept[key] = tenant
 
+    def close(self) -> None:
+        """Gives back what they take."""
+        while self._kept:
+            self._kept.popitem()[1].close()
+
     def _idle_bytes(self) -> int:
         return sum(tenant.byte_count() for tenant in self._kept.values())
 
@@ -59,7 +64,7 @@ class Tenant:
         self._most_rows = most_rows
         self._spilled = tempfile.TemporaryDirectory(prefix="question-")
         its = tenant_folder(tenant)
-        folders = [f"{root}/{kind}/{VERSION}/{its}" for kind in KINDS] + [f"{root}/{FOLDER}/{its}"]
+        folders = [f"{root}/{each}/{its}" for each in (*(f"{kind}/{VERSION}" for kind in KINDS), FOLDER, layout.TAIL)]
         self.connection = opened(Path(self._spilled.name), folders)
         self.arrays = Arrays(self.connection)
         self._loaded: defaultdict[str, dict[int, str]] = defaultdict(dict)
@@ -68,6 +73,7 @@ class Tenant:
         for name, summary in SUMMARIES.items():
             columns = ", ".join(f"{each} {kind}" for each, kind in ({"day": "INTEGER"} | summary.columns).items())
             self.connection.execute(f"CREATE TABLE all_{name} ({columns})")
+        self._hot = Hot(self.connection, root)
         self._settle()
 
     def close(self) -> None:
@@ -81,7 +87,7 @@ class Tenant:
         return int(found)
 
     def load(self, reading: Reading, names: frozenset[str]) -> bool:
-        """Reads the summaries of the days of a question; returns False if they are too many rows.
+        """Reads the summaries of the days of a question and its tail; returns False if they are too many rows.
 
         Of those that are asked in SQL it makes views that have these days alone.
         """
@@ -96,10 +102,12 @@ class Tenant:
             self._loaded[name] = {day: path for day, path in self._loaded[name].items() if day not in gone} | new
         if changes:
             self._settle()
+        if self._hot.show(reading, names):
+            self.arrays.show(self._hot.days)
         asked = layout.days(reading.question.read_from_us, reading.question.read_to_us)
         for name in names & _ASKED:
             self.connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
+                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM now_{name} "
                 f"WHERE day >= {asked.start} AND day < {asked.stop}"
             )
         return True
@@ -109,7 +117,7 @@ class Tenant:
         days = {
             day
             for (day,) in self.connection.execute(
-                "SELECT day FROM (SELECT day, person FROM all_cells UNION ALL SELECT day, person FROM all_risks) "
+                "SELECT day FROM (SELECT day, person FROM now_cells UNION ALL SELECT day, person FROM now_risks) "
                 "WHERE person = (SELECT person FROM people WHERE user_id = $user) GROUP BY day",
                 {"user": user_id},
             ).fetchall()
@@ -154,21 +162,18 @@ class Tenant:
             self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept}")
             return
         rows = f"read_parquet([{listed(paths)}], hive_partitioning = false)"
-        if name in _PERSONS:
-            self.connection.execute(
-                "INSERT INTO people SELECT "
-                "(row_number() OVER () + (SELECT coalesce(max(person), 0) FROM people))::INTEGER, user_id "
-                f"FROM (SELECT DISTINCT user_id FROM {rows} ANTI JOIN people USING (user_id))"
-            )
+        if name in PERSONS:
+            self.connection.execute(numbering(f"SELECT DISTINCT user_id FROM {rows}"))
             rows += " JOIN people USING (user_id)"
         self.connection.execute(f"CREATE OR REPLACE TABLE all_{name} AS {kept} UNION ALL SELECT {columns} FROM {rows}")
 
     def _settle(self) -> None:
         """Counts what is there, and forgets users who are in no day any more."""
         self.arrays.forget()
+        self._hot.forget()
         counts = ", ".join(f"(SELECT count(*) FROM all_{name})" for name in SUMMARIES)
         self._row_count = sum(self.connection.execute(f"SELECT {counts}").fetchone() or ())
-        held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(_PERSONS))
+        held = " UNION ALL ".join(f"SELECT person FROM all_{name}" for name in sorted(PERSONS))
         self.connection.execute(
             f"CREATE OR REPLACE TABLE people AS FROM people WHERE person IN (SELECT DISTINCT person FROM ({held}))"
         )

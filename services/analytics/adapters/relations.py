@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from services.analytics.adapters import columns
+from services.analytics.domain.layout import DECISIONS, EVENTS, day_of
 from services.analytics.domain.question import (
     SESSION_GAP_US,
     Comparison,
@@ -19,6 +20,9 @@ from services.analytics.domain.question import (
     UserFilter,
     Window,
 )
+from services.analytics.ports import Reading
+
+_COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}
 
 STRUGGLES: Final = (
     "repeated_failures",
@@ -230,17 +234,40 @@ def column(field: Field) -> str:
     return f"coalesce({field.value}, '')" if field is not Field.UNSPECIFIED else "''"
 
 
-def open_files(connection: duckdb.DuckDBPyConnection, events: list[str], decisions: list[str]) -> None:
-    """Makes the relations `all_events` and `all_decisions` of files; without files they are empty.
+LATER: Final = 1 << 40
+"""What comes after the files of days is later in the stream by so many places."""
+
+
+def open_files(connection: duckdb.DuckDBPyConnection, root: str, reading: Reading) -> None:
+    """Makes the relations `all_events` and `all_decisions` of the files of a question; without files they are empty.
 
     `place` orders rows of a user and time as the stream did.
     """
-    for name, files, known in (
-        ("all_events", events, columns.EVENTS),
-        ("all_decisions", decisions, columns.DECISIONS),
+    for kind, files, tail in (
+        (EVENTS, reading.events, reading.tail_events),
+        (DECISIONS, reading.decisions, reading.tail_decisions),
     ):
-        rows = f"SELECT *, NULL::BIGINT AS place FROM ({columns.none(known)})"
-        if files:
-            read = f"read_parquet([{listed(files)}], hive_partitioning = false, file_row_number = true)"
-            rows = f"SELECT * RENAME (file_row_number AS place) FROM {read}"
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {rows}")
+        late = {day_of(path) for path in tail}
+        touched = [path for path in files if day_of(path) in late]
+        rows = [
+            all_rows(root, [path for path in files if day_of(path) not in late], kind),
+            all_rows(root, touched, kind),
+            all_rows(root, tail, kind, LATER),
+        ]
+        if touched and kind == EVENTS and connection.execute(copied(root, tail)).fetchone():
+            rows[1] = f"SELECT * FROM ({rows[1]}) WHERE event_id NOT IN ({copied(root, tail)})"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW all_{kind} AS {' UNION ALL BY NAME '.join(rows)}")
+
+
+def all_rows(root: str, paths: Sequence[str], kind: str, later: int = 0) -> str:
+    """A query for the rows of files, with their places in the stream, later by so many than those of other files."""
+    if not paths:
+        return f"SELECT *, NULL::BIGINT AS place FROM ({columns.none(_COLUMNS[kind])})"
+    files = listed(f"{root}/{path}" for path in paths)
+    read = f"read_parquet([{files}], hive_partitioning = false, file_row_number = true)"
+    return f"SELECT * EXCLUDE (file_row_number), (file_row_number + {later})::BIGINT AS place FROM {read}"
+
+
+def copied(root: str, tail: Sequence[str]) -> str:
+    """A query for the ids of events that the tail has copies of, which count in their place."""
+    return f"SELECT copied_event_id FROM ({all_rows(root, tail, EVENTS)}) WHERE copied_event_id IS NOT NULL"

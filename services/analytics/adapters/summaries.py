@@ -19,9 +19,7 @@ from services.analytics.domain.summary import KINDS, OTHER, QUARTER_US
 _DAY: Final = f"(t // {DAY_US})::INTEGER AS day"
 _QUARTER: Final = f"(t // {QUARTER_US})::INTEGER AS quarter"
 _KIND: Final = " ".join(f"WHEN {listed([kind])} THEN {1 << place}" for place, kind in enumerate(KINDS))
-_ROWS: Final = (
-    "SELECT *, file_row_number AS place, epoch_us(event_time) AS t, NOT is_bot AND NOT is_system AS counts FROM source"
-)
+_ROWS: Final = "SELECT *, file_row_number AS place, epoch_us(event_time) AS t, NOT is_bot AND NOT is_system AS counts"
 _DECIDED: Final = f"""SELECT *, lag(signals) OVER own AS before, lag(t) OVER own AS before_t, lead(t) OVER own AS next_t
     FROM (SELECT *, {SIGNALS.format(known=f"[{listed(STRUGGLES)}]")} AS signals FROM rows WHERE counts)
     WINDOW own AS (PARTITION BY user_id ORDER BY t, place)"""
@@ -99,6 +97,11 @@ SUMMARIES: Final = {
 }
 
 
+def of_rows(summary: Summary, source: str) -> str:
+    """The query of a summary over rows of the copies, whose places are in `file_row_number`."""
+    return f"WITH rows AS ({_ROWS} FROM {source}) SELECT * FROM ({summary.query})"
+
+
 def write(connection: duckdb.DuckDBPyConnection, root: Path, path: str) -> None:
     """Writes the summaries of a file of the copies, which is at this path below the root."""
     kind = path.partition("/")[0]
@@ -108,7 +111,7 @@ def write(connection: duckdb.DuckDBPyConnection, root: Path, path: str) -> None:
             to = root / summary_path(name, path)
             to.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
             connection.execute(
-                f"COPY (WITH rows AS ({_ROWS}) SELECT * FROM ({summary.query}) ORDER BY ALL) TO {listed([str(to)])} "
+                f"COPY ({of_rows(summary, 'source')} ORDER BY ALL) TO {listed([str(to)])} "
                 "(FORMAT parquet, COMPRESSION zstd)"
             )
             to.chmod(0o640)

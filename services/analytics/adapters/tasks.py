@@ -16,6 +16,14 @@ class Place(NamedTuple):
     root: str
 
 
+class Follow(NamedTuple):
+    """Brings the copies up to the archive."""
+
+    place: Place
+    is_all: bool
+    """Whether the archive is looked at also where its tail shows that nothing was archived since."""
+
+
 class Count(NamedTuple):
     """A question to answer from copies below a root."""
 

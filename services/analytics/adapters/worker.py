@@ -14,13 +14,15 @@ from collections.abc import Callable
 from typing import IO, Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from mesh.errors import MeshError
-from services.analytics.adapters import calibrating, copies, counting, drifting, effects, people, summed, ways
+from services.analytics.adapters import calibrating, counting, drifting, effects, people, summed, ways
 from services.analytics.adapters.arrays import Arrays
+from services.analytics.adapters.following import Followers
 from services.analytics.adapters.kept import Tenants
 from services.analytics.adapters.relations import Query, open_files
-from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Follow
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer
 
@@ -63,19 +65,16 @@ def answered(tenants: Tenants, task: Count, interrupt_seconds: float = _INTERRUP
                 if not isinstance(reading.question, asked.Journey):
                     return _SUMMED[type(reading.question)](tenant.arrays, query, reading.question, reading.watermark_us)
                 reading = tenant.of_user(reading, reading.question.user_id)
-            events, decisions = (
-                [f"{task.root}/{path}" for path in paths] for paths in (reading.events, reading.decisions)
-            )
-            open_files(tenant.connection, events, decisions)
+            open_files(tenant.connection, task.root, reading)
             return _ANSWERS[type(reading.question)](query, reading.question, reading.watermark_us)
         finally:
             watch.cancel()
 
 
-def done(tenants: Tenants, task: Count | Place) -> Any:  # noqa: ANN401 - an answer, or whether a pass did anything
+def done(tenants: Tenants, followers: Followers, task: Count | Follow) -> Any:  # noqa: ANN401 - an answer, or whether files were taken in
     """What comes of a task: its result, or its failure."""
     try:
-        return copies.bring_up(task) if isinstance(task, Place) else answered(tenants, task)
+        return followers.bring_up(task) if isinstance(task, Follow) else answered(tenants, task)
     except MeshError as error:
         return Failure(type(error).__name__, error.reason, error.detail)
     except duckdb.InterruptException:
@@ -88,14 +87,16 @@ def done(tenants: Tenants, task: Count | Place) -> Any:  # noqa: ANN401 - an ans
 
 def main(source: IO[bytes], to: IO[bytes]) -> None:
     """Does tasks until there are no more."""
-    tenants = Tenants()
+    tenants, followers = Tenants(), Followers()
     while head := source.read(LENGTH.size):
-        result = pickle.dumps(done(tenants, pickle.loads(source.read(*LENGTH.unpack(head)))))  # noqa: S301 - its parent's
+        result = pickle.dumps(done(tenants, followers, pickle.loads(source.read(*LENGTH.unpack(head)))))  # noqa: S301 - its parent's
         to.write(LENGTH.pack(len(result)) + result)
         to.flush()
 
 
 if __name__ == "__main__":
     os.nice(_NICENESS)
+    # Arrow's own allocator keeps what it once took.
+    pa.set_memory_pool(pa.system_memory_pool())
     tempfile.tempdir = sys.argv[1]
     main(sys.stdin.buffer, sys.stdout.buffer)

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from mesh import errors
 from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
-from services.analytics.adapters import manifests
-from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
+from services.analytics.adapters.manifests import Manifests
+from services.analytics.adapters.tasks import LENGTH, Count, Failure, Follow, Place
 from services.analytics.domain.answer import Answer
-from services.analytics.domain.manifest import EMPTY, Manifest
+from services.analytics.domain.manifest import Manifest
 from services.analytics.ports import Outdated, Reading
 
 _KILL_SECONDS: Final = 12.0
@@ -32,7 +32,7 @@ class Workers:
         for _ in range(count):
             self._idle.put_nowait(_Worker())
 
-    async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
+    async def result(self, task: Count | Follow, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
         """What comes of a task, once a process is free for it.
 
         Raises:
@@ -66,7 +66,7 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._spilled: tempfile.TemporaryDirectory[str] | None = None
 
-    async def result(self, task: Count | Place, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
+    async def result(self, task: Count | Follow, seconds: float) -> Any:  # noqa: ANN401 - what the task gives
         # Not in the thread: a question that is given up would leave it with a process that nobody ends.
         process = self._process = self._process or self._started()
         is_whole = False
@@ -137,30 +137,28 @@ class FolderCopies:
     def __init__(self, workers: Workers, place: Place) -> None:
         self._workers = workers
         self._place = place
-        self._read: tuple[tuple[int, int], Manifest] = ((0, 0), EMPTY)
+        self._manifests = Manifests(Path(place.root))
         self._follows = True
 
     def manifest(self) -> Manifest:
         """See `ports.Copies`."""
-        root = Path(self._place.root)
-        try:
-            stat = (root / "manifest.json").stat()
-        except FileNotFoundError:
-            return EMPTY
-        stamp = stat.st_mtime_ns, stat.st_ino
-        if self._read[0] != stamp:
-            self._read = stamp, manifests.read(root)
-        return self._read[1]
+        return self._manifests.read()
 
-    async def bring_up(self) -> bool:
-        """Brings them up to the archive, or part of the way; returns whether anything was done.
+    async def bring_up(self, *, is_all: bool = True) -> bool:
+        """Brings them up to the archive, or part of the way, and to its tail.
+
+        Args:
+            is_all: whether to look at the archive even if its tail shows that nothing was archived since.
+
+        Returns:
+            Whether files of the archive were taken in: there may be more.
 
         Raises:
             Unavailable: a storage cannot be reached.
             Outdated: a file of the archive went away meanwhile.
         """
         try:
-            found = await self._workers.result(self._place, _PASS_SECONDS)
+            found = await self._workers.result(Follow(self._place, is_all), _PASS_SECONDS)
         except Unavailable:
             self._follows = False
             raise

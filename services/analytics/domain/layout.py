@@ -17,6 +17,8 @@ SUMMARIES: Final = "summaries/v1"
 """The folder of the summaries; its version grows when one of them changes, and they are all made again then."""
 FOLDERS: Final = (*KINDS, "summaries")
 """Below the root of the copies."""
+TAIL: Final = "tail/v1"
+"""The folder of the tail below the root of the archive, and of what is made of it below that of the copies."""
 DAY_US: Final = 86_400_000_000
 
 _EPOCH: Final = dt.date(1970, 1, 1)
@@ -26,6 +28,18 @@ _PATH: Final = re.compile(
     r"(?P<kind>events|decisions)/v1/hour=(?P<hour>[^/]+)/(?P<shard>[^/]+)-(?P<first>\d+)-(?P<last>\d+)\.parquet",
     re.ASCII,
 )
+
+
+_TAIL_NAME: Final = re.compile(r"tail/v1/(?P<shard>[^/.][^/]*)-(?P<first>\d+)-(?P<last>\d+)\.arrows", re.ASCII)
+
+
+class TailFile(NamedTuple):
+    """A file of the archive's tail: the rows of a range of a shard, both ends inside, of both kinds and all hours."""
+
+    shard: str
+    first: int
+    last: int
+    path: str
 
 
 class ArchiveFile(NamedTuple):
@@ -79,6 +93,22 @@ def archive_file(path: str) -> ArchiveFile | None:
     if found is None:
         return None
     return ArchiveFile(found["kind"], found["hour"], found["shard"], int(found["first"]), int(found["last"]), path)
+
+
+def tail_file(path: str) -> TailFile | None:
+    """The file of a path below the archive's root; None where it is none of the tail's."""
+    found = _TAIL_NAME.fullmatch(path)
+    return TailFile(found["shard"], int(found["first"]), int(found["last"]), path) if found else None
+
+
+def part_path(kind: str, partition: Partition, name: str) -> str:
+    """The path of a file of the copies below their root."""
+    return f"{kind}/{VERSION}/{partition.folder}/{name}"
+
+
+def tail_path(partition: Partition, name: str) -> str:
+    """The path of a file of the tail's below the root of the copies."""
+    return f"{TAIL}/{partition.folder}/{name}"
 
 
 def covering(files: Iterable[ArchiveFile]) -> list[ArchiveFile]:

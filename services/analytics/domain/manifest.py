@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from services.analytics.domain.layout import ArchiveFile, Partition
+from services.analytics.domain.layout import ArchiveFile, Partition, TailFile, archive_file, tail_file
 
 
 class Stamp(NamedTuple):
@@ -27,6 +27,20 @@ class Part(NamedTuple):
     row_count: int
 
 
+class Tail(NamedTuple):
+    """What the archiver shows and no file of the archive has, by tenant and day."""
+
+    sources: frozenset[str]
+    """The paths of the files that it was made from."""
+    parts: Mapping[tuple[str, Partition], Part]
+    """By kind and day, apart from those of the manifest: no row of theirs is in those."""
+    watermark_us: int
+    """As the manifest's."""
+
+
+NO_TAIL = Tail(frozenset(), {}, 0)
+
+
 class Manifest(NamedTuple):
     """The copies as they are at one moment. Parts are by kind and day, sources by path."""
 
@@ -36,6 +50,10 @@ class Manifest(NamedTuple):
     """The latest time of receipt among the events; 0 without any."""
     summaries: str = ""
     """The version of the summaries that all parts have; empty if they may have none."""
+    id: str = ""
+    """Follows from all before; empty where nothing was written yet."""
+    tail: Tail = NO_TAIL
+    """What comes after all of it."""
 
 
 EMPTY = Manifest({}, {}, 0)
@@ -100,3 +118,44 @@ def _first(
         byte_count += listed[file].size
         if is_replacement or byte_count <= most_bytes or byte_count == listed[file].size:
             yield file
+
+
+class Piece(NamedTuple):
+    """A file of the tail, and the first of its sequence numbers that no file before it has."""
+
+    file: TailFile
+    first: int
+
+
+def pieces(files: Iterable[TailFile]) -> list[Piece]:
+    """The files of the tail that together show every row, each from where the one before it ends."""
+    found: list[Piece] = []
+    for file in sorted(files, key=lambda each: (each.shard, each.first, -each.last)):
+        before = found[-1].file if found and found[-1].file.shard == file.shard else None
+        if before is None or before.last < file.last:
+            found.append(Piece(file, file.first if before is None else max(file.first, before.last + 1)))
+    return found
+
+
+def reached(sources: Iterable[str]) -> dict[str, int]:
+    """How far some files of the archive reach, by shard: the greatest sequence number."""
+    found: dict[str, int] = {}
+    for file in filter(None, map(archive_file, sources)):
+        found[file.shard] = max(file.last, found.get(file.shard, file.last))
+    return found
+
+
+def follows(tail: Tail, reach: Mapping[str, int], shown: Iterable[Piece]) -> bool:
+    """Whether what is shown goes on where the copies end, so that nothing was archived since they were made.
+
+    Args:
+        tail: the tail before.
+        reach: how far the copies reach, by shard.
+        shown: what is shown now.
+    """
+    shards: set[str] = set()
+    for piece in shown:
+        if piece.file.shard not in shards and piece.file.first > reach.get(piece.file.shard, -1) + 1:
+            return False
+        shards.add(piece.file.shard)
+    return all(file is None or file.shard in shards for file in map(tail_file, tail.sources))

@@ -8,6 +8,7 @@ names.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 from collections import Counter
@@ -24,7 +25,7 @@ from mesh.rpc import channel
 from mesh.stream.port import BEGINNING, END, Record, StreamReader
 from records.table import Table
 from services.ingest.archive.domain.layout import Assessment, DecisionRow, Plan, Versions, hour_of, hours_of
-from services.ingest.archive.ports import Archive, EventRows, Part, Plans
+from services.ingest.archive.ports import Archive, EventRows, Part, Plans, Tail
 from services.ingest.events.claims import claimed
 from services.ingest.events.domain.event import Event
 from services.ingest.events.failing import Failures
@@ -41,6 +42,8 @@ _WAIT_SECONDS: Final = 1.0
 _STEP_SECONDS: Final = 20.0
 
 _MOST_RECORDS: Final = 2_000
+# Showing takes one part of so many of the time: the more was gathered, the rarer it is.
+_SHOWING_SHARE: Final = 50
 _READ_BYTES: Final = 8 * 1024 * 1024
 _NEWER: Final = "A newer version has written what stands next on the stream: the archive has no column for it yet."
 
@@ -56,6 +59,8 @@ class Limits:
     period_seconds: float = 60.0
     rest_seconds: float = 1.0
     """How long a shard rests when little waits, so that more is read at once."""
+    tail_seconds: float = 1.0
+    """How often what is not written yet is shown; 0: never."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Archiver:
     """The dispatcher's leases on the same stream."""
     plans: Plans
     archive: Archive
+    tail: Tail
     seen: SeenEvents
     failed_records: FailedRecords
     intervention: "InterventionServiceAsyncStub"
@@ -121,6 +127,9 @@ class _Gathered:
     byte_count: int = 0
     hours: set[int] = dataclasses.field(default_factory=set)
     parts: list[Part] = dataclasses.field(default_factory=list)
+    shown_through: int | None = None
+    show_at: float = 0.0
+    """When it may be shown again, in seconds of the event loop's clock."""
 
     def folders(self) -> set[int]:
         """The hours to write to; also where no event could be read, so that the range is not missing."""
@@ -166,7 +175,9 @@ class _Following:
             await self._of.leases.save(self._lease, END, 0.0)
             await self._join(self._open_hours)
             return True
-        elif not self._is_behind:
+        elif self._is_behind:
+            await self._show(gathered)
+        else:
             await self._rest()
         return False
 
@@ -207,7 +218,20 @@ class _Following:
 
     async def _rest(self) -> None:
         self._is_behind = False
+        if self._gathered is not None:
+            await self._show(self._gathered)
         await asyncio.sleep(self._of.limits.rest_seconds)
+
+    async def _show(self, gathered: _Gathered) -> None:
+        """Shows what is not written yet, if it is time; if it cannot be shown now, the next time."""
+        period_seconds, begun = self._of.limits.tail_seconds, self._now()
+        is_new = bool(gathered.parts) and gathered.shown_through != gathered.through
+        if not period_seconds or not is_new or begun < gathered.show_at:
+            return
+        with contextlib.suppress(MeshError):
+            await self._of.tail.write(self._lease.shard, Plan(gathered.after, gathered.through), gathered.parts)
+            gathered.shown_through = gathered.through
+        gathered.show_at = begun + max(period_seconds, _SHOWING_SHARE * (self._now() - begun))
 
     async def _flush(self, gathered: _Gathered) -> None:
         shard, plan = self._lease.shard, Plan(gathered.after, gathered.through)
@@ -215,6 +239,8 @@ class _Following:
         await self._of.plans.save(shard, self._lease.epoch, plan)
         byte_count = await self._of.archive.write(shard, plan, hours, gathered.parts)
         await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)
+        with contextlib.suppress(MeshError):  # whoever reads it knows by its range that it is written
+            await self._of.tail.remove(shard, plan.through)
         self._of.metrics.count(registry.ARCHIVED_EVENTS, gathered.event_count)
         self._of.metrics.count(registry.ARCHIVED_BYTES, byte_count)
         self._gathered = _Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)

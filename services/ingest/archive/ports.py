@@ -53,6 +53,19 @@ class Part(Protocol):
         """Bytes it takes in memory."""
 
 
+class Tail(Protocol):
+    """Shows what was gathered and not written yet, so that it can be counted; nothing is lost with it.
+
+    Every call raises `Unavailable` if the storage cannot be reached; it may be repeated.
+    """
+
+    async def write(self, shard: str, plan: Plan, parts: Sequence[Part]) -> None:
+        """Shows the rows of a range, in the place of whatever was shown of the shard."""
+
+    async def remove(self, shard: str, through: int) -> None:
+        """Shows no range of a shard any more that begins at or before a sequence number."""
+
+
 class Archive(Protocol):
     """Keeps events and decisions for good, as files that are written whole or not at all.
 

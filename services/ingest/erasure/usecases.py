@@ -17,7 +17,7 @@ from records.tenants import beside, plain
 from services.ingest.accept.domain.tidying import ID_LENGTH
 from services.ingest.accept.ports import Pipeline
 from services.ingest.archive.domain.layout import parse_path
-from services.ingest.archive.ports import Archive
+from services.ingest.archive.ports import Archive, Tail
 from services.ingest.erasure.domain import erasure as erasures
 from services.ingest.erasure.domain.erasure import SETTLED_US, Archived, Erasure, Rewritten, Step
 from services.ingest.erasure.ports import AuditLog, Erasures, Links, Service, Signer
@@ -199,6 +199,7 @@ class ArchiveErasing:
 
     kept: Erasures
     archive: Archive
+    tail: Tail
     behind: Behind
 
     async def run(self, owner: str) -> None:
@@ -228,7 +229,14 @@ class ArchiveErasing:
                 files = {**files, path: Rewritten(noted.rows_before, noted.hash_before, *after)}
                 await self.kept.save_archived(erasure.id, Archived(files))
         if not held:
+            await self._remove_tails()
             await self.kept.save_archived(erasure.id, Archived(files, is_done=True))
+
+    async def _remove_tails(self) -> None:
+        """Removes what is shown of ranges that are written, as whoever has lost a shard may leave it."""
+        for each in await self.behind.pipeline.standings():
+            if each.consumer == _ARCHIVER:
+                await self.tail.remove(each.shard, each.standing.checkpoint)
 
 
 def require_id(user_id: str) -> None:

@@ -39,7 +39,7 @@ export function Now() {
               <Receipt of={receipt} question="kpis" body={{ window }} />
             </>
           ) : (
-            <Empty command={DEMO}>Nothing has been archived in these days. Events are here about a minute after they were sent. To see a mesh at work:</Empty>
+            <Empty command={DEMO}>Nothing has been archived in these days. Events are here some seconds after they were sent. To see a mesh at work:</Empty>
           )
         }
       </Answer>

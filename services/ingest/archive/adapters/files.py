@@ -40,7 +40,7 @@ SCHEMA_KEY: Final = b"journeymesh.schema"
 _GROUP_ROWS: Final = 16_384
 _COPY_BYTES: Final = 8 * 1024 * 1024
 _MOST_BYTES: Final = 256 * 1024 * 1024
-_KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
+KINDS: Final = {layout.EVENTS: event_rows, layout.DECISIONS: decision_rows}
 
 # By which a reader may leave out what it does not look for: rows stand in the order of the stream.
 _STATISTICS: Final = ["sequence", "event_time", "received_time"]
@@ -54,7 +54,7 @@ _MODE: Final = 0o640
 _log = logging.getLogger(__name__)
 
 
-class _Part(NamedTuple):
+class Packed(NamedTuple):
     """Columns by kind, without those that are null, and the hour of each row by kind."""
 
     columns: dict[str, pa.RecordBatch]
@@ -90,12 +90,7 @@ class ParquetArchive:
         self._rewriting = threading.Lock()
         # Arrow's own allocator is a little faster, and keeps half as much again.
         pa.set_memory_pool(pa.system_memory_pool())
-        try:
-            self._files, root = pyarrow.fs.FileSystem.from_uri(url)
-        except (pa.ArrowInvalid, OSError) as error:
-            message = f"The archive's URL must be like file:///folder or s3://bucket/prefix, not {url!r}: {error}"
-            raise SettingError(message) from error
-        self._root: str = root.rstrip("/")
+        self._files, self._root = located(url)
         self._is_local = isinstance(self._files, pyarrow.fs.LocalFileSystem)
 
     async def pack(self, shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Part:
@@ -104,7 +99,7 @@ class ParquetArchive:
 
     async def write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Part]) -> int:
         """See `ports.Archive`."""
-        return await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[_Part]", parts))
+        return await asyncio.to_thread(self._write, shard, plan, hours, cast("Sequence[Packed]", parts))
 
     async def hours(self) -> list[int]:
         """See `ports.Archive`."""
@@ -112,7 +107,7 @@ class ParquetArchive:
 
     async def compact(self, shard: str, hour: int) -> None:
         """See `ports.Archive`."""
-        for kind in _KINDS:
+        for kind in KINDS:
             try:
                 await asyncio.to_thread(self._compact, kind, shard, hour)
             except pa.ArrowInvalid:
@@ -157,7 +152,7 @@ class ParquetArchive:
         Raises:
             Unavailable: the storage cannot be reached.
         """
-        with _reaching(), self._opened(file) as opened:
+        with reaching(), self._opened(file) as opened:
             return int(opened.metadata.num_rows)
 
     def batches(self, file: ArchiveFile, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -166,14 +161,14 @@ class ParquetArchive:
         Raises:
             Unavailable: the storage cannot be reached.
         """
-        with _reaching(), self._opened(file) as opened:
+        with reaching(), self._opened(file) as opened:
             known = opened.schema_arrow.names
             read = None if columns is None else [name for name in columns if name in known]
             yield from opened.iter_batches(_GROUP_ROWS, columns=read, use_threads=False)
 
-    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[_Part]) -> int:
+    def _write(self, shard: str, plan: Plan, hours: Collection[int], parts: Sequence[Packed]) -> int:
         byte_count = 0
-        for kind in _KINDS:
+        for kind in KINDS:
             for hour in sorted(hours):
                 file = ArchiveFile(kind, hour, shard, plan.after + 1, plan.through)
                 byte_count += self._publish(file, (part.of_hour(kind, hour) for part in parts))
@@ -181,7 +176,7 @@ class ParquetArchive:
 
     def _hours(self) -> list[int]:
         base = self._below(f"{layout.EVENTS}/{layout.VERSION}")
-        with _reaching():
+        with reaching():
             found = self._files.get_file_info(pyarrow.fs.FileSelector(base, allow_not_found=True))
         hours = (layout.parse_hour(info.base_name) for info in found)
         return sorted(hour for hour in hours if hour is not None)
@@ -206,7 +201,7 @@ class ParquetArchive:
         return (_without(batch, suppression.among(_ids_in(batch))) for batch in batches)
 
     def _before(self, hour: int) -> dict[ArchiveFile, Holding]:
-        listed = [each for kind in _KINDS for each in self._listed(f"{kind}/{layout.VERSION}").items()]
+        listed = [each for kind in KINDS for each in self._listed(f"{kind}/{layout.VERSION}").items()]
         return {file: Holding(size, self._tenants_in(file)) for file, size in listed if file.hour < hour}
 
     def _tenants_in(self, file: ArchiveFile) -> Mapping[str, int]:
@@ -233,12 +228,12 @@ class ParquetArchive:
             raise VersionMismatch("A newer version has written a file of the archive.") from error
 
     def _holding(self, user_ids: Collection[str]) -> dict[ArchiveFile, Content]:
-        listed = (file for kind in _KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
+        listed = (file for kind in KINDS for file in self._listed(f"{kind}/{layout.VERSION}"))
         return {file: self._content(file) for file in listed if self._names(file, user_ids)}
 
     def _of_users(self, user_ids: Collection[str], most_bytes: int) -> list[Record]:
         found, byte_count, ids = list[Record](), 0, pa.array(sorted(user_ids), pa.string())
-        for file in (file for kind in _KINDS for file in self.files(kind) if self._names(file, user_ids)):
+        for file in (file for kind in KINDS for file in self.files(kind) if self._names(file, user_ids)):
             for batch in self.batches(file):
                 for row in batch.filter(_is_in(batch.column("user_id"), ids)).to_pylist():
                     kept = {name: value for name, value in row.items() if value is not None}
@@ -259,19 +254,19 @@ class ParquetArchive:
         return any(not _ids_in(each).isdisjoint(user_ids) for each in self.batches(file, _IDS))
 
     def _is_there(self, file: ArchiveFile) -> bool:
-        with _reaching():
+        with reaching():
             return bool(self._files.get_file_info(self._below(file.path)).type == pyarrow.fs.FileType.File)
 
     def _content(self, file: ArchiveFile) -> Content:
         digest = hashlib.sha256()
-        with _reaching(), self._files.open_input_stream(self._below(file.path)) as opened:
+        with reaching(), self._files.open_input_stream(self._below(file.path)) as opened:
             while some := opened.read(_COPY_BYTES):
                 digest.update(some)
         return Content(self.row_count(file), digest.hexdigest())
 
     def _publish(self, file: ArchiveFile, batches: Iterable[pa.RecordBatch]) -> int:
         """Writes a file of batches; returns its size in bytes."""
-        columns = _KINDS[file.kind]
+        columns = KINDS[file.kind]
         metadata = {SCHEMA_KEY: f"{file.kind}/{layout.VERSION}".encode()}
 
         def fill(into: IO[bytes]) -> int:
@@ -284,7 +279,7 @@ class ParquetArchive:
                     writer.write_table(fitted(written(table, columns.DICTIONARIES), schema), _GROUP_ROWS)
             return into.tell()
 
-        with _reaching():
+        with reaching():
             byte_count = _put(Path(self._below(file.path)), fill) if self._is_local else self._upload(file, fill)
         # What a file took is wanted again in a minute: until then it is given back.
         pa.default_memory_pool().release_unused()
@@ -300,7 +295,7 @@ class ParquetArchive:
         return byte_count
 
     def _remove(self, files: Collection[ArchiveFile]) -> None:
-        with _reaching():
+        with reaching():
             for file in files:
                 with contextlib.suppress(FileNotFoundError):
                     self._files.delete_file(self._below(file.path))
@@ -308,7 +303,7 @@ class ParquetArchive:
     def _listed(self, folder: str) -> dict[ArchiveFile, int]:
         """The files below a folder with their sizes in bytes."""
         selector = pyarrow.fs.FileSelector(self._below(folder), recursive=True, allow_not_found=True)
-        with _reaching():
+        with reaching():
             infos = self._files.get_file_info(selector)
         parsed = [(layout.parse_path(info.path.removeprefix(f"{self._root}/")), info.size) for info in infos]
         return {file: size for file, size in parsed if file is not None}
@@ -322,11 +317,11 @@ class ParquetArchive:
         return f"{self._root}/{path}"
 
 
-def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> _Part:
+def _pack(shard: str, events: Sequence[EventRows], decisions: Sequence[DecisionRow]) -> Packed:
     texts = {sequence: layout.number_text(sequence, sequence) for sequence in {row.sequence for row in decisions}}
     decided = decision_rows.batch(shard, [texts[row.sequence] for row in decisions], decisions)
     columns = {layout.EVENTS: event_rows.batch(shard, events), layout.DECISIONS: without_nulls(decided)}
-    return _Part(columns, {kind: _hours(its.column("received_time")) for kind, its in columns.items()})
+    return Packed(columns, {kind: _hours(its.column("received_time")) for kind, its in columns.items()})
 
 
 def _hours(times: pa.Array) -> pa.Array:
@@ -400,8 +395,23 @@ def _aside(name: str) -> str:
     return f".{name}"
 
 
+def located(url: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The storage that a URL names, and the root in it.
+
+    Raises:
+        SettingError: the URL is neither `file:///folder` nor `s3://bucket/prefix`.
+    """
+    try:
+        files, root = pyarrow.fs.FileSystem.from_uri(url)
+    except (pa.ArrowInvalid, OSError) as error:
+        message = f"The archive's URL must be like file:///folder or s3://bucket/prefix, not {url!r}: {error}"
+        raise SettingError(message) from error
+    return files, root.rstrip("/")
+
+
 @contextlib.contextmanager
-def _reaching() -> Iterator[None]:
+def reaching() -> Iterator[None]:
+    """Turns errors of the storage into `Unavailable`."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,12 @@ DECISIONS: Final = "decisions"
 VERSION: Final = "v1"
 """Of the schema of both kinds: grows when a column changes its meaning or goes. A new column does not change it."""
 
+TAIL: Final = "tail/v1"
+"""The folder of what is in no file yet; its version grows when it is written in another way."""
+
 HOUR_US: Final = 3_600_000_000
+
+_TAIL_NAME: Final = re.compile(r"\.?(?P<shard>[^/]+)-(?P<first>\d+)-\d+\.arrows[^/]*", re.ASCII)
 
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - hours are UTC throughout
 LAST_HOUR: Final = (dt.datetime(9999, 12, 31) - _EPOCH) // dt.timedelta(hours=1)  # noqa: DTZ001 - as above
@@ -134,6 +139,18 @@ def parse_path(path: str) -> ArchiveFile | None:
     if found is None or hour is None:
         return None
     return ArchiveFile(found["kind"], hour, found["shard"], int(found["first"]), int(found["last"]))
+
+
+def tail_name(shard: str, plan: Plan) -> str:
+    """The name of the file that shows a range before it is written."""
+    first, last = (number_text(number, plan.through) for number in (plan.after + 1, plan.through))
+    return f"{shard}-{first}-{last}.arrows"
+
+
+def begins(name: str, shard: str, through: int) -> bool:
+    """Whether a file of the tail, whole or half, is of a shard and begins at or before a sequence number."""
+    found = _TAIL_NAME.fullmatch(name)
+    return found is not None and found["shard"] == shard and int(found["first"]) <= through
 
 
 def number_text(number: int, greatest: int) -> str:
