@@ -53,7 +53,7 @@ class Shard:
         self.follower = Follower(Place(url, str(self.folder / "copies")), grace_seconds=0.0)
 
     async def step(self, name: str) -> None:
-        if name == "gather":
+        if name == "gather" and not 0 < self.planned <= self.gathered:  # of an open plan no more is gathered
             self.gathered = max(self.gathered, self.checkpoint) + 1
             if self.gathered not in self.parts:
                 self.parts[self.gathered] = await self.archive.pack("0", *_rows(self.gathered))
@@ -74,16 +74,17 @@ class Shard:
         if through == self.checkpoint:
             return
         hours = {hour_of(NOW_US), hour_of(NOW_US - HOUR_US)}
-        if name == "write half":
+        if name != "write":
             await self.step("show")
+        if name == "write half":
             self.planned = through
             hours = {min(hours)}
         await self.archive.write("0", Plan(self.checkpoint, through), hours, self._parts(through))
         if name != "write half":
             self.checkpoint, self.planned = through, 0
         if name == "write":
-            await self.tail.remove("0", through)
-            self.shown = 0 if self.shown <= through else self.shown
+            await self.tail.write("0", Plan(through, through), ())
+            self.shown = 0
 
     def _parts(self, through: int) -> list[Part]:
         return [self.parts[number] for number in range(self.checkpoint + 1, through + 1)]

@@ -46,12 +46,13 @@ def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[Piece]) 
         FileNotFoundError: one of what is shown has gone meanwhile.
         Unavailable: a storage cannot be reached.
     """
-    if not shown:
-        return NO_TAIL
+    rows = [piece for piece in shown if piece.first <= piece.file.last]
+    if not rows:
+        return NO_TAIL._replace(sources=frozenset(piece.file.path for piece in shown))
     with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
         connection = opened(Path(folder) / "spilled", [str(root)])
         try:
-            _stage(connection, archive, known, shown)
+            _stage(connection, archive, known, rows)
             parts = {}
             for kind in KINDS:
                 days = connection.execute(f"SELECT DISTINCT tenant, day FROM staged_{kind} ORDER BY ALL").fetchall()

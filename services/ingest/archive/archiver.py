@@ -239,8 +239,9 @@ class _Following:
         await self._of.plans.save(shard, self._lease.epoch, plan)
         byte_count = await self._of.archive.write(shard, plan, hours, gathered.parts)
         await self._of.leases.save(self._lease, plan.through, self.lag_seconds() if self._is_behind else 0.0)
-        with contextlib.suppress(MeshError):  # whoever reads it knows by its range that it is written
-            await self._of.tail.remove(shard, plan.through)
+        if self._of.limits.tail_seconds:
+            with contextlib.suppress(MeshError):  # whoever reads it knows by its range that it is written
+                await self._of.tail.write(shard, Plan(plan.through, plan.through), ())
         self._of.metrics.count(registry.ARCHIVED_EVENTS, gathered.event_count)
         self._of.metrics.count(registry.ARCHIVED_BYTES, byte_count)
         self._gathered = _Gathered(plan.through, plan.through, last_appended_us=gathered.last_appended_us)

@@ -60,7 +60,10 @@ class Tail(Protocol):
     """
 
     async def write(self, shard: str, plan: Plan, parts: Sequence[Part]) -> None:
-        """Shows the rows of a range, in the place of whatever was shown of the shard."""
+        """Shows the rows of a range, in the place of whatever was shown of the shard.
+
+        An empty range shows how far the archive has come.
+        """
 
     async def remove(self, shard: str, through: int) -> None:
         """Shows no range of a shard any more that begins at or before a sequence number."""
