@@ -17,7 +17,7 @@ from services.analytics.domain.question import (
     Retention,
 )
 from tests.analytics import brute
-from tests.analytics.rows import EVERYBODY, START_US, WINDOW, Event, asking, journeys, where
+from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Event, asking, journeys, where
 
 LATER_US = 1 << 60
 properties = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -90,6 +90,20 @@ def test_what_comes_into_a_place_goes_out_of_it(
         }
         assert own.items() <= sizes.items()
         assert len(own) == min(most, len(sizes))
+
+
+def test_a_session_that_goes_on_past_the_last_column_is_not_left_there() -> None:
+    pages = ("/a", "/b", "/c", "/d", "/e", "/f")
+    events = [
+        Event("u", START_US + number * MINUTE_US, f"e{number}", "page_view", page) for number, page in enumerate(pages)
+    ]
+    for columns in (2, 3, 4):
+        question = Paths(WINDOW, (), EVERYBODY, Field.PAGE, "", Direction.FORWARD, columns, 8)
+        found = ways.paths(asking(events), question)
+        assert [(each.column, each.name, each.session_count) for each in found.places] == [
+            (column, page, 1) for column, page in enumerate(pages[:columns])
+        ]
+        assert [each[:2] for each in found.links] == [(number, number + 1) for number in range(columns - 1)]
 
 
 def _way(session: list[Event], question: Paths) -> list[str]:

@@ -88,7 +88,7 @@ def reached(query: Query, asked: Funnel) -> None:
 def _by_depth(asked: Funnel, rows: Mapping[str, Any]) -> list[pa.Table]:
     """The users of a block who made one step, those who made two, and so on, with the times of their steps."""
     t = rows["t"].to_numpy()
-    user = np.cumsum(columnar.differs(rows["user_id"]).to_numpy(zero_copy_only=False))
+    user = np.cumsum(columnar.differs(rows["user_id"]), dtype=np.int64)
     steps = _leading(asked, user, t, rows)
     found = []
     for depth, (step, deeper) in enumerate(zip(steps, [*steps[1:], None], strict=True), 1):
@@ -295,35 +295,38 @@ def _flows_of(asked: Paths, rows: Mapping[str, Any]) -> pa.Table:
 
     `next_place` is null where the session is left (`is_left`) or goes on past the last column.
     """
-    row, t = columnar.numbers(len(rows["t"])), rows["t"]
-    before = pa.concat_arrays([t.slice(0, 1), t.slice(0, max(0, len(t) - 1))])
-    pauses = pc.greater(pc.subtract(t, before), SESSION_GAP_US)
-    session = columnar.starts(pc.or_(columnar.differs(rows["user_id"]), pauses), row)
-    is_ours = pc.and_(rows["is_chosen"], pc.greater_equal(pc.take(t, session), asked.window.start_us))
-    kept = pc.filter(row, is_ours)
+    coded, t = rows["at"].dictionary_encode(), rows["t"].to_numpy()
+    pauses = np.diff(t, prepend=t[:1]) > SESSION_GAP_US
+    begins = columnar.differs(rows["user_id"]) | pauses
+    session = np.cumsum(begins, dtype=np.int64)
+    is_ours = (t[begins] >= asked.window.start_us)[session - 1]
+    kept = np.flatnonzero(rows["is_chosen"].to_numpy(zero_copy_only=False) & is_ours)
     if asked.direction is Direction.BACKWARD:
-        kept = pc.take(kept, pc.subtract(len(kept) - 1, columnar.numbers(len(kept))))
-    session, at = pc.take(session, kept), pc.take(rows["at"], kept)
-    is_new = pc.or_(columnar.differs(session), columnar.differs(at))
-    session, at = pc.filter(session, is_new), pc.filter(at, is_new)
-    row, begins = columnar.numbers(len(session)), columnar.differs(session)
-    run = first = columnar.starts(begins, row)
+        kept = kept[::-1]
+    session, at = session[kept], coded.indices.to_numpy().astype(np.int64)[kept]
+    is_new = (np.diff(session, prepend=0) != 0) | (np.diff(at, prepend=-1) != 0)
+    session, at = session[is_new], at[is_new]
+    row, begins = np.arange(len(session)), np.diff(session, prepend=0) != 0
+    run = first = np.maximum.accumulate(np.where(begins, row, 0))
     if asked.start_place:
-        is_start = pc.equal(at, asked.start_place)
-        is_first = pc.and_(is_start, pc.is_null(columnar.last_before(is_start, run, row)))
-        first = pc.cumulative_max(pc.if_else(is_first, row, -1))
-    col = pc.if_else(pc.greater_equal(first, run), pc.subtract(row, first), asked.column_count)
-    ends = pa.concat_arrays([begins.slice(1), pa.array([True] * min(1, len(begins)), pa.bool_())])
-    has_next = pc.less(pc.add(col, 1), asked.column_count)
-    following = pa.concat_arrays([at.slice(1), pa.array([None] * min(1, len(at)), at.type)])
-    goes_on = pc.and_(has_next, pc.invert(ends))
-    flows = pa.table(
+        starts = np.flatnonzero(at == coded.dictionary.index(asked.start_place).as_py())
+        first = np.full(len(row), -1)
+        first[starts] = np.where(np.diff(session[starts], prepend=0) != 0, starts, -1)
+        first = np.maximum.accumulate(first)
+    col = np.where(first >= run, row - first, asked.column_count)
+    ends, has_next = np.append(begins[1:], True)[: len(row)], col + 1 < asked.column_count
+    following = np.where(has_next & ~ends, np.append(at[1:], -1)[: len(row)], -1)
+    shape = asked.column_count, len(coded.dictionary) + 1, len(coded.dictionary) + 1, 2
+    shown = col < asked.column_count
+    every = col[shown], at[shown], following[shown] + 1, (has_next & ends)[shown]
+    flow, count = np.unique(np.ravel_multi_index(every, shape), return_counts=True)
+    col, at, following, is_left = np.unravel_index(flow, shape)
+    return pa.table(
         {
             "col": col,
-            "place": at,
-            "next_place": pc.if_else(goes_on, following, pa.scalar(None, at.type)),
-            "is_left": pc.and_(has_next, ends),
+            "place": pc.take(coded.dictionary, at),
+            "next_place": pc.take(coded.dictionary, pa.array(following - 1, mask=following == 0)),
+            "is_left": is_left == 1,
+            "count": count,
         }
-    ).filter(pc.less(col, asked.column_count))
-    counted = flows.group_by(flows.column_names).aggregate([([], "count_all")])
-    return counted.rename_columns([*flows.column_names, "count"])
+    )
