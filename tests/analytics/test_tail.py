@@ -17,9 +17,11 @@ from services.analytics.domain.answer import Answer
 from services.analytics.domain.layout import DECISIONS, EVENTS, Partition
 from services.analytics.domain.question import (
     DAY_US,
+    Calibration,
     CohortKind,
     DayKind,
     Direction,
+    Drift,
     Effect,
     Field,
     Funnel,
@@ -64,6 +66,8 @@ QUESTIONS: tuple[Question, ...] = (
     Listing(WINDOW, (), EVERYBODY, ListKind.OFFERS, None, 0, 50),
     Listing(WINDOW, (), EVERYBODY, ListKind.DROP_OFFS, FUNNEL, 1, 50),
     Effect(WINDOW, (), EVERYBODY, PURCHASE, 7200, ""),
+    Calibration(WINDOW, (), EVERYBODY, "", Interval.DAY, 1),
+    Drift(WINDOW, (), EVERYBODY, ""),
 )
 NOTHING: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
 
