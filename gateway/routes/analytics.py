@@ -66,6 +66,13 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "effects": Kind(
             "AskEffect", wire.EffectQuestion, wire.AskEffectRequest, wire.AskEffectResponse.DESCRIPTOR, "effect"
         ),
+        "insights": Kind(
+            "AskInsights",
+            wire.InsightsQuestion,
+            wire.AskInsightsRequest,
+            wire.AskInsightsResponse.DESCRIPTOR,
+            "insights",
+        ),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

@@ -32,6 +32,7 @@ _ANSWERED: Final = {
     "paths": "Which ways sessions take through the product.",
     "struggles": "Where users struggle: by kind, page and element.",
     "effects": "What help changed: conversion, abandonment and money of treated users against the holdout.",
+    "insights": "When key figures were unusual: incidents, how severe they were, and what belongs together.",
     "journeys": "What one user did, and what was decided about them and why, in order of time.",
     "lists": "Users or decisions, one by one.",
 }

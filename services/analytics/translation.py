@@ -33,6 +33,8 @@ _LONGEST_NAME: Final = 100
 _LONGEST_USER_ID: Final = 128
 _LONGEST_EXPERIMENT: Final = 128
 _MOST_ROWS: Final = 50_000
+_INSIGHT_DAYS: Final = 14
+_MOST_INSIGHT_DAYS: Final = 90
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
 _EVERYBODY: Final = UserFilter()
@@ -43,6 +45,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _LATEST: Final = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+_HOUR_US: Final = 3_600_000_000
 
 _Word = TypeVar("_Word", bound=enum.StrEnum)
 
@@ -173,6 +176,17 @@ def effect_of(of: wire.EffectQuestion, now_us: int) -> asked.Effect:
     return asked.Effect(*_common(of, now_us), conversion, within_seconds, of.experiment)
 
 
+def insights_of(of: wire.InsightsQuestion, now_us: int) -> asked.Insights:
+    """The question with its defaults."""
+    window = _window(of, now_us, _INSIGHT_DAYS)
+    # Where clocks are turned back, 90 days have an hour more.
+    is_short = window.end_us - window.start_us <= _MOST_INSIGHT_DAYS * asked.DAY_US + _HOUR_US
+    _require(is_short, "end", f"at most {_MOST_INSIGHT_DAYS} days after `start`")
+    where, segment = _conditions(of.where, "where"), _segment(of.segment)
+    conversion = _conditions(of.conversion, "conversion") or _PURCHASE
+    return asked.Insights(window, where, segment, conversion, _number(of, "limit", 50, 500))
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -188,6 +202,7 @@ EXPORTED: Final = {
     "journey": _Answering(journey_of, wire.AskJourneyResponse),
     "list": _Answering(listing_of, wire.AskListResponse),
     "effect": _Answering(effect_of, wire.AskEffectResponse),
+    "insights": _Answering(insights_of, wire.AskInsightsResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 
@@ -235,7 +250,7 @@ def _common(of: Any, now_us: int) -> tuple[Window, Conditions, UserFilter]:  # n
     return _window(of, now_us), _conditions(of.where, "where"), _segment(of.segment)
 
 
-def _window(of: Any, now_us: int) -> Window:  # noqa: ANN401 - any question
+def _window(of: Any, now_us: int, day_count: int = 7) -> Window:  # noqa: ANN401 - any question
     its: wire.Window = of.window
     name = its.time_zone or "UTC"
     try:
@@ -247,7 +262,7 @@ def _window(of: Any, now_us: int) -> Window:  # noqa: ANN401 - any question
     today = (_EPOCH + now_us * _MICROSECOND).astimezone(zone).date()
     end = _time(its.end) if its.HasField("end") else _midnight(today + dt.timedelta(days=1), zone)
     last = (end - _MICROSECOND).astimezone(zone).date()
-    start = _time(its.start) if its.HasField("start") else _midnight(last - dt.timedelta(days=6), zone)
+    start = _time(its.start) if its.HasField("start") else _midnight(last - dt.timedelta(days=day_count - 1), zone)
     _require(start < end, "start", "before `end`")
     _require(end - start <= _LONGEST, "end", f"at most {_LONGEST.days} days after `start`")
     return Window((start - _EPOCH) // _MICROSECOND, (end - _EPOCH) // _MICROSECOND, name)

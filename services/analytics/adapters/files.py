@@ -71,12 +71,12 @@ def _flat(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
     for name, value in item._asdict().items():
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             own |= {f"{name}_{key}": each for row in _flat(value) for key, each in row.items()}
-        elif isinstance(value, tuple) and name in {"points", "steps", "returns"}:
+        elif isinstance(value, tuple) and name in {"points", "steps", "returns", "parts"}:
             inner = value
         elif isinstance(value, tuple):
             own[name] = msgspec.json.encode(value).decode()
         elif name.endswith("_us"):
-            own[name.removesuffix("_us")] = _time(value)
+            own[name.removesuffix("_us")] = None if value is None else _time(value)
         else:
             own[name] = value
     if inner is None:

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 import duckdb
 
 from mesh.errors import MeshError
-from services.analytics.adapters import copies, counting, effects, people, summed, ways
+from services.analytics.adapters import copies, counting, effects, people, summed, unusual, ways
 from services.analytics.adapters.kept import Tenants
 from services.analytics.adapters.relations import Query, open_files
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Place
@@ -37,6 +37,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Journey: lambda query, question, _: people.journey(query, question),
     asked.Listing: lambda query, question, _: people.listing(query, question),
     asked.Effect: lambda query, question, _: effects.effect(query, question),
+    asked.Insights: unusual.unusual,
 }
 
 

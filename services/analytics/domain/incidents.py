@@ -12,12 +12,13 @@ from services.analytics.domain.unusual import Judgement, Kind, Watch
 class Incident(NamedTuple):
     """Buckets from the one with which an incident opened up to the last before it closed, by number.
 
-    `value`, `expected` and `off` are those of the bucket that was furthest off, `off` in spreads. `is_open` says
-    that it had not closed with the last bucket.
+    `value`, `expected` and `off` are those of the bucket that was furthest off, `peak`; `off` is in spreads. `is_open`
+    says that it had not closed with the last bucket.
     """
 
     first: int
     last: int
+    peak: int
     value: float
     expected: float
     off: float
@@ -50,7 +51,7 @@ def incidents(judgements: Iterable[tuple[int, float, Judgement]]) -> list[Incide
     found: list[Incident] = []
     was_open = False
     for number, value, judgement in judgements:
-        here = Incident(number, number, value, judgement.expected, judgement.off, is_open=True)
+        here = Incident(number, number, number, value, judgement.expected, judgement.off, is_open=True)
         if judgement.opens:
             found.append(here)
         elif was_open and judgement.is_open:

@@ -314,3 +314,22 @@ class Effect(Question):
     def read_to_us(self) -> int:
         """See `Question`: what users do after the last of them began to count."""
         return self.window.end_us + self.within_seconds * 1_000_000
+
+
+@dataclass(frozen=True)
+class Insights(Question):
+    """Asks when key figures were unusual."""
+
+    conversion: Conditions
+    limit: int
+
+    @property
+    def learned(self) -> Window:
+        """The window, and the eight weeks before it, from which it is known what is usual."""
+        its = self.window
+        return Window(its.start_us - 56 * DAY_US, its.end_us, its.time_zone)
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`."""
+        return self.learned.start_us - SESSION_GAP_US
