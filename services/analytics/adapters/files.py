@@ -83,15 +83,9 @@ def _flat(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
         yield own
         return
     for number, each in enumerate(inner):
-        yield (
-            own
-            | {"number": number}
-            | {
-                name if name not in own else f"{name}_of_it": value
-                for row in _flat(each)
-                for name, value in row.items()
-            }
-        )
+        for row in _flat(each):
+            its = {name if name not in own else f"{name}_of_it": value for name, value in row.items()}
+            yield own | {"number": number} | its
 
 
 def _named(prefix: str, place: Any) -> dict[str, Any]:  # noqa: ANN401 - a place of paths
