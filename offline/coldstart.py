@@ -20,6 +20,7 @@ from offline.training import arrival, plots
 from offline.training.arrival import Step
 from offline.training.metrics import Figure
 from offline.training.plots import Reached
+from services.scoring.adapters.model_directory import place_or_exit
 
 PLOT = Path("build/coldstart.png")
 
@@ -33,7 +34,7 @@ def main() -> None:
     settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
     if not declared.data:
         sys.exit("journeymesh: name data of an installation by DATA, MAPPING and LABEL (docs/training.md).")
-    live = read_live(Path(settings.models_directory))
+    live = read_live(place_or_exit(settings.models_directory))
     if live is None:
         sys.exit("journeymesh: there is no live model that a new installation would begin with.")
     source = given.source(settings, declared, console)

@@ -29,7 +29,7 @@ from offline.training.gate import Verdict
 from offline.training.metrics import Report
 from offline.training.recalibration import Recalibrated
 from offline.training.table import MissingColumnsError, Table
-from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.adapters.model_directory import ModelDirectory, Place, place_or_exit
 from services.scoring.domain import stages
 from services.scoring.domain.schema import EXTENDED_VERSION
 from services.scoring.domain.stages import Stage, Wanted
@@ -44,11 +44,11 @@ def main() -> None:
     except SettingError as error:
         sys.exit(f"journeymesh: {error}")
     settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
-    directory = Path(settings.models_directory)
+    models = place_or_exit(settings.models_directory)
     source = given.source(settings, declared, console)._replace(is_directed=declared.directions == "yes")
     users = len(set(source.snapshots.users))
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
-    live = read_live(directory)
+    live = read_live(models)
     try:
         with console.status("fitting, calibrating, measuring"):
             choice = choose(source, live)
@@ -61,8 +61,8 @@ def main() -> None:
         console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
-    version = write(choice.offered, directory, source, system_clock())
-    console.print(f"{version} is in {directory / version}; read card.md or card.html there.", markup=False)
+    version = write(choice.offered, models, source, system_clock())
+    console.print(f"{version} is in {models}/{version}; read card.md or card.html there.", markup=False)
     verdict = compare(choice.offered, live, source.snapshots)
     console.print(f"It is {verdict}." if verdict else "There is no live model to compare with.", markup=False)
     if declared.promote == "no":
@@ -70,19 +70,17 @@ def main() -> None:
     elif declared.promote == "yes" and verdict is not None and not verdict.holds:
         sys.exit("journeymesh: the model was not promoted.")
     else:
-        promote(directory, version, system_clock())
-        console.print(f"{version} is live in {directory}", markup=False)
+        promote(models, version, system_clock())
+        console.print(f"{version} is live in {models}", markup=False)
 
 
-def write(made: Trained | Recalibrated, directory: Path, source: Source, now_us: int) -> str:
-    """Writes the model's folder; returns the version.
+def write(made: Trained | Recalibrated, models: Place, source: Source, now_us: int) -> str:
+    """Writes the model's files; returns the version.
 
     A version that exists already keeps the time of its first training.
     """
     version = f"{source.name}-{hashlib.sha256(made.file).hexdigest()[:8]}"
-    folder = directory / version
-    trained_us = _first_time(folder, now_us)
-    folder.mkdir(parents=True, exist_ok=True)
+    trained_us = _first_time(models.folder(version), now_us)
     if isinstance(made, Trained):
         text, described = card.write(version, source, made, trained_us), _trained(made, source)
     else:
@@ -93,14 +91,13 @@ def write(made: Trained | Recalibrated, directory: Path, source: Source, now_us:
         "card.md": text.encode(),
         "card.html": card.page(text).encode(),
     }
-    for name, content in (files | made.plots).items():
-        (folder / name).write_bytes(content)
+    models.write(version, files | made.plots)
     return version
 
 
-def read_live(directory: Path) -> Live | None:
+def read_live(models: Place) -> Live | None:
     """The model that is live for everybody, the shipped one where nothing else is; None if it cannot be loaded."""
-    registry = ModelDirectory(directory)
+    registry = ModelDirectory(models)
     try:
         model = registry.live()
         return Live(model, registry.file(model.card.version))
@@ -121,10 +118,10 @@ def compare(made: Trained | Recalibrated, live: Live | None, snapshots: Table) -
         return None
 
 
-def promote(directory: Path, version: str, now_us: int) -> None:
+def promote(models: Place, version: str, now_us: int) -> None:
     """Makes a version live for everybody; running services follow within seconds."""
     wanted = Wanted(version, Stage.LIVE, "training")
-    ModelDirectory(directory).change(lambda now: stages.changed(now, wanted, now_us))
+    ModelDirectory(models).change(lambda now: stages.changed(now, wanted, now_us))
 
 
 def _reports(choice: Choice) -> dict[str, Report]:
@@ -180,7 +177,9 @@ def _recalibrated(made: Recalibrated, source: Source) -> dict[str, Any]:
     }
 
 
-def _first_time(folder: Path, now_us: int) -> int:
+def _first_time(folder: Path | None, now_us: int) -> int:
+    if folder is None:
+        return now_us
     try:
         known: dict[str, Any] = msgspec.json.decode((folder / "model.json").read_bytes())
     except FileNotFoundError:

@@ -19,6 +19,7 @@ from offline.training.recalibration import Recalibrated, Recalibration
 from offline.training.table import AT_EVENTS, Snapshot, Table, table
 from services.features.domain.state import DAY_US
 from services.scoring.adapters.model_directory import ModelDirectory, load
+from services.scoring.adapters.model_folder import ModelFolder
 from services.scoring.domain.inputs import names_of
 from services.scoring.domain.schema import FEATURES
 from tests.offline.courses import made_up
@@ -151,7 +152,7 @@ def test_what_is_known_at_the_end_only_is_judged_on_users_held_back(source: Sour
 
 def test_a_recalibrated_model_can_be_served_and_says_what_it_is(source: Source, live: Live, tmp_path: Path) -> None:
     made = recalibration.train(source, live.model, live.file)
-    version = train.write(made, tmp_path, source, now_us=1_700_000_000_000_000)
+    version = train.write(made, ModelFolder(tmp_path), source, now_us=1_700_000_000_000_000)
     model = load(tmp_path / version)
     assert model.card.is_recalibrated
     assert model.card.features == FEATURES
@@ -163,7 +164,7 @@ def test_a_recalibrated_model_can_be_served_and_says_what_it_is(source: Source, 
     better = report["recalibrated"]["brier"].value < report["before"]["brier"].value
     assert verdict is not None
     assert better
-    assert train.write(made, tmp_path, source, now_us=1_800_000_000_000_000) == version
+    assert train.write(made, ModelFolder(tmp_path), source, now_us=1_800_000_000_000_000) == version
 
 
 def test_moments_are_when_so_many_users_have_an_outcome_for_the_first_time() -> None:
