@@ -32,7 +32,7 @@ export function Insights() {
 }
 
 function Watched({ of: { incidents, totalCount, metrics, knownSince, neededDays } }: { of: Found }) {
-  if (!knownSince) return <Empty command={DEMO}>There is no hour to judge yet: it needs {counted(neededDays, 'day')} of events. To see a mesh at work:</Empty>
+  if (!knownSince) return <Empty command={DEMO}>There is no hour to judge: nothing happened in these days or the eight weeks before. It needs {counted(neededDays, 'day')} of events to know the week. To see a mesh at work:</Empty>
   return (
     <>
       {neededDays > 0 && (
