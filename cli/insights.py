@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.terminal import plain
-from offline.insights.incidents import Incident, incidents, judged
+from offline.insights.incidents import incidents, judged
 from offline.insights.metric import Columns, Metric, MetricError, read
-from offline.insights.watch import Kind
+from services.analytics.domain.incidents import Incident
+from services.analytics.domain.unusual import Kind
 
 _SHOWN: Final = 40
 _FORTNIGHT_SECONDS: Final = 14 * 86_400

@@ -20,7 +20,18 @@ _SEGMENT_PATHS: Final = (
 # Questions to analytics, and their answers as files: those about many people at once, and those that name people.
 _ABOUT_MANY: Final = tuple(
     ("POST", f"/api/analytics/{kind}{suffix}")
-    for kind in ("kpis", "trends", "funnels", "retention", "paths", "struggles", "effects", "calibration", "drift")
+    for kind in (
+        "kpis",
+        "trends",
+        "funnels",
+        "retention",
+        "paths",
+        "struggles",
+        "effects",
+        "calibration",
+        "drift",
+        "insights",
+    )
     for suffix in ("", "/export")
 )
 _ABOUT_EACH: Final = tuple(

@@ -74,6 +74,13 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             "calibration",
         ),
         "drift": Kind("AskDrift", wire.DriftQuestion, wire.AskDriftRequest, wire.AskDriftResponse.DESCRIPTOR, "drift"),
+        "insights": Kind(
+            "AskInsights",
+            wire.InsightsQuestion,
+            wire.AskInsightsRequest,
+            wire.AskInsightsResponse.DESCRIPTOR,
+            "insights",
+        ),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

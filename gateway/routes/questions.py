@@ -34,6 +34,7 @@ _ANSWERED: Final = {
     "effects": "What help changed: conversion, abandonment and money of treated users against the holdout.",
     "calibration": "Whether what a model said came true: reliability, and calibration over time.",
     "drift": "What moved since the window before: scores, and what gave reasons for them.",
+    "insights": "When key figures were unusual: incidents, how severe they were, and what belongs together.",
     "journeys": "What one user did, and what was decided about them and why, in order of time.",
     "lists": "Users or decisions, one by one.",
 }

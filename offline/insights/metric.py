@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from offline.insights.watch import Kind
+from services.analytics.domain import incidents
+from services.analytics.domain.unusual import Kind
 
 _TIME_NAMES: Final = ("time", "timestamp", "date", "datetime", "hour", "day", "bucket", "ts")
 _VALUE_NAMES: Final = ("value", "count", "n", "events", "users", "total", "amount")
@@ -51,9 +52,7 @@ class Metric(NamedTuple):
 
     def slot(self, number: int, zone: ZoneInfo) -> int:
         """A bucket's place in the week of a zone, in buckets."""
-        local = self.time(number).astimezone(zone)
-        seconds = local.weekday() * 86_400 + local.hour * 3_600 + local.minute * 60 + local.second
-        return seconds // self.seconds
+        return incidents.slot(self.start + number * self.seconds, self.seconds, zone)
 
 
 def read(path: Path, columns: Columns, kind: Kind | None, zone: ZoneInfo) -> Metric:

@@ -89,6 +89,11 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.drift_of(request.question, self._clock())
         return await self._filled(wire.AskDriftResponse(), request.tenant, question)
 
+    async def AskInsights(self, request: wire.AskInsightsRequest, _context: ServerContext) -> wire.AskInsightsResponse:
+        """Answers with when key figures were unusual."""
+        question = translation.insights_of(request.question, self._clock())
+        return await self._filled(wire.AskInsightsResponse(), request.tenant, question)
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:

@@ -36,6 +36,8 @@ _LONGEST_VERSION: Final = 128
 _CALIBRATION_DAYS: Final = 60
 _DRIFT_DAYS: Final = 30
 _MOST_ROWS: Final = 50_000
+_INSIGHT_DAYS: Final = 14
+_MOST_INSIGHT_DAYS: Final = 90
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
 _EVERYBODY: Final = UserFilter()
@@ -46,6 +48,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EARLIEST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 _LATEST: Final = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+_HOUR_US: Final = 3_600_000_000
 
 _Word = TypeVar("_Word", bound=enum.StrEnum)
 
@@ -193,6 +196,17 @@ def drift_of(of: wire.DriftQuestion, now_us: int) -> asked.Drift:
     return asked.Drift(window, _conditions(of.where, "where"), _segment(of.segment), of.model_version)
 
 
+def insights_of(of: wire.InsightsQuestion, now_us: int) -> asked.Insights:
+    """The question with its defaults."""
+    window = _window(of, now_us, _INSIGHT_DAYS)
+    # Where clocks are turned back, 90 days have an hour more.
+    is_short = window.end_us - window.start_us <= _MOST_INSIGHT_DAYS * asked.DAY_US + _HOUR_US
+    _require(is_short, "end", f"at most {_MOST_INSIGHT_DAYS} days after `start`")
+    where, segment = _conditions(of.where, "where"), _segment(of.segment)
+    conversion = _conditions(of.conversion, "conversion") or _PURCHASE
+    return asked.Insights(window, where, segment, conversion, _number(of, "limit", 50, 500))
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -210,6 +224,7 @@ EXPORTED: Final = {
     "effect": _Answering(effect_of, wire.AskEffectResponse),
     "calibration": _Answering(calibration_of, wire.AskCalibrationResponse),
     "drift": _Answering(drift_of, wire.AskDriftResponse),
+    "insights": _Answering(insights_of, wire.AskInsightsResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 

@@ -21,7 +21,7 @@ from mesh.errors import (
 )
 from services.analytics.domain import layout
 from services.analytics.domain import question as asked
-from services.analytics.domain.answer import Answer, Listing, Receipt
+from services.analytics.domain.answer import Answer, Insights, Listing, Receipt
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
 from services.analytics.domain.manifest import Manifest, Part
 from services.analytics.domain.question import Question, Retention, UserFilter
@@ -367,5 +367,11 @@ def _receipt(key: _Key, question: Question, row_count: int, answer: Answer) -> R
         row_count=row_count,
         data_version=key.data_version,
         sha256=whole.hexdigest(),
-        is_cut=isinstance(answer, Listing) and answer.total_count > len(answer.rows),
+        is_cut=_is_cut(answer),
     )
+
+
+def _is_cut(answer: Answer) -> bool:
+    if isinstance(answer, Insights):
+        return answer.total_count > len(answer.incidents)
+    return isinstance(answer, Listing) and answer.total_count > len(answer.rows)

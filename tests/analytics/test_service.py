@@ -420,3 +420,35 @@ async def test_a_question_names_a_saved_segment_and_its_receipt_says_what_it_was
 
 def retention(question: wire.RetentionQuestion) -> wire.AskRetentionRequest:
     return wire.AskRetentionRequest(question=question)
+
+
+async def test_what_was_unusual_is_answered_with_a_receipt_and_as_a_file(tmp_path: Path) -> None:
+    hour_us = 3_600 * SECOND_US
+    start_us = NOW_US // hour_us * hour_us - 80 * hour_us
+    async with site(tmp_path) as at:
+        every = [
+            event(f"e{hour}-{number}", f"u{number}", event_time_us=start_us + hour * hour_us + number * SECOND_US)
+            for hour in range(80)
+            for number in range(40 if hour == 70 else 5)
+        ]
+        await at.archive(*every)
+        asked = wire.AskInsightsRequest(question=wire.InsightsQuestion())
+        answer = await at.stub.AskInsights(asked)
+        (incident,) = answer.incidents
+        parts = {part.metric: part for part in incident.parts}
+        assert set(parts) >= {wire.INSIGHT_METRIC_EVENTS, wire.INSIGHT_METRIC_USERS}
+        users = parts[wire.INSIGHT_METRIC_USERS]
+        assert users.opened.ToMicroseconds() == start_us + 70 * hour_us
+        assert (users.observed, users.direction) == (40, wire.INSIGHT_DIRECTION_ABOVE)
+        assert users.expected == pytest.approx(5, abs=0.5)
+        assert incident.severity == wire.INSIGHT_SEVERITY_CRITICAL
+        assert (answer.total_count, answer.needed_days) == (1, 20)
+        assert len(answer.receipt.sha256) == 64
+        export = wire.ExportAnswerRequest(insights=asked.question)
+        rows = list(csv.DictReader(io.StringIO((await _exported(at, export)).decode())))
+        assert len(rows) == sum(len(part.points) for part in incident.parts)
+        assert {(row["metric"], row["observed_of_it"]) for row in rows} >= {("users", "40.0"), ("events", "40.0")}
+        with pytest.raises(InvalidArgument, match="at most 90 days"):
+            long = wire.Window()
+            long.start.FromMicroseconds(NOW_US - 92 * 24 * hour_us)
+            await at.stub.AskInsights(wire.AskInsightsRequest(question=wire.InsightsQuestion(window=long)))

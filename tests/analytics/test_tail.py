@@ -26,6 +26,7 @@ from services.analytics.domain.question import (
     Field,
     Funnel,
     FunnelStart,
+    Insights,
     Interval,
     Journey,
     Kpis,
@@ -68,6 +69,7 @@ QUESTIONS: tuple[Question, ...] = (
     Effect(WINDOW, (), EVERYBODY, PURCHASE, 7200, ""),
     Calibration(WINDOW, (), EVERYBODY, "", Interval.DAY, 1),
     Drift(WINDOW, (), EVERYBODY, ""),
+    Insights(WINDOW, (), EVERYBODY, PURCHASE, 50),
 )
 NOTHING: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
 

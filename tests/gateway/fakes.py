@@ -703,6 +703,10 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return ask.AskDriftResponse()
 
+    async def AskInsights(self, request: ask.AskInsightsRequest, context: object) -> ask.AskInsightsResponse:
+        self.requests.append(request)
+        return ask.AskInsightsResponse()
+
     async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
         self.requests.append(request)
         return ask.AskListResponse()

@@ -20,8 +20,8 @@ from cli.__main__ import main
 from mesh.settings import read as read_settings
 from offline.insights.incidents import incidents, judged
 from offline.insights.metric import Columns, Metric, MetricError, read
-from offline.insights.watch import Kind, Watch
 from offline.settings import Settings
+from services.analytics.domain.unusual import Kind, Watch
 
 NAB: Final = Path(read_settings(Settings, os.environ).data) / "nab"
 has_data = pytest.mark.skipif(not NAB.exists(), reason="the published data is not here")

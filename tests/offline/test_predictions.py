@@ -29,15 +29,17 @@ from offline.predictions.gathering import Gathering
 from offline.predictions.measuring import Costs, measured
 from offline.predictions.predictions import Predictions
 from offline.training import metrics
-from services.analytics.adapters import calibrating, copies, drifting, manifests
+from services.analytics.adapters import calibrating, drifting, manifests
 from services.analytics.adapters.connection import opened
+from services.analytics.adapters.following import Follower
 from services.analytics.adapters.relations import Query, open_files
 from services.analytics.adapters.tasks import Place
 from services.analytics.domain import drift as apart
-from services.analytics.domain import question
+from services.analytics.domain import layout, question
 from services.analytics.domain.answer import Calibration
 from services.analytics.domain.layout import DECISIONS, EVENTS
 from services.analytics.domain.question import Interval, UserFilter, Window
+from services.analytics.ports import Reading
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.scoring.adapters.model_directory import load
 from tests.builders import MINUTE_US, NOW_US, event
@@ -274,14 +276,17 @@ def test_an_unknown_model_or_label_is_refused_in_a_sentence(
 def copied(folder: Path, aside: Path) -> Iterator[tuple[Query, int]]:
     """What analytics asks, from copies of an archive, and their watermark."""
     place = Place(f"file://{folder}", str(aside / "copies"))
-    while copies.bring_up(place):
+    follower = Follower(place)
+    while follower.bring_up(is_all=True):
         pass
     manifest = manifests.read(Path(place.root))
     paths: dict[str, list[str]] = {EVENTS: [], DECISIONS: []}
     for (kind, partition), part in manifest.parts.items():
-        paths[kind].append(f"{place.root}/{copies.relative(kind, partition, part)}")
+        paths[kind].append(layout.part_path(kind, partition, part.name))
     with contextlib.closing(opened(aside / "spilled", [place.root])) as connection:
-        open_files(connection, paths[EVENTS], paths[DECISIONS])
+        everything = question.Drift(Window(0, NOW_US + 365 * DAY_US, "UTC"), (), UserFilter(), "")
+        reading = Reading(everything, "", tuple(paths[EVENTS]), tuple(paths[DECISIONS]), manifest.watermark_us, False)
+        open_files(connection, place.root, reading)
         with contextlib.closing(Query(connection)) as query:
             yield query, manifest.watermark_us
 

@@ -153,6 +153,26 @@ const stories = {
     return { reasons, text, faults }
   },
 
+  /** The incidents of key figures, each hour of the first one's first figure as a table, and what is said where there is nothing. */
+  async insights(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/insights?where=page:is:/news`)
+    await answered(tab)
+    const text = await tab.locator('main').innerText()
+    const titles = await tab.locator('main h2').allInnerTexts()
+    const charts = await tab.locator('svg.unusual').count()
+    await tab.getByRole('button', { name: /View as table: Users/ }).click()
+    const rows = await tab.getByRole('table', { name: /Users from/ }).locator('tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)))
+    await tab.goto(`${gateway}/app/insights?where=page:is:/nowhere`)
+    await answered(tab)
+    const nothing = await tab.locator('main').innerText()
+    await made.route('**/api/analytics/insights', (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"title":"Away","status":503,"detail":"The files cannot be read.","reason":"DEPENDENCY_UNAVAILABLE"}' }))
+    await tab.goto(`${gateway}/app/insights`)
+    await answered(tab)
+    return { text, titles, charts, rows, nothing, trouble: await tab.getByRole('alert').innerText(), faults }
+  },
+
   /** What another policy would have done, from the time line of one user. */
   async another(browser) {
     const { made, faults } = await context(browser)

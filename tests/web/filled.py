@@ -19,6 +19,7 @@ from tests.processes import RunningMesh, running_mesh
 
 VIDEO: Final = "how-a-loan-works"
 STRUGGLER: Final = "ada"
+CROWDED_HOUR: Final = 60
 
 _POLICY: Final = Path(__file__).parents[2] / "policies" / "measured.yaml"
 _OUTCOMES: Final = (("shown", "accepted"), ("shown", "declined"), ("shown",))
@@ -26,6 +27,7 @@ _EVENTS: Final = 3000
 _VISITORS: Final = 320
 _EXPERIMENT: Final = {"share": 0.5, "salt": "demo"}
 _PATIENCE_SECONDS: Final = 60.0
+_BATCH: Final = 400
 
 
 @contextlib.contextmanager
@@ -46,6 +48,7 @@ def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
         _help(mesh)
         _measure(mesh)
         _watch(mesh)
+        _crowd(mesh)
         mesh.track({"userId": "grace", "eventType": "no_such_event"})
         _await_counted(mesh)
         yield mesh
@@ -119,6 +122,23 @@ def _playback(user: str, until: int, now: dt.datetime, *, replays: bool) -> Iter
                 "durationSeconds": 120,
             },
         }
+
+
+def _crowd(mesh: RunningMesh) -> None:
+    """Readers, ten in each of 70 hours; in one of the last of them, eighty."""
+    begin = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0) - dt.timedelta(hours=70)
+    events = [
+        {
+            "userId": f"reader-{reader}",
+            "eventType": "page_view",
+            "timestamp": (begin + dt.timedelta(hours=hour, seconds=reader)).isoformat(),
+            "properties": {"page": "/news"},
+        }
+        for hour in range(70)
+        for reader in range(80 if hour == CROWDED_HOUR else 10)
+    ]
+    for first in range(0, len(events), _BATCH):
+        assert mesh.track(*events[first : first + _BATCH]).status == 202
 
 
 def _await_counted(mesh: RunningMesh) -> None:

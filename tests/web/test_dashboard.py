@@ -25,6 +25,7 @@ PATHS: Final = (
     "/app/funnels?left=1&breakdown=platform&where=page:is_not:/nowhere",
     "/app/retention?where=platform:is:web&risk=medium",
     "/app/struggles?page=/calculator",
+    "/app/insights",
     "/app/help",
     f"/app/videos?video={VIDEO}",
     "/app/model?days=1",
@@ -158,6 +159,24 @@ def test_the_model_page_tells_what_moved(mesh: RunningMesh) -> None:
     assert ("It needs 100 users" in seen["text"]) == (not answer["items"])
     assert [row[1] for row in seen["reasons"]] == [f"{each['psi']:.2f}" for each in reasons]
     assert [row[-1] == "yes" for row in seen["reasons"]] == [each["isNotable"] for each in reasons]
+
+
+def test_the_insights_page_tells_when_figures_were_unusual(mesh: RunningMesh) -> None:
+    news = {"where": [{"field": "page", "values": ["/news"]}]}
+    answer = mesh.post("/api/analytics/insights", news).body
+    (incident,) = answer["incidents"]
+    users = next(part for part in incident["parts"] if part["metric"] == "users")
+    assert (users["observed"], users["direction"]) == (80, "above")
+    seen = told("dashboard", mesh.url, part="insights")
+    assert all("503" in fault for fault in seen["faults"]), "what the browser says of the refusal"
+    assert "1 incident in these days" in seen["text"]
+    assert f"It needs {answer['neededDays']} days more" in seen["text"]
+    assert seen["titles"][1].endswith("more events, users")
+    assert seen["charts"] == len(incident["parts"]) == 2
+    assert [row[1] for row in seen["rows"]] == [f"{point['observed']:g}" for point in users["points"]]
+    assert [row[4] for row in seen["rows"]].count("open") == 3
+    assert "nothing happened in these days" in seen["nothing"]
+    assert "The files cannot be read." in seen["trouble"]
 
 
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:

@@ -120,6 +120,44 @@ export interface Drift extends Answered {
   leastUserCount: number
 }
 
+export interface InsightPoint {
+  start: string
+  observed: number
+  expected: number | null
+  lower: number | null
+  upper: number | null
+}
+
+export interface InsightPart {
+  metric: string
+  opened: string
+  closed: string | null
+  direction: 'above' | 'below'
+  peak: string
+  observed: number
+  expected: number
+  lower: number
+  upper: number
+  distance: number
+  points: InsightPoint[]
+}
+
+export interface Insight {
+  opened: string
+  closed: string | null
+  severity: string
+  affectedUserHours: number
+  parts: InsightPart[]
+}
+
+export interface Insights extends Answered {
+  incidents: Insight[]
+  totalCount: number
+  metrics: { metric: string; total: number; judgedHourCount: number; incidentCount: number }[]
+  knownSince: string | null
+  neededDays: number
+}
+
 export interface StepFigure {
   name: string
   userCount: number

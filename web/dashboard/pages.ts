@@ -2,6 +2,7 @@
 import type { ComponentType } from 'preact'
 import { Funnels } from './pages/funnels.tsx'
 import { Help } from './pages/help.tsx'
+import { Insights } from './pages/insights.tsx'
 import { Journeys } from './pages/journeys.tsx'
 import { Model } from './pages/model.tsx'
 import { Now } from './pages/now.tsx'
@@ -25,6 +26,7 @@ export const PAGES: readonly Page[] = [
   { path: 'funnels', title: 'Funnels', View: Funnels, hasDays: true },
   { path: 'retention', title: 'Retention', View: Retention, hasDays: true },
   { path: 'struggles', title: 'Struggles', View: Struggles, hasDays: true },
+  { path: 'insights', title: 'Insights', View: Insights, hasDays: true },
   { path: 'help', title: 'Help', View: Help, hasDays: true },
   { path: 'videos', title: 'Videos', View: Videos, hasDays: true },
   { path: 'model', title: 'Model', View: Model, hasDays: true },

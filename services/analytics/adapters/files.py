@@ -71,27 +71,21 @@ def _flat(item: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - any part of 
     for name, value in item._asdict().items():
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             own |= {f"{name}_{key}": each for row in _flat(value) for key, each in row.items()}
-        elif isinstance(value, tuple) and name in {"points", "steps", "returns", "bins"}:
+        elif isinstance(value, tuple) and name in {"points", "steps", "returns", "bins", "parts"}:
             inner = value
         elif isinstance(value, tuple):
             own[name] = msgspec.json.encode(value).decode()
         elif name.endswith("_us"):
-            own[name.removesuffix("_us")] = _time(value)
+            own[name.removesuffix("_us")] = None if value is None else _time(value)
         else:
             own[name] = value
     if not inner:
         yield own
         return
     for number, each in enumerate(inner):
-        yield (
-            own
-            | {"number": number}
-            | {
-                name if name not in own else f"{name}_of_it": value
-                for row in _flat(each)
-                for name, value in row.items()
-            }
-        )
+        for row in _flat(each):
+            its = {name if name not in own else f"{name}_of_it": value for name, value in row.items()}
+            yield own | {"number": number} | its
 
 
 def _named(prefix: str, place: Any) -> dict[str, Any]:  # noqa: ANN401 - a place of paths

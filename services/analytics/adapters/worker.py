@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from mesh.errors import MeshError
-from services.analytics.adapters import calibrating, counting, drifting, effects, people, summed, ways
+from services.analytics.adapters import calibrating, counting, drifting, effects, people, summed, unusual, ways
 from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.following import Followers
 from services.analytics.adapters.kept import Tenants
@@ -42,6 +42,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Effect: lambda query, question, _: effects.effect(query, question),
     asked.Calibration: calibrating.calibration,
     asked.Drift: lambda query, question, _: drifting.drift(query, question),
+    asked.Insights: unusual.unusual,
 }
 
 

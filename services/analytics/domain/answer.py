@@ -324,7 +324,64 @@ class Drift(NamedTuple):
     least_user_count: int
 
 
-Answer = Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration | Drift
+class InsightPoint(NamedTuple):
+    """A metric in one hour, and what was usual then."""
+
+    start_us: int
+    observed: float
+    expected: float | None
+    lower: float | None
+    upper: float | None
+
+
+class InsightPart(NamedTuple):
+    """An incident of one metric; the figures are those of the hour that was furthest off."""
+
+    metric: str
+    opened_us: int
+    closed_us: int | None
+    direction: str
+    peak_us: int
+    observed: float
+    expected: float
+    lower: float
+    upper: float
+    distance: float
+    points: tuple[InsightPoint, ...]
+
+
+class Insight(NamedTuple):
+    """Incidents whose times overlap."""
+
+    opened_us: int
+    closed_us: int | None
+    severity: str
+    affected_user_hours: float
+    parts: tuple[InsightPart, ...]
+
+
+class WatchedMetric(NamedTuple):
+    """A metric that was watched."""
+
+    metric: str
+    total: float
+    judged_hour_count: int
+    incident_count: int
+
+
+class Insights(NamedTuple):
+    """When key figures were unusual."""
+
+    incidents: tuple[Insight, ...]
+    total_count: int
+    metrics: tuple[WatchedMetric, ...]
+    known_since_us: int | None
+    needed_days: int
+
+
+Answer = (
+    Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration | Drift | Insights
+)
 
 
 class Receipt(NamedTuple):

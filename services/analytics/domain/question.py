@@ -354,3 +354,22 @@ class Drift(Question):
     def read_from_us(self) -> int:
         """See `Question`."""
         return self.previous.start_us
+
+
+@dataclass(frozen=True)
+class Insights(Question):
+    """Asks when key figures were unusual."""
+
+    conversion: Conditions
+    limit: int
+
+    @property
+    def learned(self) -> Window:
+        """The window, and the eight weeks before it, from which it is known what is usual."""
+        its = self.window
+        return Window(its.start_us - 56 * DAY_US, its.end_us, its.time_zone)
+
+    @property
+    def read_from_us(self) -> int:
+        """See `Question`."""
+        return self.learned.start_us - SESSION_GAP_US

@@ -15,9 +15,12 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 _WINDOW_BUCKETS: Final = 2_000
-_LEARNING_BUCKETS: Final = 50
-_WEEKS: Final = 8
-_WEEKS_OF_SEASON: Final = 3
+LEARNING_BUCKETS: Final = 50
+"""So many are learned from only, and so many again once the season is known."""
+WEEKS: Final = 8
+"""So many are looked back on for the season."""
+WEEKS_OF_SEASON: Final = 3
+"""Once so many have the same time of the week, the season is known."""
 _NORMAL_QUARTILES: Final = 1.349
 _SHARE_OF_DEVIATION: Final = 0.3
 _SHARE_OF_LEVEL: Final = 0.001
@@ -50,11 +53,15 @@ class Kind(Enum):
 class Judgement(NamedTuple):
     """What is said of a bucket.
 
-    `expected` and `spread` are in the metric's unit, `spread` around the expected value; both are NaN while too little
-    is known (`is_learning`). `off` is the distance in spreads, positive above. `opens` and `is_open` tell of incidents.
+    `expected` and `spread` are in the metric's unit, `spread` around the expected value; `lower` and `upper` are the
+    ends of what is usual: of two in three buckets outside on one side, an incident opens once the season is known. All
+    are NaN while too little is known (`is_learning`). `off` is the distance in spreads, positive above. `opens` and
+    `is_open` tell of incidents.
     """
 
     expected: float
+    lower: float
+    upper: float
     spread: float
     off: float
     is_learning: bool
@@ -70,7 +77,7 @@ class Watch:
         self._kind = kind
         self._values = _Window()
         self._rests = _Window()
-        self._slots: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=_WEEKS))
+        self._slots: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=WEEKS))
         self._last: deque[float] = deque(maxlen=_ROW)
         self._above = self._below = 0.0
         self._incidents = 0.0
@@ -86,10 +93,10 @@ class Watch:
         """
         found = _scaled(self._kind, value)
         history = self._slots[slot]
-        season = sorted(history)[len(history) // 2] if len(history) >= _WEEKS_OF_SEASON else math.nan
-        knows_season = not math.isnan(season) and len(self._rests) >= _LEARNING_BUCKETS
+        season = sorted(history)[len(history) // 2] if len(history) >= WEEKS_OF_SEASON else math.nan
+        knows_season = not math.isnan(season) and len(self._rests) >= LEARNING_BUCKETS
         window, base = (self._rests, season) if knows_season else (self._values, 0.0)
-        is_learning = len(window) < _LEARNING_BUCKETS
+        is_learning = len(window) < LEARNING_BUCKETS
         expected, spread, off = math.nan, math.nan, 0.0
         opens = False
         if not is_learning:
@@ -104,6 +111,8 @@ class Watch:
         self._incidents *= math.exp(-1 / _FADES_OVER_BUCKETS)
         return Judgement(
             _unscaled(self._kind, expected),
+            _unscaled(self._kind, expected - _TWO_OF_THREE * spread),
+            _unscaled(self._kind, expected + _TWO_OF_THREE * spread),
             (_unscaled(self._kind, expected + spread) - _unscaled(self._kind, expected - spread)) / 2,
             off,
             is_learning,

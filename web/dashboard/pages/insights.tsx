@@ -1,0 +1,72 @@
+// When key figures were unusual: incidents, the latest first, and what was watched.
+import type { Insight, Insights as Found } from '../answers.ts'
+import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
+import { Unusual } from '../charts/unusual.tsx'
+import { conditions, Filters } from '../filters.tsx'
+import { Card, Level, Receipt, Table } from '../parts.tsx'
+import { since } from '../route.ts'
+import { segment } from '../segments.tsx'
+import { clock, counted, day, named, number } from '../words.ts'
+
+const SHOWN = 20
+
+export function Insights() {
+  const body = { window: since(), where: conditions(), ...segment(), limit: SHOWN }
+  const asked = useAnswer<Found>('/api/analytics/insights', body)
+  return (
+    <div class="grid">
+      <Filters of="events" />
+      <Answer of={asked}>
+        {(found) => (
+          <>
+            <Card title="What was watched" isWide>
+              <Watched of={found} />
+              <Receipt of={found.receipt} question="insights" body={body} />
+            </Card>
+            {found.incidents.map((each) => <Incident of={each} />)}
+          </>
+        )}
+      </Answer>
+    </div>
+  )
+}
+
+function Watched({ of: { incidents, totalCount, metrics, knownSince, neededDays } }: { of: Found }) {
+  if (!knownSince) return <Empty command={DEMO}>There is no hour to judge: nothing happened in these days or the eight weeks before. It needs {counted(neededDays, 'day')} of events to know the week. To see a mesh at work:</Empty>
+  return (
+    <>
+      {neededDays > 0 && (
+        <p class="note">It needs {counted(neededDays, 'day')} more to know the week. Until then each hour is compared with all hours since {moment(knownSince)}, and only what is far off is found.</p>
+      )}
+      <p>
+        {totalCount ? `${counted(totalCount, 'incident')} in these days` : 'Nothing was unusual in these days'}
+        {incidents.length < totalCount && `; the latest ${incidents.length} are shown`}.
+      </p>
+      <Table
+        caption="Key figures that were watched, by hour"
+        rows={metrics}
+        columns={[
+          { name: 'Figure', of: ({ metric }) => named(metric) },
+          { name: 'In these days', of: ({ total }) => number(total), isNumber: true },
+          { name: 'Hours judged', of: ({ judgedHourCount }) => number(judgedHourCount), isNumber: true },
+          { name: 'Unusual', of: ({ incidentCount }) => number(incidentCount), isNumber: true },
+        ]}
+      />
+    </>
+  )
+}
+
+function Incident({ of: { opened, closed, severity, affectedUserHours, parts } }: { of: Insight }) {
+  const said = (['above', 'below'] as const).flatMap((side) => {
+    const names = parts.filter(({ direction }) => direction === side).map(({ metric }) => metric)
+    return names.length ? `${side === 'above' ? 'more' : 'fewer'} ${[...new Set(names)].join(', ')}` : []
+  })
+  return (
+    <Card title={`${moment(opened)}: ${said.join('; ')}`} isWide side={<Level level={severity} />}>
+      <p>{closed ? `Open until ${moment(closed)}` : 'Still open'}. It concerned users for {counted(affectedUserHours, 'hour')} in all.</p>
+      <div class="beside">{parts.map((part) => <Unusual part={part} />)}</div>
+    </Card>
+  )
+}
+
+const moment = (text: string): string => `${day(text)} ${clock(text)}`
