@@ -11,7 +11,7 @@ from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.manifests import Manifests
 from services.analytics.adapters.tasks import Follow, Place
 from services.analytics.domain.layout import SUMMARIES, TAIL, tail_path
-from services.analytics.domain.manifest import NO_TAIL, Manifest, Piece, follows, next_pass, pieces, reached
+from services.analytics.domain.manifest import NO_TAIL, Manifest, Piece, has_moved, next_pass, pieces
 
 # Files to add in one pass: what is staged of them fits on the disk for temporary files.
 _PASS_BYTES: Final = 256 * 1024 * 1024
@@ -27,7 +27,6 @@ class Follower:
         self._grace_seconds = grace_seconds
         self._root = Path(place.root)
         self._manifests = Manifests(self._root)
-        self._reach: tuple[str, dict[str, int]] = ("", {})
         self._gone: dict[Path, float] = {}
         self._archive: Archive | None = None
         for left in (path for prefix in (copies.ASIDE, tails.ASIDE) for path in self._root.glob(f"{prefix}*")):
@@ -53,7 +52,7 @@ class Follower:
             archive.shown()
         )  # before the archive: what is written meanwhile is in both, and in neither never
         is_done = known.summaries == SUMMARIES
-        if not is_all and is_done and follows(known.tail, self._reached(known), shown):
+        if not is_all and is_done and not has_moved(known.tail, (piece.file for piece in shown)):
             return self._show(archive, known, shown)
         listed = archive.listed()
         todo = next_pass(known, listed, _PASS_BYTES)
@@ -76,11 +75,6 @@ class Follower:
             known = known._replace(tail=tail)
         self._tidy(known)
         return False
-
-    def _reached(self, known: Manifest) -> dict[str, int]:
-        if self._reach[0] != known.id:
-            self._reach = known.id, reached(known.sources)
-        return self._reach[1]
 
     def _tidy(self, known: Manifest) -> None:
         """Removes files of tails that were replaced a while ago."""
