@@ -10,8 +10,8 @@ from services.analytics.adapters import copies, manifests, tails
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.manifests import Manifests
 from services.analytics.adapters.tasks import Follow, Place
-from services.analytics.domain.layout import SUMMARIES, TAIL, tail_path
-from services.analytics.domain.manifest import NO_TAIL, Manifest, Piece, has_moved, next_pass, pieces
+from services.analytics.domain.layout import SUMMARIES, TAIL, TailFile, tail_path
+from services.analytics.domain.manifest import NO_TAIL, Manifest, has_moved, next_pass
 
 # Files to add in one pass: what is staged of them fits on the disk for temporary files.
 _PASS_BYTES: Final = 256 * 1024 * 1024
@@ -48,11 +48,10 @@ class Follower:
         archive = self._archive = self._archive or Archive(self._place.archive_url)
         self._root.mkdir(parents=True, exist_ok=True, mode=0o750)
         known = self._manifests.read()
-        shown = pieces(
-            archive.shown()
-        )  # before the archive: what is written meanwhile is in both, and in neither never
+        # Before the archive: what is written meanwhile is then in both, and never in neither.
+        shown = archive.shown()
         is_done = known.summaries == SUMMARIES
-        if not is_all and is_done and not has_moved(known.tail, (piece.file for piece in shown)):
+        if not is_all and is_done and not has_moved(known.tail, shown):
             return self._show(archive, known, shown)
         listed = archive.listed()
         todo = next_pass(known, listed, _PASS_BYTES)
@@ -68,8 +67,8 @@ class Follower:
         self._tidy(made)
         return True
 
-    def _show(self, archive: Archive, known: Manifest, shown: Sequence[Piece]) -> bool:
-        if known.tail.sources != {piece.file.path for piece in shown}:
+    def _show(self, archive: Archive, known: Manifest, shown: Sequence[TailFile]) -> bool:
+        if known.tail.sources != {file.path for file in shown}:
             tail = tails.made(archive, self._root, known, shown)
             manifests.write_tail(self._root, known.id, tail)
             known = known._replace(tail=tail)

@@ -138,10 +138,10 @@ def pieces(files: Iterable[TailFile]) -> list[Piece]:
 
 
 def begins(files: Iterable[TailFile]) -> dict[str, int]:
-    """Where the tail of each shard begins. While it does, no file of the archive was finished that is not in it."""
+    """Where the latest file of each shard begins. While it does, no file of the archive was finished before it."""
     found: dict[str, int] = {}
     for file in files:
-        found[file.shard] = min(file.first, found.get(file.shard, file.first))
+        found[file.shard] = max(file.first, found.get(file.shard, file.first))
     return found
 
 
