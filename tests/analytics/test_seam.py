@@ -116,8 +116,12 @@ def test_each_event_counts_once_whatever_is_written_between_two_looks(steps: lis
             if name == "look":
                 shard.follower.bring_up(is_all=is_all)
                 through = max(shard.checkpoint, shard.shown)
-                every = [f"e-{number}-{index}" for number in range(1, through + 1) for index in range(2)]
-                assert shard.counted() == Counter(every)
+                every = {f"e-{number}-{index}" for number in range(1, through + 1) for index in range(2)}
+                # Of a plan that was written by half, the next holder may not have come as far again.
+                half = {f"e-{number}-1" for number in range(1, shard.planned + 1)}
+                counted = shard.counted()
+                assert every <= counted.keys() <= every | half
+                assert set(counted.values()) <= {1}
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(lived(Shard(Path(folder))))

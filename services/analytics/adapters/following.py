@@ -10,8 +10,8 @@ from services.analytics.adapters import copies, manifests, tails
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.manifests import Manifests
 from services.analytics.adapters.tasks import Follow, Place
-from services.analytics.domain.layout import SUMMARIES, TAIL, tail_path
-from services.analytics.domain.manifest import NO_TAIL, Manifest, Piece, follows, next_pass, pieces, reached
+from services.analytics.domain.layout import SUMMARIES, TAIL, TailFile, tail_path
+from services.analytics.domain.manifest import NO_TAIL, Manifest, has_moved, next_pass
 
 # Files to add in one pass: what is staged of them fits on the disk for temporary files.
 _PASS_BYTES: Final = 256 * 1024 * 1024
@@ -27,7 +27,6 @@ class Follower:
         self._grace_seconds = grace_seconds
         self._root = Path(place.root)
         self._manifests = Manifests(self._root)
-        self._reach: tuple[str, dict[str, int]] = ("", {})
         self._gone: dict[Path, float] = {}
         self._archive: Archive | None = None
         for left in (path for prefix in (copies.ASIDE, tails.ASIDE) for path in self._root.glob(f"{prefix}*")):
@@ -49,11 +48,10 @@ class Follower:
         archive = self._archive = self._archive or Archive(self._place.archive_url)
         self._root.mkdir(parents=True, exist_ok=True, mode=0o750)
         known = self._manifests.read()
-        shown = pieces(
-            archive.shown()
-        )  # before the archive: what is written meanwhile is in both, and in neither never
+        # Before the archive: what is written meanwhile is then in both, and never in neither.
+        shown = archive.shown()
         is_done = known.summaries == SUMMARIES
-        if not is_all and is_done and follows(known.tail, self._reached(known), shown):
+        if not is_all and is_done and not has_moved(known.tail, shown):
             return self._show(archive, known, shown)
         listed = archive.listed()
         todo = next_pass(known, listed, _PASS_BYTES)
@@ -69,18 +67,13 @@ class Follower:
         self._tidy(made)
         return True
 
-    def _show(self, archive: Archive, known: Manifest, shown: Sequence[Piece]) -> bool:
-        if known.tail.sources != {piece.file.path for piece in shown}:
+    def _show(self, archive: Archive, known: Manifest, shown: Sequence[TailFile]) -> bool:
+        if known.tail.sources != {file.path for file in shown}:
             tail = tails.made(archive, self._root, known, shown)
             manifests.write_tail(self._root, known.id, tail)
             known = known._replace(tail=tail)
         self._tidy(known)
         return False
-
-    def _reached(self, known: Manifest) -> dict[str, int]:
-        if self._reach[0] != known.id:
-            self._reach = known.id, reached(known.sources)
-        return self._reach[1]
 
     def _tidy(self, known: Manifest) -> None:
         """Removes files of tails that were replaced a while ago."""

@@ -25,11 +25,12 @@ from services.analytics.domain.layout import (
     KINDS,
     ArchiveFile,
     Partition,
+    TailFile,
     archive_file,
     part_path,
     tail_path,
 )
-from services.analytics.domain.manifest import NO_TAIL, Manifest, Part, Piece, Tail
+from services.analytics.domain.manifest import NO_TAIL, Manifest, Part, Piece, Tail, pieces
 
 ASIDE: Final = ".tail-"
 """How folders begin that are gone when a tail is made."""
@@ -39,16 +40,16 @@ _HOUR: Final = "%Y-%m-%dT%H"
 _HOUR_US: Final = 3_600_000_000
 
 
-def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[Piece]) -> Tail:
+def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[TailFile]) -> Tail:
     """Makes the files of what is shown and not in the copies.
 
     Raises:
         FileNotFoundError: one of what is shown has gone meanwhile.
         Unavailable: a storage cannot be reached.
     """
-    rows = [piece for piece in shown if piece.first <= piece.file.last]
+    rows = [piece for piece in pieces(shown) if piece.first <= piece.file.last]
     if not rows:
-        return NO_TAIL._replace(sources=frozenset(piece.file.path for piece in shown))
+        return NO_TAIL._replace(sources=frozenset(file.path for file in shown))
     with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
         connection = opened(Path(folder) / "spilled", [str(root)])
         try:
@@ -63,7 +64,7 @@ def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[Piece]) 
             latest = connection.execute(f"SELECT max(epoch_us(received_time)) FROM staged_{EVENTS}").fetchone()
         finally:
             connection.close()
-    return Tail(frozenset(piece.file.path for piece in shown), parts, (latest or (0,))[0] or 0)
+    return Tail(frozenset(file.path for file in shown), parts, (latest or (0,))[0] or 0)
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, archive: Archive, known: Manifest, shown: Sequence[Piece]) -> None:

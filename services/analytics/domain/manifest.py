@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from services.analytics.domain.layout import ArchiveFile, Partition, TailFile, archive_file, tail_file
+from services.analytics.domain.layout import ArchiveFile, Partition, TailFile, tail_file
 
 
 class Stamp(NamedTuple):
@@ -137,25 +137,14 @@ def pieces(files: Iterable[TailFile]) -> list[Piece]:
     return found
 
 
-def reached(sources: Iterable[str]) -> dict[str, int]:
-    """How far some files of the archive reach, by shard: the greatest sequence number."""
+def begins(files: Iterable[TailFile]) -> dict[str, int]:
+    """Where the latest file of each shard begins. While it does, no file of the archive was finished before it."""
     found: dict[str, int] = {}
-    for file in filter(None, map(archive_file, sources)):
-        found[file.shard] = max(file.last, found.get(file.shard, file.last))
+    for file in files:
+        found[file.shard] = max(file.first, found.get(file.shard, file.first))
     return found
 
 
-def follows(tail: Tail, reach: Mapping[str, int], shown: Iterable[Piece]) -> bool:
-    """Whether what is shown goes on where the copies end, so that nothing was archived since they were made.
-
-    Args:
-        tail: the tail before.
-        reach: how far the copies reach, by shard.
-        shown: what is shown now.
-    """
-    shards: set[str] = set()
-    for piece in shown:
-        if piece.file.shard not in shards and piece.file.first > reach.get(piece.file.shard, -1) + 1:
-            return False
-        shards.add(piece.file.shard)
-    return all(file is None or file.shard in shards for file in map(tail_file, tail.sources))
+def has_moved(tail: Tail, shown: Iterable[TailFile]) -> bool:
+    """Whether files of the archive were finished since a tail was made, given what is shown now."""
+    return begins(shown) != begins(filter(None, map(tail_file, tail.sources)))
