@@ -15,7 +15,7 @@ RUN_EXTRAS = --extra cli --extra embedded --extra statistics $(shell $(BIN)/pyth
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
 BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate bench lint format protos breaking lock docs chart images clean
+.PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate coldstart bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ train: .venv/.dev gen/.made  ## Train a model on your data, or on OULAD (DATA=fi
 
 evaluate: .venv/.dev gen/.made  ## Evaluate a model against its baselines (MODEL=version DATA=file MAPPING=file LABEL=sentence)
 	@$(BIN)/python -m offline.evaluate
+
+coldstart: .venv/.dev gen/.made  ## Show how good the models of a new installation would be as your data comes in (DATA=file MAPPING=file LABEL=sentence)
+	@$(BIN)/python -m offline.coldstart
 
 bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLServer and Feast, in ratios (QUICK=1, ONLY="chain single")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

@@ -27,7 +27,7 @@ from offline.settings import Settings
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS
-from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError
+from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, place
 
 _MOST_PREDICTIONS: Final = 100_000
 _DAY_US: Final = 86_400_000_000
@@ -45,7 +45,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 async def _report(arguments: argparse.Namespace, console: Console) -> int:
     wanted = label.parse(arguments.label, ())
-    registry = ModelDirectory(Path(read_or_exit(Settings).models_directory))
+    registry = ModelDirectory(place(read_or_exit(Settings).models_directory))
     model = registry.load(arguments.model) if arguments.model else None
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files)

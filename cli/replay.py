@@ -23,7 +23,8 @@ from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import PolicyError, stored_policy
 from services.intervention.policy.domain.policy import Policy
-from services.scoring.adapters.model_directory import UnusableModelError, load
+from services.scoring.adapters.model_directory import Place, UnusableModelError, load, place
+from services.scoring.ports import Model
 
 _HOUR_US: Final = 3_600_000_000
 _NO_PICTURE: Final = "No picture was drawn: matplotlib is not installed; run `.venv/bin/pip install matplotlib`."
@@ -68,11 +69,11 @@ async def main(arguments: argparse.Namespace) -> int:
 
 async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     policies = _policies(arguments.policies)
-    folder = arguments.models or Path(read_or_exit(Settings).models_directory)
-    models = {path.parent.name: load(path.parent) for path in sorted(folder.glob("*/model.json"))}
+    kept = place(str(arguments.models or read_or_exit(Settings).models_directory))
+    models = {name: load(folder) for name in sorted(kept.names()) if (folder := kept.folder(name))}
     alternative = what_if.Alternative(
         policy=read_policy(arguments.policy)[1] if arguments.policy else None,
-        model=load(folder / arguments.model) if arguments.model else None,
+        model=_model(kept, arguments.model) if arguments.model else None,
     )
     files = ParquetArchive(arguments.archive)
     found = archive.contents(files, archive.Window(0, -(-arguments.stop_us // _HOUR_US)))
@@ -88,7 +89,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     try:
         await replay.run(archived.records(files, found, tracked))
     except what_if.UnknownVersionError as error:
-        hint = f"put its document into {arguments.policies}, or the model into {folder}."
+        hint = f"put its document into {arguments.policies}, or the model into {kept}."
         console.print(f"journeymesh: {error}: {hint}", markup=False)
         return 1
     findings = replay.findings
@@ -101,6 +102,13 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
         except ImportError:
             console.print(_NO_PICTURE, markup=False)
     return int(bool(findings.different_count or findings.duplicate_count or found.gaps))
+
+
+def _model(kept: Place, version: str) -> Model:
+    if (folder := kept.folder(version)) is None:
+        message = f"{kept}/{version} holds no complete model."
+        raise UnusableModelError(message)
+    return load(folder)
 
 
 def _policies(folder: Path) -> dict[str, Policy]:

@@ -20,7 +20,7 @@ from offline.settings import Declared, Settings
 from offline.training import fitting, metrics
 from offline.training.metrics import Figure, Report, Said
 from offline.training.table import MissingColumnsError, Table
-from services.scoring.adapters.model_directory import ModelDirectory, UnusableModelError, load
+from services.scoring.adapters.model_directory import ModelDirectory, Place, UnusableModelError, load, place_or_exit
 from services.scoring.ports import Model
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     except SettingError as error:
         sys.exit(f"journeymesh: {error}")
     settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
-    model = _model(declared.model, Path(settings.models_directory))
+    model = _model(declared.model, place_or_exit(settings.models_directory))
     source = given.source(settings, declared, console)
     console.print(f"Model {model.card.version}, trained on {model.card.training_source}", markup=False)
     console.print(f"The label is: {source.label}", markup=False)
@@ -73,8 +73,8 @@ def _said(model: Model, rows: Table) -> Said:
     return Said(probabilities, probabilities)
 
 
-def _model(named: str, directory: Path) -> Model:
-    registry = ModelDirectory(directory)
+def _model(named: str, models: Place) -> Model:
+    registry = ModelDirectory(models)
     try:
         if named and Path(named).is_dir():
             return load(Path(named))

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 LOOPBACK: Final = "127.0.0.1"
-OUTSIDE: Final = ("store", "kinesis", "s3", "bedrock", "ses", "sns", "webhooks")
-"""Systems outside the mesh that processes may call."""
+OUTSIDE: Final = ("store", "kinesis", "s3", "models", "bedrock", "ses", "sns", "webhooks")
+"""Systems outside the mesh that processes may call: `s3` has the archive, `models` is a bucket of models."""
 
 
 class Resources(NamedTuple):
@@ -144,11 +144,11 @@ SERVICES: Final = (
                 "scoring",
                 "Estimates the risk that a user leaves.",
                 7103,
-                ("store",),
+                ("store", "models"),
                 Resources(50, 128, 384),
             ),
         ),
-        extras=("store", "scoring"),
+        extras=("store", "scoring", "aws"),
         owns="signals and risk history per user",
         files=("models/exit-risk",),
     ),

@@ -1,6 +1,6 @@
 """From snapshots to a fitted, exported, checked and measured model. Reads and writes no files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -79,6 +79,10 @@ class Trained:
     pairs: list[tuple[str, str, float]]
     """The features of each pair, and the distance of its greatest value from its least, in logits."""
     remarks: tuple[str, ...]
+    kept: Floats = field(compare=False)
+    """What it says of the snapshots of users held back."""
+    later: Floats | None = field(compare=False)
+    """What the model of the calendar split says of the snapshots after the cut; None if there is no such split."""
 
 
 def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
@@ -89,27 +93,27 @@ def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> Calibra
     leaf = smallest_leaf(known)
     # A feature that is not measured is constant, so that nothing is learned from it.
     rows = known.values * np.array([name in measured for name in known.names])
-    weights, folds = _weights(known), list(GroupKFold(5).split(rows, known.is_true, known.users))
+    weighted, folds = weights(known), list(GroupKFold(5).split(rows, known.is_true, known.users))
     directions = tuple(DIRECTIONS.get(name, 0) for name in known.names) if is_directed else ()
     # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
-        pairs, pair_trees = _pairs(rows, known, weights, folds[0]) if not directions else ((), 0)
+        pairs, pair_trees = _pairs(rows, known, weighted, folds[0]) if not directions else ((), 0)
         model = staged.Boosted(pairs, pair_trees, directions, leaf, SEED)
         calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
-        return calibrated.fit(rows, known.is_true, sample_weight=weights)
+        return calibrated.fit(rows, known.is_true, sample_weight=weighted)
 
 
-def _pairs(rows: Floats, known: Table, weights: Floats, fold: tuple[Any, Any]) -> tuple[staged.Pairs, int]:
+def _pairs(rows: Floats, known: Table, weighted: Floats, fold: tuple[Any, Any]) -> tuple[staged.Pairs, int]:
     """The pairs to use and how many trees they get; none where there are too few users to learn them from."""
     rarer = min(len(set(known.users[known.is_true == which])) for which in (True, False))
     if rarer < staged.FEWEST_USERS_FOR_PAIRS:
         return (), 0
     to_learn, to_test = fold
     leaf, is_true = smallest_leaf(known), known.is_true
-    pairs = staged.ranked(rows[to_learn], is_true[to_learn], weights[to_learn], leaf, SEED)
+    pairs = staged.ranked(rows[to_learn], is_true[to_learn], weighted[to_learn], leaf, SEED)
     model = staged.Boosted(pairs, staged.PAIR_TREES_MOST, (), leaf, SEED)
-    model.fit(rows[to_learn], is_true[to_learn], sample_weight=weights[to_learn])
-    pair_trees = staged.best_pair_trees(model, rows[to_test], is_true[to_test], weights[to_test])
+    model.fit(rows[to_learn], is_true[to_learn], sample_weight=weighted[to_learn])
+    pair_trees = staged.best_pair_trees(model, rows[to_test], is_true[to_test], weighted[to_test])
     return (pairs, pair_trees) if pair_trees else ((), 0)
 
 
@@ -131,8 +135,9 @@ def train(source: Source) -> Trained:
     metadata = (("source", source.name), ("feature_schema_version", EXTENDED_VERSION), ("features", ",".join(names)))
     file = export.to_onnx(sum_of_steps, metadata)
     parity_difference = parity.require(file, model, unknown.values)
-    measured = compare(model.predict_proba(unknown.values)[:, 1], known, unknown, OTHER_USERS)
-    later, remarks = _later(source)
+    kept = model.predict_proba(unknown.values)[:, 1]
+    measured = compare(kept, known, unknown, OTHER_USERS)
+    later, later_probabilities, remarks = _later(source)
     shapes = {
         name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
         for name, steps in zip(names, sum_of_steps.steps, strict=True)
@@ -154,6 +159,8 @@ def train(source: Source) -> Trained:
         shapes,
         [(names[grid.first], names[grid.second], float(np.ptp(grid.values))) for grid in sum_of_steps.grids],
         remarks,
+        kept,
+        later_probabilities,
     )
 
 
@@ -224,24 +231,43 @@ def smallest_leaf(known: Table) -> int:
     return min(LARGEST_LEAST_LEAF, max(5, len(known) // 50))
 
 
-def _weights(known: Table) -> Floats:
+def weights(known: Table) -> Floats:
+    """How much each snapshot counts in fitting, 0 to 1: those at events less, where there are others."""
     is_at_events = known.moments == AT_EVENTS
     return np.where(is_at_events & ~is_at_events.all(), EVENT_WEIGHT, 1.0)
 
 
-def _later(source: Source) -> tuple[Compared, tuple[str, ...]]:
-    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on."""
-    snapshots, nothing = source.snapshots, Compared({}, {}, {}, {})
+class Calendar(NamedTuple):
+    """Which snapshots were known before a cut in the calendar, and which were asked after it."""
+
+    before: npt.NDArray[np.bool_]
+    after: npt.NDArray[np.bool_]
+
+
+def calendar(snapshots: Table) -> Calendar:
+    """Cuts at 70% of the snapshots' times.
+
+    Raises:
+        TooLittleError: the label is known at the end of the data only, or a part has too few users of either label.
+    """
     if not snapshots.known_us.all():
-        return nothing, ("There is no calendar split: this label is known at the end of the data only.",)
+        raise TooLittleError("This label is known at the end of the data only.")
     cut_us = int(np.quantile(snapshots.at_us, CUT_SHARE, method="nearest"))
-    before, after = snapshots.where(snapshots.known_us <= cut_us), snapshots.where(snapshots.at_us >= cut_us)
+    found = Calendar(snapshots.known_us <= cut_us, snapshots.at_us >= cut_us)
+    _require_enough(snapshots.where(found.before), snapshots.where(found.after))
+    return found
+
+
+def _later(source: Source) -> tuple[Compared, Floats | None, tuple[str, ...]]:
+    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on."""
+    snapshots = source.snapshots
     try:
-        _require_enough(before, after)
+        cut = calendar(snapshots)
     except TooLittleError as error:
-        return nothing, (f"There is no calendar split: {error}",)
-    model = fit(before, source.measured, is_directed=source.is_directed)
-    return compare(model.predict_proba(after.values)[:, 1], before, after, LATER), ()
+        return Compared({}, {}, {}, {}), None, (f"There is no calendar split: {error}",)
+    before, after = snapshots.where(cut.before), snapshots.where(cut.after)
+    later = fit(before, source.measured, is_directed=source.is_directed).predict_proba(after.values)[:, 1]
+    return compare(later, before, after, LATER), later, ()
 
 
 def _require_enough(known: Table, unknown: Table) -> None:

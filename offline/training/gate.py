@@ -23,10 +23,14 @@ class Verdict(NamedTuple):
         return self.difference.high <= MARGIN
 
     def __str__(self) -> str:
+        return self.said_of("the live model on this data")
+
+    def said_of(self, other: str) -> str:
+        """Words that follow "it is"."""
         value, low, high = self.difference
         judged = "no worse than" if self.holds else "not shown to be as good as"
         return (
-            f"{judged} the live model on this data: Brier score {value:+.4f} ({low:+.4f} to {high:+.4f}), "
+            f"{judged} {other}: Brier score {value:+.4f} ({low:+.4f} to {high:+.4f}), "
             f"where at most +{MARGIN} is allowed"
         )
 

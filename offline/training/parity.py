@@ -24,8 +24,7 @@ def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.flo
     Raises:
         ParityError: the difference is above 1e-6, or the terms do not sum to the logit within that.
     """
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    probabilities, terms = session.run(["probability", "terms"], {"features": rows})
+    probabilities, terms = run(file, rows)
     difference = float(np.abs(probabilities - model.predict_proba(rows)[:, 1]).max())
     summed = float(np.abs(probabilities - 1.0 / (1.0 + np.exp(-terms.sum(axis=1)))).max())
     if not max(difference, summed) <= LIMIT:
@@ -34,9 +33,15 @@ def require(file: bytes, model: CalibratedClassifierCV, rows: npt.NDArray[np.flo
     return difference
 
 
+def run(file: bytes, rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The probabilities and the terms that a file gives for rows of its features."""
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    probabilities, terms = session.run(["probability", "terms"], {"features": rows})
+    return probabilities, terms
+
+
 def vectors(file: bytes, rows: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Rows from the least to the greatest of each feature, and their probabilities. They are the rows of no user."""
     chosen = np.quantile(rows, np.linspace(0.0, 1.0, _VECTORS), axis=0)
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    (probabilities,) = session.run(["probability"], {"features": chosen})
+    probabilities, _ = run(file, chosen)
     return {"rows": chosen.tolist(), "probabilities": probabilities.tolist()}

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from offline.training.metrics import Bin, Floats
+from offline.training.metrics import Figure as Interval
 
 Outcomes = tuple[Floats, npt.NDArray[np.bool_]]
 """Probabilities, and what came true."""
@@ -53,6 +54,32 @@ def bars(values: Mapping[str, float], title: str) -> bytes:
     axes.barh(list(values), list(values.values()), height=0.6)
     axes.invert_yaxis()
     axes.set_xlabel(title)
+    return _written(figure)
+
+
+class Reached(NamedTuple):
+    """A model of an installation that knows the outcome of so many users."""
+
+    users: int
+    name: str
+    auroc: Interval
+    calibration_error: Interval
+
+
+def arrival(reached: Sequence[Reached]) -> bytes:
+    """AUROC and calibration error by what an installation knows, one curve per name of a model, as PNG."""
+    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
+    steps = sorted({each.users for each in reached})
+    for axes, of in zip(figure.subplots(1, 2), ("auroc", "calibration_error"), strict=True):
+        for name in dict.fromkeys(each.name for each in reached):
+            its = [(steps.index(each.users), getattr(each, of)) for each in reached if each.name == name]
+            values = [f.value for _, f in its]
+            spread = [[f.value - f.low for _, f in its], [f.high - f.value for _, f in its]]
+            axes.errorbar([at for at, _ in its], values, spread, marker="o", markersize=4, capsize=3, label=name)
+        axes.set_xticks(range(len(steps)), [f"{users:,}" for users in steps])
+        axes.set_xlabel("users with an outcome")
+        axes.set_ylabel(of.replace("_", " "))
+    axes.legend(frameon=False)
     return _written(figure)
 
 

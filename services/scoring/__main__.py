@@ -1,6 +1,5 @@
 """Composition root of the scoring service."""
 
-from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -17,7 +16,7 @@ from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from services.scoring.adapters.measured import MeasuredModels
-from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.adapters.model_directory import ModelDirectory, place_or_exit
 from services.scoring.inference import InferenceServicer
 from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.settings import Settings
@@ -31,7 +30,7 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with started("scoring") as (client, telemetry, site):
         journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
-        directory = ModelDirectory(Path(settings.models_directory))
+        directory = ModelDirectory(place_or_exit(settings.models_directory))
         models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
         promotion = Promotion(directory, system_clock)

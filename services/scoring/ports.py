@@ -41,6 +41,8 @@ class Card:
     """What it tells the probability of, with the horizon, in words; empty if that is not known."""
     own_users: int = 0
     """From how many users of this installation it learned."""
+    is_recalibrated: bool = False
+    """Whether it is a model of other users that was recalibrated on these."""
 
 
 class Model(Protocol):
@@ -119,6 +121,7 @@ class Described(NamedTuple):
     schema_version: str
     problem: str = ""
     own_users: int = 0
+    is_recalibrated: bool = False
 
 
 class Registry(Protocol):

@@ -16,7 +16,7 @@ class Settings:
     models_directory: str = setting(
         "JOURNEYMESH_MODELS",
         "models/exit-risk",
-        "Registry of the exit-risk models: a directory of versions and their stages (docs/models.md).",
+        "Registry of the exit-risk models: a folder, or `s3://bucket/prefix` (docs/models.md).",
     )
     state_days: int = setting(
         "JOURNEYMESH_SCORING_STATE_DAYS",

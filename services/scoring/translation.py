@@ -174,10 +174,14 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
     )
 
 
+def _learning(of: Card | Described) -> Learning:
+    return learning_of(of.own_users, is_recalibrated=of.is_recalibrated)
+
+
 def _exit_risk(probability: float, card: Card | None) -> wire.ExitRisk:
     if card is None:
         return wire.ExitRisk()
-    state = learning_of(card.own_users)
+    state = _learning(card)
     return wire.ExitRisk(
         probability=None if state is Learning.COLD_START else DoubleValue(value=probability),
         outcome=card.outcome,
@@ -195,7 +199,7 @@ def model_message(card: Card) -> wire.GetModelResponse:
         feature_schema_version=card.schema_version,
         card=card.text,
         outcome=card.outcome,
-        learning_state=models_pb2.LearningState.ValueType(learning_of(card.own_users)),
+        learning_state=models_pb2.LearningState.ValueType(_learning(card)),
         own_user_count=card.own_users,
     )
 
@@ -264,7 +268,7 @@ def models_message(models: Sequence[Described], stages: Stages) -> models_pb2.Li
                 training_time=timestamp(each.training_time_us),
                 feature_schema_version=each.schema_version,
                 problem=each.problem,
-                learning_state=models_pb2.LearningState.ValueType(learning_of(each.own_users)),
+                learning_state=models_pb2.LearningState.ValueType(_learning(each)),
                 own_user_count=each.own_users,
             )
             for each in models

@@ -232,7 +232,7 @@ def test_only_those_with_a_role_reach_aws() -> None:
         for name, one in accounts.items()
         if "annotations" in one["metadata"]
     }
-    outward = ("ingest", "dispatcher", "archiver", "intervention", "analytics")
+    outward = ("ingest", "dispatcher", "archiver", "intervention", "analytics", "scoring")
     assert out == roles.keys() == {f"journeymesh-{one}" for one in outward}
     assert len(set(roles.values())) == len(roles)
     asking = {

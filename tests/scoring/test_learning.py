@@ -36,12 +36,19 @@ class Learned(OneTerm):
     ],
 )
 def test_a_state_begins_at_its_bound(own_users: int, state: Learning) -> None:
-    assert learning_of(own_users) is state
+    assert learning_of(own_users, is_recalibrated=False) is state
 
 
 @given(st.integers(0, 2000), st.integers(0, 2000))
 def test_more_users_never_lead_back(one: int, other: int) -> None:
-    assert learning_of(min(one, other)) <= learning_of(max(one, other))
+    fewer, more = (learning_of(users, is_recalibrated=False) for users in sorted((one, other)))
+    assert fewer <= more
+
+
+@given(st.integers(0, 2000))
+def test_a_recalibrated_model_says_so_as_soon_as_it_tells_a_probability(own_users: int) -> None:
+    state = learning_of(own_users, is_recalibrated=True)
+    assert state is (Learning.RECALIBRATED if own_users >= 30 else Learning.COLD_START)
 
 
 def test_states_have_the_numbers_and_names_of_the_contract() -> None:

@@ -70,6 +70,9 @@ JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
 {{- end }}
+{{- if and (eq .name "scoring") $v.models.url }}
+JOURNEYMESH_MODELS: {{ $v.models.url | quote }}
+{{- end }}
 {{- if and (eq .name "access") $v.keys.existingSecret }}
 JOURNEYMESH_KEYS_FOLDER: /run/secrets/keys
 {{- end }}
@@ -101,7 +104,7 @@ JOURNEYMESH_TICKET_URL: {{ $v.help.ticket.url | quote }}
 JOURNEYMESH_WEBHOOK_SECRET_FILE: /run/secrets/webhooks/secret
 {{- end }}
 {{- end }}
-{{- if and $v.aws.region (has .service.image (list "ingest" "intervention")) }}
+{{- if and $v.aws.region (has .service.image (list "ingest" "scoring" "intervention" "analytics")) }}
 AWS_REGION: {{ $v.aws.region | quote }}
 AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- end }}

@@ -34,7 +34,7 @@
 {{- $valkey := include "journeymesh.selector" (dict "root" . "name" "valkey") | fromYaml -}}
 {{- $_ := set $outside "store" (dict "peers" (list (dict "podSelector" (dict "matchLabels" $valkey))) "ports" (list "6379")) -}}
 {{- end -}}
-{{- $aws := dict "kinesis" (eq .Values.stream.kind "kinesis") "s3" (hasPrefix "s3://" .Values.archive.url) "bedrock" (eq .Values.help.languageModel.kind "bedrock") "ses" (eq .Values.help.email.kind "ses") "sns" (eq .Values.help.push.kind "sns") -}}
+{{- $aws := dict "kinesis" (eq .Values.stream.kind "kinesis") "s3" (hasPrefix "s3://" .Values.archive.url) "models" (not (empty .Values.models.url)) "bedrock" (eq .Values.help.languageModel.kind "bedrock") "ses" (eq .Values.help.email.kind "ses") "sns" (eq .Values.help.push.kind "sns") -}}
 {{- range $name, $isUsed := $aws -}}
 {{- if $isUsed }}{{ $_ := set $outside $name (dict "peers" $policy.aws "ports" (list "443")) }}{{ end -}}
 {{- end -}}
@@ -115,7 +115,7 @@ http://{{ $name }}-jaeger:4317
 {{- $archiver := mergeOverwrite (deepCopy $v.each) (deepCopy $v.services.archiver) -}}
 {{- if and $keeps (or (gt (int $archiver.replicas) 1) $archiver.autoscaling.enabled) }}{{ fail "More than one archiver needs archive.accessMode ReadWriteMany, or an archive on S3." }}{{ end -}}
 {{- if and (hasPrefix "file:" $v.archive.url) (ne $v.archive.url "file:///archive") }}{{ fail "archive.url must be file:///archive, where the volume is mounted, or s3://bucket/prefix." }}{{ end -}}
-{{- if and (or (eq $v.stream.kind "kinesis") (hasPrefix "s3://" $v.archive.url) (eq $v.help.email.kind "ses") (eq $v.help.push.kind "sns")) (not $v.aws.region) }}{{ fail "Kinesis, S3, SES and SNS need aws.region." }}{{ end -}}
+{{- if and (or (eq $v.stream.kind "kinesis") (hasPrefix "s3://" $v.archive.url) $v.models.url (eq $v.help.email.kind "ses") (eq $v.help.push.kind "sns")) (not $v.aws.region) }}{{ fail "Kinesis, S3, SES and SNS need aws.region." }}{{ end -}}
 {{- if and (eq $v.help.email.kind "ses") (not $v.help.email.from) }}{{ fail "help.email.kind ses needs the sender's address in help.email.from." }}{{ end -}}
 {{- range $name, $channel := dict "chat" $v.help.chat "ticket" $v.help.ticket -}}
 {{- if and (eq $channel.kind "webhook") (not (hasPrefix "https://" $channel.url)) }}{{ fail (printf "help.%s.kind webhook needs an https address in help.%s.url." $name $name) }}{{ end -}}

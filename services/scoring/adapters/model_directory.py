@@ -1,4 +1,4 @@
-"""The registry of models in a directory: one folder per version, and the stages.
+"""The registry of models in a directory or a bucket: one folder per version, and the stages.
 
     <directory>/stages.json              who is served by what (`stages_file`)
     <directory>/live                     the version live for everybody, where there is no `stages.json`
@@ -14,18 +14,21 @@ import asyncio
 import hashlib
 import logging
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 import numpy as np
 
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
+from mesh.settings import SettingError
 from services.scoring import ports
+from services.scoring.adapters.model_folder import ModelFolder
 from services.scoring.adapters.onnx import OnnxModel
-from services.scoring.adapters.stages_file import StagesFile, StagesFileError
+from services.scoring.adapters.stages_file import StagesFileError
 from services.scoring.domain.inputs import names_of
 from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stages
@@ -35,7 +38,6 @@ SHIPPED: Final = Path("models/exit-risk")
 PARITY_LIMIT: Final = 1e-6
 
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
-_LOOK_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,12 @@ class Parity(msgspec.Struct):
 
     rows: tuple[tuple[float, ...], ...] = ()
     probabilities: tuple[float, ...] = ()
+
+
+class Base(msgspec.Struct):
+    """The model that was recalibrated to this one."""
+
+    version: str
 
 
 class Described(msgspec.Struct):
@@ -59,18 +67,105 @@ class Described(msgspec.Struct):
     words: dict[str, tuple[str, ...]] = {}
     label: str = ""
     own_users: Annotated[int, msgspec.Meta(ge=0)] = 0
+    recalibrated: Base | None = None
 
 
 class UnusableModelError(Exception):
     """A version's folder is incomplete, damaged, or for other features; the message is one sentence."""
 
 
+class StagesStore(Protocol):
+    """The stages where models are kept."""
+
+    def mark(self) -> object:
+        """Something that differs once the stages were changed.
+
+        Raises:
+            Unavailable: the place cannot be reached.
+        """
+
+    def read(self) -> Stages | None:
+        """The stages; None if there are none.
+
+        Raises:
+            StagesFileError: they cannot be read, or are of a format that is not known here.
+            Unavailable: the place cannot be reached.
+        """
+
+    def change(self, change: Callable[[Stages | None], Stages]) -> Stages:
+        """Replaces the stages by what `change` makes of them; of two at once, none is lost.
+
+        Raises:
+            StagesFileError: as `read`.
+            Unavailable: as `read`.
+            OSError: the place cannot be written to.
+        """
+
+
+class Place(Protocol):
+    """Where models are kept; its text names it."""
+
+    @property
+    def stages(self) -> StagesStore:
+        """Who is served by what."""
+
+    @property
+    def look_seconds(self) -> float:
+        """How often to look for changed stages."""
+
+    def names(self) -> set[str]:
+        """The versions that are complete.
+
+        Raises:
+            Unavailable: the place cannot be reached.
+        """
+
+    def folder(self, version: str) -> Path | None:
+        """The folder of a version on this machine; None if there is no such version.
+
+        Raises:
+            Unavailable: the place cannot be reached.
+        """
+
+    def write(self, version: str, files: Mapping[str, bytes]) -> None:
+        """Writes a version's files by their names.
+
+        Raises:
+            OSError: the place cannot be written to.
+            Unavailable: the place cannot be reached.
+        """
+
+
+def place(named: str) -> Place:
+    """The place that a setting names: a folder, `file:///folder` or `s3://bucket/prefix`.
+
+    Raises:
+        SettingError: it is another URL.
+    """
+    if "://" not in named or named.startswith("file:///"):
+        return ModelFolder(Path(named.removeprefix("file://")))
+    from services.scoring.adapters.model_bucket import ModelBucket
+
+    return ModelBucket(named)
+
+
+def place_or_exit(named: str) -> Place:
+    """As `place`; exits with one sentence if it is another URL."""
+    try:
+        return place(named)
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
+
+
 class ModelDirectory:
     """See `services.scoring.ports.Models` and `Registry`."""
 
-    def __init__(self, directory: Path, shipped: Path = SHIPPED) -> None:
-        self._folders = [directory] if directory.resolve() == shipped.resolve() else [directory, shipped]
-        self._files = [StagesFile(folder) for folder in self._folders]
+    def __init__(self, own: Path | Place, shipped: Path = SHIPPED) -> None:
+        if isinstance(own, Path):
+            own = ModelFolder(own)
+        self._own = own
+        is_shipped = str(own) != "" and Path(str(own)).resolve() == shipped.resolve()
+        self._places: list[Place] = [own] if is_shipped else [own, ModelFolder(shipped)]
         self._refreshing = threading.Lock()
         self._seen: object = None
         self._served: Served | None = None
@@ -98,7 +193,7 @@ class ModelDirectory:
         """Follows the stages for ever: models are loaded and checked beside those that serve."""
         while True:
             await asyncio.to_thread(self.refresh)
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._own.look_seconds)
 
     def refresh(self) -> None:
         """Loads what the stages ask for. What cannot be loaded leaves what serves in its place, and is tried again."""
@@ -106,16 +201,15 @@ class ModelDirectory:
             self._refresh()
 
     def _refresh(self) -> None:
-        seen = [file.mark() for file in self._files]
-        if seen == self._seen and not self.problems:
-            return
-        before, self._seen, self.problems = self.problems, seen, {}
+        before = self.problems
         try:
-            wanted = self.stages()
+            seen = [each.stages.mark() for each in self._places]
+            if seen == self._seen and not before:
+                return
+            self._seen, self.problems = seen, {}
+            self._serve(self.stages())
         except Unavailable as error:
-            self.problems[""] = error.detail
-        else:
-            self._serve(wanted)
+            self.problems = {"": error.detail}
         for version, problem in self.problems.items():
             if before.get(version) != problem:
                 _log.error("model %s: %s", version or "(stages)", problem)
@@ -123,16 +217,16 @@ class ModelDirectory:
     def stages(self) -> Stages:
         """See `services.scoring.ports.Registry`."""
         try:
-            found = next((found for file in self._files if (found := file.read())), None)
+            found = next((found for each in self._places if (found := each.stages.read())), None)
         except StagesFileError as error:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", str(error)) from error
         if found is None:
-            raise Unavailable("DEPENDENCY_UNAVAILABLE", f"{self._folders[0]} says nowhere which model is live.")
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", f"{self._own} says nowhere which model is live.")
         return found
 
     def versions(self) -> Sequence[ports.Described]:
         """See `services.scoring.ports.Registry`."""
-        names = {file.parent.name for folder in self._folders for file in folder.glob("*/model.json")}
+        names = set[str]().union(*(each.names() for each in self._places))
         return [self._described(name) for name in sorted(names)]
 
     def load(self, version: str) -> Model:
@@ -142,14 +236,26 @@ class ModelDirectory:
         except UnusableModelError as error:
             raise FailedPrecondition("MODEL_UNUSABLE", str(error)) from error
 
+    def file(self, version: str) -> bytes:
+        """A version's ONNX file, as it is.
+
+        Raises:
+            NotFound: there is no such version.
+            FailedPrecondition: it cannot be read.
+        """
+        try:
+            return (self._folder(version) / "model.onnx").read_bytes()
+        except OSError as error:
+            raise FailedPrecondition("MODEL_UNUSABLE", f"{version} has no file that can be read.") from error
+
     def change(self, change: Callable[[Stages], Stages]) -> Stages:
         """See `services.scoring.ports.Registry`."""
         try:
-            new = self._files[0].change(lambda own: change(own or self.stages()))
+            new = self._own.stages.change(lambda own: change(own or self.stages()))
         except StagesFileError as error:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", str(error)) from error
         except OSError as error:
-            detail = f"Stages cannot be written to {self._folders[0]}: {error.strerror}."
+            detail = f"Stages cannot be written to {self._own}: {error.strerror}."
             raise FailedPrecondition("MODELS_READ_ONLY", detail) from error
         self.refresh()
         return new
@@ -174,15 +280,15 @@ class ModelDirectory:
             try:
                 if version not in self._loaded:
                     self._loaded[version] = load(self._folder(version))
-            except (NotFound, UnusableModelError) as error:
-                self.problems[version] = error.detail if isinstance(error, NotFound) else str(error)
+            except (NotFound, Unavailable, UnusableModelError) as error:
+                self.problems[version] = str(error) if isinstance(error, UnusableModelError) else error.detail
             else:
                 return self._loaded[version]
         return None
 
     def _shipped(self) -> Sequence[str]:
         try:
-            found = self._files[-1].read()
+            found = self._places[-1].stages.read()
         except StagesFileError:
             return ()
         return (found.tenants[EVERYBODY].live,) if found else ()
@@ -200,13 +306,14 @@ class ModelDirectory:
             found.feature_schema_version,
             problem,
             found.own_users,
+            found.recalibrated is not None,
         )
 
     def _folder(self, version: str) -> Path:
         if _VERSION.fullmatch(version):
-            for folder in self._folders:
-                if (folder / version).is_dir():
-                    return folder / version
+            for each in self._places:
+                if folder := each.folder(version):
+                    return folder
         raise NotFound("MODEL_NOT_FOUND", "There is no model of this version.")
 
 
@@ -252,6 +359,7 @@ def load(folder: Path) -> OnnxModel:
         described.words,
         described.label,
         described.own_users,
+        is_recalibrated=described.recalibrated is not None,
     )
     try:
         model = OnnxModel(file, card)

@@ -14,10 +14,13 @@ class Learning(IntEnum):
     COLD_START = 1
     LEARNING = 2
     OWN_MODEL = 3
+    RECALIBRATED = 4
 
 
-def learning_of(own_users: int) -> Learning:
-    """The state of a model that learned from so many users of this installation; it never falls as they grow."""
+def learning_of(own_users: int, *, is_recalibrated: bool) -> Learning:
+    """The state of a model that learned from so many users of this installation, whole or only its two numbers."""
     if own_users < PROBABILITY_FROM:
         return Learning.COLD_START
+    if is_recalibrated:
+        return Learning.RECALIBRATED
     return Learning.LEARNING if own_users < OWN_FROM else Learning.OWN_MODEL

@@ -9,8 +9,11 @@ import { counted, named, number, share, time } from '../words.ts'
 
 const LEVELS = ['low', 'medium', 'high', 'critical']
 
-const learned = (state: string, users: number): string =>
-  state === 'cold_start' ? 'it orders users, and tells no probability yet' : `learned from ${counted(users, 'user')} of yours`
+const learned = (state: string, users: number): string => {
+  if (state === 'cold_start') return 'it orders users, and tells no probability yet'
+  if (state === 'recalibrated') return `it learned from others, and its probabilities were set right on ${counted(users, 'user')} of yours`
+  return `learned from ${counted(users, 'user')} of yours`
+}
 
 export function Model() {
   const window = since()

@@ -1,0 +1,92 @@
+"""A new installation whose data comes in by and by: what it knows when, and how good its models would be then."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from offline.training import choice, metrics, parity, recalibration
+from offline.training.choice import Choice, Live
+from offline.training.fitting import Source, TooLittleError, Trained
+from offline.training.metrics import Figure, Floats, Said
+from offline.training.table import Table
+from services.features.domain.state import DAY_US
+
+USERS: Final = (0, 30, 100, 300, 1000, 2000)
+"""At so many users with an outcome models are made."""
+ALARM: Final = 0.75
+"""The score that triggers help, as a share."""
+_FEWEST_LATER: Final = 100
+
+
+class Moment(NamedTuple):
+    """A time at which so many users have an outcome for the first time; `day` counts from the first snapshot."""
+
+    users: int
+    at_us: int
+    day: int
+
+
+class Step(NamedTuple):
+    """A model at a moment, asked about what came later; `false_alarms` per 100 snapshots."""
+
+    users: int
+    day: int
+    name: str
+    is_offered: bool
+    auroc: Figure
+    calibration_error: Figure
+    false_alarms: float
+
+
+def moments(snapshots: Table) -> list[Moment]:
+    """The moments of `USERS` that the data reaches with 100 snapshots after them; none if all is known at its end."""
+    if not snapshots.known_us.all():
+        return []
+    _, place = np.unique(snapshots.users, return_inverse=True)
+    first_known = np.full(place.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first_known, place, snapshots.known_us)
+    known, first_us = np.sort(first_known), int(snapshots.at_us.min())
+    found = []
+    for users in USERS:
+        at_us = int(known[users - 1]) if users and users <= len(known) else first_us
+        if users <= len(known) and int((snapshots.at_us >= at_us).sum()) >= _FEWEST_LATER:
+            found.append(Moment(users, at_us, (at_us - first_us) // DAY_US))
+    return found
+
+
+def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
+    """The live model, and what could be made of what was known, each asked about all snapshots from then on.
+
+    Raises:
+        MissingColumnsError: the live model takes columns that the data does not have.
+    """
+    later = source.snapshots.where(source.snapshots.at_us >= moment.at_us)
+    said: dict[str, Floats] = {"as shipped": recalibration.probabilities(live.model, later)}
+    offered = "as shipped"
+    if moment.users:
+        known = source.snapshots.where(source.snapshots.known_us <= moment.at_us)
+        try:
+            made = choice.choose(source._replace(snapshots=known), live)
+        except TooLittleError:
+            pass
+        else:
+            said |= _said(made, later)
+            offered = "own" if isinstance(made.offered, Trained) else "recalibrated"
+    reports = metrics.report({name: Said(each, each) for name, each in said.items()}, later)
+    for name, each in said.items():
+        scores = 1.0 - (1.0 - later.rule_probabilities) * (1.0 - each)
+        false = 100.0 * float(((scores >= ALARM) & ~later.is_true).mean())
+        report = reports[name]
+        figures = report["auroc"], report["calibration_error"]
+        yield Step(moment.users, moment.day, name, name == offered, *figures, false)
+
+
+def _said(made: Choice, later: Table) -> Mapping[str, Floats]:
+    found = {}
+    if made.recalibrated is not None:
+        base = made.recalibrated.base.card
+        found["recalibrated"], _ = parity.run(made.recalibrated.file, later.inputs(base.features, base.words))
+    if made.own is not None:
+        found["own"], _ = parity.run(made.own.file, later.values)
+    return found
