@@ -165,8 +165,8 @@ class Tenant:
         )
         self.connection.execute(
             f"""CREATE OR REPLACE TABLE all_sessions AS WITH near AS ({near})
-            SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
-            UNION ALL SELECT person, min(first_us), min(form_us), min(ended_us) FROM (
+            SELECT person, first_us, last_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
+            UNION ALL SELECT person, min(first_us), max(last_us), min(form_us), min(ended_us) FROM (
                 SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
                     SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins

@@ -10,11 +10,22 @@ from services.analytics.adapters import counting, ways
 from services.analytics.adapters.counting import HELP, OUTCOMES, Figures, intervals
 from services.analytics.adapters.relations import Query
 from services.analytics.domain import answer
-from services.analytics.domain.question import CohortKind, Journey, Kpis, Measure, Question, Retention, Trend, Window
+from services.analytics.domain.question import (
+    CohortKind,
+    Insights,
+    Journey,
+    Kpis,
+    Measure,
+    Question,
+    Retention,
+    Trend,
+    Window,
+)
 from services.analytics.domain.summary import MOST_PERIODS, QUARTER_US, is_summed, kinds
 
 _DAYS: Final = frozenset({"cells", "risks"})
 _OF_EVENTS: Final = frozenset({"cells", "fragments"})
+_BY_HOUR: Final = frozenset({"cells", "fragments", "marks", "begun", "edges"})
 _ALL: Final = frozenset({"cells", "fragments", "marks", "risks", "begun", "edges", "offers"})
 
 
@@ -24,6 +35,8 @@ def needed(question: Question) -> frozenset[str]:
         return _DAYS
     if not is_summed(question):
         return frozenset()
+    if isinstance(question, Insights):
+        return _BY_HOUR
     return _ALL if isinstance(question, Kpis) else _OF_EVENTS
 
 

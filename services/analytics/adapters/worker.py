@@ -37,7 +37,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Journey: lambda query, question, _: people.journey(query, question),
     asked.Listing: lambda query, question, _: people.listing(query, question),
     asked.Effect: lambda query, question, _: effects.effect(query, question),
-    asked.Insights: unusual.unusual,
+    asked.Insights: unusual.from_events,
 }
 
 
@@ -45,6 +45,7 @@ _SUMMED: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]] 
     asked.Kpis: summed.kpis,
     asked.Trend: summed.trend,
     asked.Retention: summed.retention,
+    asked.Insights: unusual.from_summaries,
 }
 
 
