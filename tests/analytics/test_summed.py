@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import counting, summaries, summed, ways
+from services.analytics.adapters import counting, summaries, summed, unusual, ways
 from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.kept import Tenant
 from services.analytics.adapters.relations import Query
@@ -25,6 +25,7 @@ from services.analytics.domain.question import (
     Conditions,
     DayKind,
     Field,
+    Insights,
     Interval,
     Kpis,
     Measure,
@@ -45,6 +46,7 @@ ANSWERS: dict[type[Question], Callable[[Arrays, Query, Any, int], Answer]] = {
     Kpis: summed.kpis,
     Trend: summed.trend,
     Retention: summed.retention,
+    Insights: unusual.from_summaries,
 }
 properties = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 windows = st.builds(
@@ -158,6 +160,29 @@ def test_key_figures(
     assert found == counting.kpis(asking(events, decisions, window.time_zone), question)
 
 
+@settings(properties, max_examples=5)
+@given(journeys(), decided(), windows, st.sampled_from((PURCHASE, VIEWS)), st.integers(0, 40))
+def test_when_figures_were_unusual(
+    events: list[Event], decisions: list[Decision], window: Window, conversion: Conditions, crowd: int
+) -> None:
+    at = window.start_us - DAY_US
+    steady = [
+        Event(f"{user}", at + hour * 4 * QUARTER_US, f"s{hour}-{user}", "error" if user else "form_start")
+        for hour in range(-70, 30)
+        for user in range(crowd if hour == 26 else 4)
+    ]
+    shown = [
+        Event(each.user_id, each.t + number, f"{each.event_id}-{number}", outcome=outcome, intervention_id="i")
+        for each in events
+        for number, outcome in enumerate(("shown", "shown", "accepted"), 1)
+    ]
+    question = Insights(window, (), EVERYBODY, conversion, 5)
+    with kept() as (root, tenant):
+        found = answered(tenant, question, written(root, [*steady, *events, *shown], decisions))
+    its = asking([*steady, *events, *shown], decisions, window.time_zone)
+    assert found == unusual.from_events(its, question, LATER_US)
+
+
 @properties
 @given(
     journeys(),
@@ -234,6 +259,8 @@ def test_what_does_not_fit_is_not_loaded_and_what_fits_takes_its_place() -> None
         Trend(WINDOW, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.PAGE, 5),
         Trend(WINDOW, VIEWS, EVERYBODY, Measure.EVENTS, Interval.DAY, Field.UNSPECIFIED, 5),
         Trend(UNEVEN, (), EVERYBODY, Measure.USERS, Interval.DAY, Field.UNSPECIFIED, 5),
+        Insights(WINDOW, VIEWS, EVERYBODY, PURCHASE, 5),
+        Insights(WINDOW, (), EVERYBODY, where(Field.PAGE, "/a"), 5),
         Kpis(WINDOW, (), EVERYBODY, where(Field.EVENT_TYPE, "pur", comparison=Comparison.BEGINS_WITH)),
         Retention(WINDOW, (), EVERYBODY, (), PURCHASE, Interval.DAY, 3, DayKind.CALENDAR, CohortKind.FIRST_TIME),
         Retention(WINDOW, (), EVERYBODY, (), (), Interval.DAY, 60, DayKind.CALENDAR, CohortKind.FIRST_TIME),

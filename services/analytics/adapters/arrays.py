@@ -46,6 +46,7 @@ class Sessions(NamedTuple):
 
     first_us: Numbers
     person: Numbers
+    last_us: Numbers
     form_us: Numbers
     ended_us: Numbers
 
@@ -204,9 +205,9 @@ _CELLS: Final = _Sources(
     "quarter, person, kinds, event_count", "FROM all_cells WHERE kinds <> 0", "FROM hot_cells WHERE kinds <> 0"
 )
 _SESSIONS: Final = _Sources(
-    f"first_us, person, coalesce(form_us, {NEVER}), coalesce(ended_us, {NEVER})",
+    f"first_us, person, last_us, coalesce(form_us, {NEVER}), coalesce(ended_us, {NEVER})",
     f"""WITH near AS ({near_midnight("all_fragments")})
-    SELECT person, first_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
+    SELECT person, first_us, last_us, form_us, ended_us FROM all_fragments WHERE person NOT IN (FROM near)
     UNION ALL {sessions("all_fragments", "near")}""",
     "FROM hot_sessions",
 )

@@ -91,7 +91,7 @@ def _figures(query: Query, asked: Kpis, window: Window) -> Figures:
 def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     """A figure over time."""
     buckets = intervals(query, asked.window, asked.interval)
-    map_times(query, buckets)
+    _map_times(query, buckets)
     counted, source = _counted(query, asked)
     query.make(
         "labelled",
@@ -121,7 +121,7 @@ def trend(query: Query, asked: Trend, watermark_us: int) -> answer.Trend:
     return answer.Trend(tuple(shown))
 
 
-def map_times(query: Query, buckets: Sequence[tuple[int, int]]) -> None:
+def _map_times(query: Query, buckets: Sequence[tuple[int, int]]) -> None:
     """Makes the table `buckets`: the interval of each quarter of an hour. In all zones intervals begin with one."""
     starts, ends = query.bound([start for start, _ in buckets]), query.bound([end for _, end in buckets])
     query.make(

@@ -131,7 +131,8 @@ def numbering(users: str) -> str:
 
 def sessions(fragments: str, persons: str) -> str:
     """A query for the sessions of some people, joined of the fragments that days have of them."""
-    return f"""SELECT person, min(first_us) AS first_us, min(form_us) AS form_us, min(ended_us) AS ended_us FROM (
+    return f"""SELECT person, min(first_us) AS first_us, max(last_us) AS last_us, min(form_us) AS form_us,
+        min(ended_us) AS ended_us FROM (
         SELECT *, sum(begins::INTEGER) OVER (PARTITION BY person ORDER BY first_us) AS number FROM (
             SELECT *, coalesce(first_us - max(last_us) OVER (PARTITION BY person ORDER BY first_us
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) > {SESSION_GAP_US}, true) AS begins

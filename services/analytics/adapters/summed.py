@@ -13,11 +13,12 @@ from services.analytics.adapters.arrays import Arrays, Cells, Numbers
 from services.analytics.adapters.counting import HELP, OUTCOMES, Figures, intervals
 from services.analytics.adapters.relations import Query
 from services.analytics.domain import answer, layout
-from services.analytics.domain.question import CohortKind, Journey, Kpis, Measure, Question, Retention, Trend
+from services.analytics.domain.question import CohortKind, Insights, Journey, Kpis, Measure, Question, Retention, Trend
 from services.analytics.domain.summary import EVERY, QUARTER_US, is_summed, kinds
 
 _DAYS: Final = frozenset({"cells", "risks"})
 _OF_EVENTS: Final = frozenset({"cells", "fragments"})
+_BY_HOUR: Final = frozenset({"cells", "fragments", "marks", "begun", "edges"})
 _ALL: Final = frozenset({"cells", "fragments", "marks", "risks", "begun", "edges", "offers"})
 
 
@@ -27,6 +28,8 @@ def needed(question: Question) -> frozenset[str]:
         return _DAYS
     if not is_summed(question):
         return frozenset()
+    if isinstance(question, Insights):
+        return _BY_HOUR
     return _ALL if isinstance(question, Kpis) else _OF_EVENTS
 
 

@@ -1,69 +1,113 @@
 """When key figures were unusual: counts per hour, as figures over time count them, judged one after the other."""
 
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from services.analytics.adapters.counting import HELP, intervals, map_times
+import numpy as np
+
+from services.analytics.adapters.arrays import NEVER, Arrays, Numbers
+from services.analytics.adapters.counting import HELP
 from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, listed
 from services.analytics.domain import answer
-from services.analytics.domain.insights import METRICS, insights, nothing_known
-from services.analytics.domain.question import SESSION_GAP_US, Insights, Interval
-from services.analytics.domain.summary import QUARTER_US
+from services.analytics.domain.insights import FAILURES, HOUR_US, first_hour, insights, nothing_known
+from services.analytics.domain.question import SESSION_GAP_US, Insights
+from services.analytics.domain.summary import QUARTER_US, bits, kinds
 
-_FAILURES: Final = ("error", "task_failure")
-
-
-def unusual(query: Query, asked: Insights, watermark_us: int) -> answer.Insights:
-    """The incidents of a window."""
-    until_us = min(watermark_us, asked.window.end_us)
-    hours = [each for each in intervals(query, asked.learned, Interval.HOUR) if each[1] <= until_us]
-    map_times(query, hours)
-    of_events, struggles, abandonments = _of_events(query, asked), _struggles(query, asked), _abandonments(query, asked)
-    began = [start for start, _ in hours if start in of_events]
-    # The first hour with an event may have begun before there were any.
-    known = [start for start, _ in hours if began and start > began[0]]
-    if not known:
-        return nothing_known()
-    names = ("events", "users", "failures", "shown", "accepted", "conversions")
-    counts: dict[str, list[float]] = {
-        name: [float(of_events.get(start, (0,) * len(names))[number]) for start in known]
-        for number, name in enumerate(names)
-    }
-    counts["struggles"] = [float(struggles.get(start, 0)) for start in known]
-    ended = [start for start, end in hours if start > began[0] and end + SESSION_GAP_US <= until_us]
-    counts["abandonments"] = [float(abandonments.get(start, 0)) for start in ended]
-    assert counts.keys() == set(METRICS)  # noqa: S101 - the metrics are closed
-    return insights(counts, known[0], asked.window, asked.limit)
+_OUTCOMES: Final = ("shown", "accepted")
 
 
-def _of_events(query: Query, asked: Insights) -> dict[int, tuple[Any, ...]]:
-    """By hour: events, users, failures, help shown, help accepted, and users who converted."""
-    converted = query.met(asked.conversion)
-    rows = query.rows(
-        f"SELECT bucket, count(*), count(DISTINCT user_id), count(*) FILTER (event_type IN ({listed(_FAILURES)})), "
-        f"count(DISTINCT {HELP}) FILTER (outcome = 'shown'), count(DISTINCT {HELP}) FILTER (outcome = 'accepted'), "
-        f"count(DISTINCT user_id) FILTER ({converted}) FROM ({query.chosen(asked, asked.learned)}) "
-        f"JOIN buckets ON quarter = t // {QUARTER_US} GROUP BY bucket"
-    )
-    return {bucket: tuple(counts) for bucket, *counts in rows}
+class _Counted(NamedTuple):
+    """By the number of the hour, counts; what has none is missing."""
 
-
-def _struggles(query: Query, asked: Insights) -> dict[int, int]:
-    return dict(
-        query.rows(
-            f"SELECT bucket, count(*) FROM ({query.struggles(asked, asked.learned)}) "
-            f"JOIN buckets ON quarter = t // {QUARTER_US} GROUP BY bucket"
-        )
-    )
-
-
-def _abandonments(query: Query, asked: Insights) -> dict[int, int]:
+    activity: dict[int, tuple[int, ...]]
+    """Events, users, users with a failure, and users who converted."""
+    help: dict[int, tuple[int, ...]]
+    """Help shown and accepted."""
+    struggles: dict[int, tuple[int, ...]]
+    abandonments: dict[int, tuple[int, ...]]
     """Sessions with a form begun or left, and none sent, no task done and nothing bought, by the hour of their end."""
-    return dict(
-        query.rows(
-            "SELECT bucket, count(*) FROM (SELECT max(t) AS ended_us "
-            f"FROM ({query.in_sessions(asked, asked.learned)}) GROUP BY user_id, session "
-            f"HAVING bool_or(is_chosen) AND bool_or(event_type IN ({listed(FORMS)})) "
-            f"AND NOT bool_or(event_type IN ({listed(FORM_ENDS)}))) "
-            f"JOIN buckets ON quarter = ended_us // {QUARTER_US} GROUP BY bucket"
-        )
+
+
+def from_events(query: Query, asked: Insights, watermark_us: int) -> answer.Insights:
+    """The incidents of a window."""
+    hour = _hour(asked, "t")
+    converted = query.met(asked.conversion)
+    activity = _by_hour(
+        query,
+        "SELECT hour, sum(n), count(*), count(*) FILTER (failed), count(*) FILTER (converted) FROM ("
+        f"SELECT {hour}, count(*) AS n, bool_or(event_type IN ({listed(FAILURES)})) AS failed, "
+        f"bool_or({converted}) AS converted FROM ({query.chosen(asked, asked.learned)}) GROUP BY hour, user_id)",
     )
+    chosen = query.chosen(asked, asked.learned)
+    helped = _by_hour(query, f"SELECT {hour}, {_help()} FROM ({chosen}) WHERE outcome IN ({listed(_OUTCOMES)})")
+    struggles = _by_hour(query, f"SELECT {hour}, count(*) FROM ({query.struggles(asked, asked.learned)})")
+    abandonments = _by_hour(
+        query,
+        f"SELECT {_hour(asked, 'ended_us')}, count(*) FROM (SELECT max(t) AS ended_us "
+        f"FROM ({query.in_sessions(asked, asked.learned)}) GROUP BY user_id, session "
+        f"HAVING bool_or(is_chosen) AND bool_or(event_type IN ({listed(FORMS)})) "
+        f"AND NOT bool_or(event_type IN ({listed(FORM_ENDS)})))",
+    )
+    return _judged(_Counted(activity, helped, struggles, abandonments), asked, watermark_us)
+
+
+def from_summaries(arrays: Arrays, query: Query, asked: Insights, watermark_us: int) -> answer.Insights:
+    """The same from summaries of days."""
+    (failed, converted), its = (bits(FAILURES), kinds(asked.conversion)), asked.learned
+    first, last = (each // QUARTER_US for each in (its.start_us, its.end_us))
+    activity = _by_hour(
+        query,
+        f"SELECT hour, sum(n), count(*), count(*) FILTER (kinds & {failed} <> 0), "
+        f"count(*) FILTER (kinds & {converted} <> 0) FROM (SELECT {_hour(asked, f'quarter::BIGINT * {QUARTER_US}')}, "
+        "sum(event_count) AS n, bit_or(kinds) AS kinds FROM now_cells "
+        f"WHERE kinds <> 0 AND quarter BETWEEN {first} AND {last} GROUP BY hour, person)",
+    )
+    helped = _by_hour(query, f"SELECT {_hour(asked, 't')}, {_help()} FROM marks WHERE counts")
+    sessions = arrays.sessions().between(its.start_us, its.end_us)
+    is_left = (sessions.form_us != NEVER) & (sessions.ended_us == NEVER)
+    struggles, abandonments = _hours(asked, arrays.struggles().at), _hours(asked, sessions.last_us[is_left])
+    return _judged(_Counted(activity, helped, struggles, abandonments), asked, watermark_us)
+
+
+def _hours(asked: Insights, times: Numbers) -> dict[int, tuple[int, ...]]:
+    """How many times are in each hour."""
+    hours, counts = np.unique((times - first_hour(asked.learned)) // HOUR_US, return_counts=True)
+    return {int(hour): (int(count),) for hour, count in zip(hours, counts, strict=True) if hour >= 0}
+
+
+def _hour(asked: Insights, time: str) -> str:
+    """The number of the hour of a time, from the first whole one on; negative before it."""
+    return f"floor(({time} - {first_hour(asked.learned)}) / {HOUR_US})::BIGINT AS hour"
+
+
+def _help() -> str:
+    return ", ".join(f"count(DISTINCT {HELP}) FILTER (outcome = '{each}')" for each in _OUTCOMES)
+
+
+def _by_hour(query: Query, sql: str) -> dict[int, tuple[int, ...]]:
+    return {hour: tuple(counts) for hour, *counts in query.rows(f"{sql} GROUP BY hour") if hour >= 0}
+
+
+def _judged(counted: _Counted, asked: Insights, watermark_us: int) -> answer.Insights:
+    until_us = min(watermark_us, asked.window.end_us)
+    origin_us = first_hour(asked.learned)
+    # The first hour with an event may have begun before there were any.
+    first = min(counted.activity, default=0) + 1
+    hours = range(first, (until_us - origin_us) // HOUR_US)
+    if not hours or not counted.activity:
+        return nothing_known()
+    counts: dict[str, list[float]] = {}
+    for names, found in zip(_NAMES, counted, strict=True):
+        gap_us = SESSION_GAP_US if names == ("abandonments",) else 0
+        known = range(first, (until_us - gap_us - origin_us) // HOUR_US)
+        for number, name in enumerate(names):
+            counts[name] = [float(found[hour][number]) if hour in found else 0.0 for hour in known]
+    return insights(counts, origin_us + first * HOUR_US, asked.window, asked.limit)
+
+
+_NAMES: Final[tuple[tuple[str, ...], ...]] = (
+    ("events", "users", "failures", "conversions"),
+    _OUTCOMES,
+    ("struggles",),
+    ("abandonments",),
+)
+"""What is counted, in the order of `_Counted`."""

@@ -42,7 +42,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Effect: lambda query, question, _: effects.effect(query, question),
     asked.Calibration: calibrating.calibration,
     asked.Drift: lambda query, question, _: drifting.drift(query, question),
-    asked.Insights: unusual.unusual,
+    asked.Insights: unusual.from_events,
 }
 
 
@@ -50,6 +50,7 @@ _SUMMED: Final[dict[type[asked.Question], Callable[[Arrays, Query, Any, int], An
     asked.Kpis: summed.kpis,
     asked.Trend: summed.trend,
     asked.Retention: summed.retention,
+    asked.Insights: unusual.from_summaries,
 }
 
 

@@ -1,5 +1,6 @@
 """When key figures were unusual: incidents of each, put together where their times overlap, and how severe they are."""
 
+import datetime as dt
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ METRICS: Final = (
     "abandonments",
 )
 """The metrics, each a count per hour, in the order in which they are told."""
+FAILURES: Final = ("error", "task_failure")
+"""The types of event that are failures."""
 HOUR_US: Final = 3_600_000_000
 _HOUR_SECONDS: Final = 3_600
 _NEEDED_HOURS: Final = WEEKS_OF_SEASON * 168 + LEARNING_BUCKETS
@@ -75,6 +78,13 @@ def insights(counts: Mapping[str, Sequence[float]], first_us: int, window: Windo
         first_us,
         max(0, math.ceil((_NEEDED_HOURS - hour_count) / 24)),
     )
+
+
+def first_hour(window: Window) -> int:
+    """When the first whole hour of a window begins, by the clock of its zone."""
+    offset = dt.datetime.fromtimestamp(window.start_us // 1_000_000, ZoneInfo(window.time_zone)).utcoffset()
+    offset_us = (offset or dt.timedelta()) // dt.timedelta(microseconds=1)
+    return -(-(window.start_us + offset_us) // HOUR_US) * HOUR_US - offset_us
 
 
 def nothing_known() -> Insights:

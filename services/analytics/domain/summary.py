@@ -4,6 +4,7 @@ A summary says of each user and quarter of an hour how many events there were, a
 more is answered from the events.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from services.analytics.domain.question import (
@@ -12,6 +13,7 @@ from services.analytics.domain.question import (
     Conditions,
     DayKind,
     Field,
+    Insights,
     Interval,
     Kpis,
     Measure,
@@ -62,13 +64,22 @@ def kinds(conditions: Conditions) -> int | None:
         is_known = each.field is Field.EVENT_TYPE and each.comparison is Comparison.IS and {*each.values} <= {*KINDS}
         if not is_known:
             return None
-        found &= sum(1 << KINDS.index(value) for value in {*each.values})
+        found &= bits(each.values)
     return found
+
+
+def bits(names: Iterable[str]) -> int:
+    """Kinds of event that are told apart, as bits."""
+    return sum(1 << KINDS.index(name) for name in {*names})
 
 
 def is_summed(question: Question) -> bool:
     """Whether summaries have the answer."""
-    if question.segment != UserFilter() or not _is_aligned(question.window):
+    if question.segment != UserFilter():
+        return False
+    if isinstance(question, Insights):  # of whole hours
+        return not question.where and kinds(question.conversion) is not None
+    if not _is_aligned(question.window):
         return False
     if isinstance(question, Kpis):
         return not question.where and kinds(question.conversion) is not None
