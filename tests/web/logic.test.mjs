@@ -25,3 +25,30 @@ test('texts are in the language of the page, else in English, and may be replace
   const all = ['en', 'de', 'fr', 'es'].map((language) => textsIn(language))
   for (const texts of all) assert.deepEqual(Object.keys(texts), Object.keys(all[0]))
 })
+
+test('an event of a page that goes is kept, whether or not it can be sent now and is stored in time', async () => {
+  const listeners = {}
+  const kept = []
+  const beacons = []
+  const own = { addEventListener: (name, act) => (listeners[name] ??= []).push(act), document: { visibilityState: 'visible' }, localStorage: {} }
+  Object.assign(globalThis, own)
+  const online = (onLine) => Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { onLine, sendBeacon: (_, body) => beacons.push(body), locks: {} } })
+  const never = { put: () => new Promise(() => {}), keep: (events) => kept.push(...events), oldest: async () => [], drop: async () => {} }
+  const { sender } = await import(`${process.env.PACKAGE}/dist/tracker/sender.js`)
+  const sending = sender(never, 'http://mesh.example/api/events/track', () => ({}))
+  const event = (number) => ({ id: newId(), json: `{"eventType":"click","number":${number}}` })
+  const [offline, late] = [event(1), event(2)]
+  online(false)
+  void sending.add(offline, false)
+  for (const act of listeners.pagehide) act()
+  assert.deepEqual(kept, [offline])
+  assert.deepEqual(beacons, [])
+  online(true)
+  void sending.add(late, false)
+  for (const act of listeners.pagehide) act()
+  assert.deepEqual(kept, [offline, late])
+  assert.equal(beacons.length, 1)
+  assert.match(beacons[0], /"number":1.*"number":2/)
+  for (const act of listeners.pagehide) act()
+  assert.equal(beacons.length, 1)
+})

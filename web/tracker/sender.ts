@@ -42,6 +42,8 @@ export interface Sender {
 export function sender(store: Store, url: string, headers: () => Record<string, string>): Sender {
   /** This page's events that are not confirmed, for the beacon as the page is left. */
   const own = new Map<string, string>()
+  /** Those of them that are being stored: a page that goes may not end that. */
+  const unstored = new Set<string>()
   /** Those that went by a beacon since the page was hidden. */
   const beaconed = new Set<string>()
   let waiting = 0
@@ -144,9 +146,11 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
     notBefore = performance.now() + (told || own)
   }
 
-  /** Sends this page's events as it is left. */
+  /** Keeps and sends this page's events as it is left. */
   function leave(): void {
-    const batch = within([...own].filter(([id]) => !beaconed.has(id)).map(([id, json]) => ({ id, json })))
+    const all = [...own].map(([id, json]) => ({ id, json }))
+    store.keep(all.filter(({ id }) => unstored.delete(id)))
+    const batch = within(all.filter(({ id }) => !beaconed.has(id)))
     if (!batch.length || isRefused || !navigator.onLine || performance.now() < notBefore) return
     remember(batch)
     for (const { id } of batch) beaconed.add(id)
@@ -175,7 +179,9 @@ export function sender(store: Store, url: string, headers: () => Record<string, 
       own.set(event.id, event.json)
       if (own.size > MOST_EVENTS) own.delete(own.keys().next().value as string)
       waiting++
+      unstored.add(event.id)
       await store.put([event])
+      unstored.delete(event.id)
       if (++added % LIMIT_EVERY === 0) limiting ??= limit().finally(() => (limiting = undefined))
       if (isUrgent || waiting >= FLUSH_COUNT) flush()
       else timer ??= setTimeout(flush, FLUSH_MS)

@@ -2,6 +2,8 @@
 export interface Store {
   /** Resolves once the events will survive the page. */
   put(events: readonly Stored[]): Promise<void>
+  /** As `put`, but done when it returns: the page may be gone in a moment. */
+  keep(events: readonly Stored[]): void
   /** The oldest events. */
   oldest(count: number): Promise<Stored[]>
   drop(ids: readonly string[]): Promise<void>
@@ -24,10 +26,13 @@ export async function openStore(): Promise<Store> {
     /** What is over, but could not be removed. */
     const over = new Set<string>()
     return {
-      put: (events) => first.put(events).catch(() => second.put(events)),
+      put: (events) => first.put(events).catch(() => second.keep(events)),
+      keep: second.keep,
       oldest: async (count) => {
-        const stored = await first.oldest(count + over.size).catch(() => [])
-        return [...(await second.oldest(count)), ...stored.filter(({ id }) => !over.has(id))].slice(0, count)
+        const kept = await second.oldest(count)
+        const twice = new Set(kept.map(({ id }) => id))
+        const stored = await first.oldest(count + over.size + twice.size).catch(() => [])
+        return [...kept, ...stored.filter(({ id }) => !over.has(id) && !twice.has(id))].slice(0, count)
       },
       drop: async (ids) => {
         await second.drop(ids)
@@ -54,7 +59,7 @@ function opened(): Promise<IDBDatabase> {
   })
 }
 
-function indexed(database: IDBDatabase): Store {
+function indexed(database: IDBDatabase): Omit<Store, 'keep'> {
   const run = <T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T> | void): Promise<T> =>
     new Promise((resolve, reject) => {
       const transaction = database.transaction(NAME, mode)
@@ -93,16 +98,18 @@ function simple(): Store {
     } catch {}
     return all.sort((one, other) => (one.id < other.id ? -1 : 1))
   }
-  return {
-    put: async (events) => {
-      for (const { id, json } of events) {
-        try {
-          localStorage[prefix + id] = json
-        } catch {
-          memory.set(id, json)
-        }
+  const keep = (events: readonly Stored[]): void => {
+    for (const { id, json } of events) {
+      try {
+        localStorage[prefix + id] = json
+      } catch {
+        memory.set(id, json)
       }
-    },
+    }
+  }
+  return {
+    put: async (events) => keep(events),
+    keep,
     oldest: async (count) => found().slice(0, count),
     drop: async (ids) => {
       for (const id of ids) {
