@@ -10,14 +10,14 @@ const HOUR = 3_600_000
 
 export function Unusual({ part }: { part: InsightPart }) {
   const { metric, points, opened, closed, observed, expected, lower, upper, direction, peak } = part
-  const name = named(metric)
+  const name = named(figure(metric))
   const hour = (text: string): string => `${day(text)} ${clock(text)}`
   const isIn = ({ start }: InsightPoint): boolean => start >= opened && (!closed || start < closed)
   const usual = ({ lower: low, upper: high }: InsightPoint): string => (low === null || high === null ? '' : `${number(low)} to ${number(high)}`)
   return (
     <Chart
       title={`${name} from ${hour(opened)}`}
-      summary={`${name}: ${direction === 'above' ? 'more' : 'fewer'} than expected for ${counted(hours(part), 'hour')}. Furthest off at ${hour(peak)}: ${number(observed)}, and ${number(expected)} expected (usual are ${number(lower)} to ${number(upper)}).`}
+      summary={`${name}: ${direction === 'above' ? 'more' : 'fewer'} than expected, open for ${counted(hours(part), 'hour')}. Furthest off at ${hour(peak)}: ${number(observed)}, and ${number(expected)} expected (usual are ${number(lower)} to ${number(upper)}).`}
       rows={points}
       columns={[
         { name: 'From', of: ({ start }) => hour(start) },
@@ -68,6 +68,9 @@ export function Unusual({ part }: { part: InsightPart }) {
     </Chart>
   )
 }
+
+/** A metric in words. */
+export const figure = (metric: string): string => (metric === 'shown' || metric === 'accepted' ? `help ${metric}` : metric)
 
 /** How long an incident was open, or is until the last hour that is shown. */
 function hours({ opened, closed, points }: InsightPart): number {

@@ -1,7 +1,7 @@
 // When key figures were unusual: incidents, the latest first, and what was watched.
 import type { Insight, Insights as Found } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
-import { Unusual } from '../charts/unusual.tsx'
+import { figure, Unusual } from '../charts/unusual.tsx'
 import { conditions, Filters } from '../filters.tsx'
 import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
@@ -19,11 +19,12 @@ export function Insights() {
       <Answer of={asked}>
         {(found) => (
           <>
-            <Card title="What was watched" isWide>
-              <Watched of={found} />
+            <Card title="In short" isWide>
+              <Short of={found} />
               <Receipt of={found.receipt} question="insights" body={body} />
             </Card>
             {found.incidents.map((each) => <Incident of={each} />)}
+            {found.knownSince && <Card title="What was watched" isWide><Watched of={found} /></Card>}
           </>
         )}
       </Answer>
@@ -31,7 +32,7 @@ export function Insights() {
   )
 }
 
-function Watched({ of: { incidents, totalCount, metrics, knownSince, neededDays } }: { of: Found }) {
+function Short({ of: { incidents, totalCount, knownSince, neededDays } }: { of: Found }) {
   if (!knownSince) return <Empty command={DEMO}>There is no hour to judge: nothing happened in these days or the eight weeks before. It needs {counted(neededDays, 'day')} of events to know the week. To see a mesh at work:</Empty>
   return (
     <>
@@ -42,23 +43,26 @@ function Watched({ of: { incidents, totalCount, metrics, knownSince, neededDays 
         {totalCount ? `${counted(totalCount, 'incident')} in these days` : 'Nothing was unusual in these days'}
         {incidents.length < totalCount && `; the latest ${incidents.length} are shown`}.
       </p>
-      <Table
-        caption="Key figures that were watched, by hour"
-        rows={metrics}
-        columns={[
-          { name: 'Figure', of: ({ metric }) => named(metric) },
-          { name: 'In these days', of: ({ total }) => number(total), isNumber: true },
-          { name: 'Hours judged', of: ({ judgedHourCount }) => number(judgedHourCount), isNumber: true },
-          { name: 'Unusual', of: ({ incidentCount }) => number(incidentCount), isNumber: true },
-        ]}
-      />
     </>
   )
 }
 
+const Watched = ({ of }: { of: Found }) => (
+  <Table
+    caption="Key figures that were watched, by hour"
+    rows={of.metrics}
+    columns={[
+      { name: 'Figure', of: ({ metric }) => named(figure(metric)) },
+      { name: 'Hours judged', of: ({ judgedHourCount }) => number(judgedHourCount), isNumber: true },
+      { name: 'Sum of hours', of: ({ total }) => number(total), isNumber: true },
+      { name: 'Incidents', of: ({ incidentCount }) => number(incidentCount), isNumber: true },
+    ]}
+  />
+)
+
 function Incident({ of: { opened, closed, severity, affectedUserHours, parts } }: { of: Insight }) {
   const said = (['above', 'below'] as const).flatMap((side) => {
-    const names = parts.filter(({ direction }) => direction === side).map(({ metric }) => metric)
+    const names = parts.filter(({ direction }) => direction === side).map(({ metric }) => figure(metric))
     return names.length ? `${side === 'above' ? 'more' : 'fewer'} ${[...new Set(names)].join(', ')}` : []
   })
   return (
