@@ -20,6 +20,7 @@ import duckdb
 from services.analytics.adapters import staging, summaries
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.connection import Bounds, opened
+from services.analytics.adapters.modes import make_folder, restrict
 from services.analytics.adapters.staging import COLUMNS, GROUP_ROWS, ORDER, text
 from services.analytics.domain.layout import (
     DECISIONS,
@@ -36,7 +37,6 @@ from services.analytics.domain.manifest import Manifest, Part, Pass, Source, Sta
 
 ASIDE: Final = ".pass-"
 """How folders begin that are gone when a pass has ended."""
-_MODE: Final = 0o640
 
 
 def brought_up(
@@ -179,10 +179,10 @@ class _Pass:
         ).fetchone() or (0,)
         if not row_count:
             return None
-        aside.chmod(_MODE)
         part = Part(f"part-{digest(aside)[:32]}.parquet", row_count)
         path = self._root / part_path(kind, partition, part.name)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        make_folder(path.parent)
+        restrict(aside, path.parent)
         aside.replace(path)
         return part
 

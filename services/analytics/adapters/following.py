@@ -9,6 +9,7 @@ from typing import Final
 from services.analytics.adapters import copies, manifests, tails
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.manifests import Manifests
+from services.analytics.adapters.modes import make_folder
 from services.analytics.adapters.tasks import Follow, Place
 from services.analytics.domain.layout import SUMMARIES, TAIL, TailFile, tail_path
 from services.analytics.domain.manifest import NO_TAIL, Manifest, has_moved, next_pass
@@ -46,7 +47,7 @@ class Follower:
             Unavailable: a storage cannot be reached, or a file went away meanwhile.
         """
         archive = self._archive = self._archive or Archive(self._place.archive_url)
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o750)
+        make_folder(self._root)
         known = self._manifests.read()
         # Before the archive: what is written meanwhile is then in both, and never in neither.
         shown = archive.shown()

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
+from services.analytics.adapters.modes import make_folder, restrict
 from services.analytics.adapters.relations import BEGUN, FORM_ENDS, FORMS, SIGNALS, STRUGGLES, listed
 from services.analytics.domain.layout import DECISIONS, EVENTS, summary_path
 from services.analytics.domain.question import DAY_US, SESSION_GAP_US
@@ -109,10 +110,10 @@ def write(connection: duckdb.DuckDBPyConnection, root: Path, path: str) -> None:
     for name, summary in SUMMARIES.items():
         if summary.kind == kind:
             to = root / summary_path(name, path)
-            to.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+            make_folder(to.parent)
             connection.execute(
                 f"COPY ({of_rows(summary, 'source')} ORDER BY ALL) TO {listed([str(to)])} "
                 "(FORMAT parquet, COMPRESSION zstd)"
             )
-            to.chmod(0o640)
+            restrict(to, to.parent)
     connection.execute("DROP VIEW source")

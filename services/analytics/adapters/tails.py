@@ -19,6 +19,7 @@ from services.analytics.adapters import staging
 from services.analytics.adapters.archive import Archive
 from services.analytics.adapters.connection import opened
 from services.analytics.adapters.copies import digest
+from services.analytics.adapters.modes import make_folder, restrict
 from services.analytics.adapters.staging import COLUMNS, GROUP_ROWS, ORDER, text
 from services.analytics.domain.layout import (
     EVENTS,
@@ -35,7 +36,6 @@ from services.analytics.domain.manifest import NO_TAIL, Manifest, Part, Piece, T
 ASIDE: Final = ".tail-"
 """How folders begin that are gone when a tail is made."""
 _WIDTH: Final = 60
-_MODE: Final = 0o640
 _HOUR: Final = "%Y-%m-%dT%H"
 _HOUR_US: Final = 3_600_000_000
 
@@ -128,9 +128,9 @@ def _written(
     (row_count,) = connection.execute(counted).fetchone() or (0,)
     if not row_count:
         return None
-    aside.chmod(_MODE)
     part = Part(f"{kind}-{digest(aside)[:32]}.parquet", row_count)
     path = root / tail_path(partition, part.name)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    make_folder(path.parent)
+    restrict(aside, path.parent)
     aside.replace(path)
     return part
