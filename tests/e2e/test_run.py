@@ -156,6 +156,7 @@ def test_nothing_it_writes_can_be_read_by_others(tmp_path: Path) -> None:
     with running_mesh(tmp_path, JOURNEYMESH_ARCHIVE_PERIOD_SECONDS="0.2") as mesh:
         assert mesh.track({"userId": "ada", "eventType": "session_start"}).status == 202
         _await(lambda: any(folder.glob("archive/**/*.parquet")), "nothing is archived")
+        _await(lambda: any(folder.glob("analytics/**/*.parquet")), "nothing is copied")
     written = [folder, *folder.rglob("*")]
     assert any("appendonly" in path.name for path in written)
     assert {path.relative_to(folder): oct(mode) for path in written if (mode := path.stat().st_mode & 0o077)} == {}
