@@ -12,6 +12,7 @@ from offline.training.fitting import Source, Trained
 from offline.training.metrics import Figure
 from offline.training.recalibration import Recalibrated
 from offline.training.stories import STORIES, values_after
+from services.scoring.domain.learning import learning_of
 from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, HISTORY
 
 _TEXT: Final = """\
@@ -29,7 +30,7 @@ of the user's history. It is joined with the transparent rules by `1 - (1 - p_ru
 {about}
 
 {users:,} users with {snapshots:,} snapshots; {validation_users:,} other users with {validation_snapshots:,} snapshots
-to test with.
+to test with. {learned}
 
 ## How good it is
 
@@ -100,7 +101,7 @@ It is joined with the transparent rules by `1 - (1 - p_rules)(1 - p_model)`.
 
 {about}
 
-{users:,} users with {snapshots:,} snapshots.
+{users:,} users with {snapshots:,} snapshots. {learned}
 
 ## How good it is
 
@@ -144,6 +145,7 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         schema=EXTENDED_VERSION,
         inputs=len(source.snapshots.names),
         pair_count=len(trained.pairs) or "no",
+        learned=_learned(source, is_recalibrated=False),
         draws=metrics.DRAWS,
         rule=baselines.RULE,
         **trained.counts,
@@ -181,6 +183,7 @@ def recalibrated(version: str, source: Source, made: Recalibrated, made_us: int)
         offset=made.by.offset,
         about=source.about,
         **made.counts,
+        learned=_learned(source, is_recalibrated=True),
         draws=metrics.DRAWS,
         tables="\n\n".join(_table(name, report) for name, report in made.reports.items()),
         size=len(made.file),
@@ -192,6 +195,11 @@ def page(markdown: str) -> str:
     blocks = [_block(block) for block in markdown.strip().split("\n\n")]
     title = markdown.partition("\n")[0].lstrip("# ").replace("`", "")
     return _PAGE.format(title=html.escape(title), body="\n".join(blocks))
+
+
+def _learned(source: Source, *, is_recalibrated: bool) -> str:
+    state = learning_of(source.own_users, is_recalibrated=is_recalibrated).name.lower()
+    return f"Users of this installation with a known outcome: {source.own_users:,}, so its state is `{state}`."
 
 
 def _day(at_us: int) -> str:

@@ -158,6 +158,7 @@ def test_a_recalibrated_model_can_be_served_and_says_what_it_is(source: Source, 
     assert model.card.features == FEATURES
     assert (model.card.own_users, model.card.outcome) == (120, source.label)
     assert live.model.card.version in model.card.text
+    assert "with a known outcome: 120, so its state is `recalibrated`." in model.card.text
     np.testing.assert_allclose(recalibration.probabilities(model, source.snapshots), made.by(made.before), atol=1e-12)
     verdict = train.compare(made, live, source.snapshots)
     report = made.reports["other users, weekly"]

@@ -199,6 +199,7 @@ def test_a_model_says_from_how_many_users_of_the_installation_it_learned(
     version = train.write(trained, ModelFolder(tmp_path), source._replace(own_users=40), now_us=1_700_000_000_000_000)
     card = ModelDirectory(tmp_path).load(version).card
     assert (card.own_users, card.outcome) == (40, source.label)
+    assert "with a known outcome: 40, so its state is `learning`." in card.text
 
 
 def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
