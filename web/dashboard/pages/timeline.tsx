@@ -103,7 +103,10 @@ function Decided({ decision }: { decision: Decision }) {
 /** What became of help: its outcome, and each message with when it was sent. */
 function CameOf({ id }: { id: string }) {
   const { value, problem } = useAnswer<Offered>(`/api/interventions/${encodeURIComponent(id)}`, undefined, EVERY_SECONDS)
-  if (!value) return problem ? <p class="came-of">{problem.status === 404 ? 'What came of it is no longer kept.' : problem.message}</p> : null
+  if (!value) {
+    if (!problem) return <p class="came-of waiting">Loading…</p>
+    return <p class="came-of">{problem.status === 404 ? 'What came of it is no longer kept.' : problem.message}</p>
+  }
   const { intervention, outcome, isEnded, withdrawalReason, deliveries } = value
   return (
     <ul class="came-of">
