@@ -121,7 +121,7 @@ def test_it_has_the_libraries_of_its_service_only(roots: Mapping[str, Root], ser
         assert ended.returncode == 0 or f"No module named '{library}'" in ended.stderr
         return ended.returncode == 0
 
-    assert has("boto3") == (service == "intervention")
+    assert has("boto3") == (service in {"intervention", "scoring"})
     assert has("onnxruntime") == (service == "scoring")
     assert has("pyarrow") == (service in {"ingest", "analytics"})
     assert has("duckdb") == (service == "analytics")
