@@ -68,6 +68,15 @@ def test_drops_are_found_within_two_hours_and_normal_data_is_left_alone() -> Non
     assert false_count / SEEDS / len(PER_USER) <= 1
 
 
+def test_nothing_below_zero_is_expected_of_a_count() -> None:
+    counts = drawn(np.random.default_rng(7), 5_000)
+    counts["failures"][:] = 0
+    counts["failures"][9 * 168 + 12] = 500
+    parts = [part for each in told(counts).incidents for part in each.parts if part.metric == "failures"]
+    assert parts
+    assert all(np.signbit(part.expected) == 0 for part in parts)
+
+
 def test_what_drops_together_is_one_incident_with_its_parts_and_says_how_bad_it_was() -> None:
     counts = drawn(np.random.default_rng(7), 5_000)
     at = 9 * 168 + 12

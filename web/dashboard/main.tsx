@@ -6,9 +6,13 @@ import { PAGES } from './pages.ts'
 import { Choice } from './parts.tsx'
 import { days, page, to } from './route.ts'
 import { theme, THEMES } from './theme.ts'
-import { named } from './words.ts'
+import { counted, named } from './words.ts'
 
 const SPANS: [string, string][] = [['1', 'Today'], ['7', '7 days'], ['28', '28 days'], ['90', '90 days']]
+
+/** The choices, with that of an address that names another. */
+const spans = (): [string, string][] =>
+  SPANS.some(([value]) => Number(value) === days.value) ? SPANS : [...SPANS, [String(days.value), counted(days.value, 'day')]]
 
 function Dashboard() {
   const shown = PAGES.find(({ path }) => path === page.value)
@@ -41,7 +45,7 @@ function Dashboard() {
       <main id="content" tabIndex={-1}>
         <div class="title">
           <h1 ref={heading} tabIndex={-1}>{title}</h1>
-          {shown?.hasDays && <Choice label="Show" name="days" value={String(days.value)} options={SPANS} />}
+          {shown?.hasDays && <Choice label="Show" name="days" value={String(days.value)} options={spans()} />}
         </div>
         {shown ? <shown.View /> : <p class="note">There is no page of this name. <a href={to('')}>Go to what happens now.</a></p>}
       </main>

@@ -164,7 +164,7 @@ def _part(metric: str, incident: Incident, its: _Judged, first_us: int) -> Insig
         "above" if incident.off > 0 else "below",
         first_us + incident.peak * HOUR_US,
         incident.value,
-        incident.expected,
+        max(0.0, incident.expected),
         max(0.0, judgement.lower),
         judgement.upper,
         abs(incident.off),
