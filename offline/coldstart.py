@@ -4,37 +4,28 @@ Plays the data as it would have come in. Whenever enough users have an outcome, 
 what it offers about all that came later.
 """
 
-import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Grid
 
-from mesh.settings import SettingError, read_or_exit
 from offline import given
-from offline.settings import Declared, Settings
 from offline.train import read_live
 from offline.training import arrival, plots
 from offline.training.arrival import Step
 from offline.training.metrics import Figure
 from offline.training.plots import Reached
-from services.scoring.adapters.model_directory import place_or_exit
 
 PLOT = Path("build/coldstart.png")
 
 
 def main() -> None:
     """Prints one row per step of what is known, and plots them."""
-    try:
-        given.require_known(os.environ)
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
-    settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
+    settings, declared, models, console = given.begin()
     if not declared.data:
         sys.exit("journeymesh: name data of an installation by DATA, MAPPING and LABEL (docs/training.md).")
-    live = read_live(place_or_exit(settings.models_directory))
+    live = read_live(models)
     if live is None:
         sys.exit("journeymesh: there is no live model that a new installation would begin with.")
     source = given.source(settings, declared, console)

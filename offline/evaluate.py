@@ -4,34 +4,26 @@ Prints tables for the users held back from training, beside baselines fitted to 
 model was trained on other data, it knows neither, and the second tables have more of them.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table as Grid
 
 from mesh.errors import MeshError
-from mesh.settings import SettingError, read_or_exit
 from offline import given
-from offline.settings import Declared, Settings
 from offline.training import fitting, metrics
 from offline.training.metrics import Figure, Report, Said
 from offline.training.table import MissingColumnsError, Table
-from services.scoring.adapters.model_directory import ModelDirectory, Place, UnusableModelError, load, place_or_exit
+from services.scoring.adapters.model_directory import ModelDirectory, Place, UnusableModelError, load
 from services.scoring.ports import Model
 
 
 def main() -> None:
     """Prints a model's measures."""
-    try:
-        given.require_known(os.environ)
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
-    settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
-    model = _model(declared.model, place_or_exit(settings.models_directory))
+    settings, declared, models, console = given.begin()
+    model = _model(declared.model, models)
     source = given.source(settings, declared, console)
     console.print(f"Model {model.card.version}, trained on {model.card.training_source}", markup=False)
     console.print(f"The label is: {source.label}", markup=False)

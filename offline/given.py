@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 import re
 import shlex
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from rich.console import Console
@@ -18,7 +19,7 @@ from rich.progress import track
 from rich.table import Table as Grid
 
 from mesh.errors import Unavailable
-from mesh.settings import SettingError
+from mesh.settings import SettingError, read
 from offline.datasets import oulad, students
 from offline.declared import archived, journeys, label, mapped, mapping, moments, reading
 from offline.declared.journeys import Spilled
@@ -30,6 +31,7 @@ from offline.settings import Declared, Settings
 from offline.training.fitting import Source
 from offline.training.table import Table, table
 from services.features.domain.own import NO_COLUMNS, Columns
+from services.scoring.adapters.model_directory import Place, place
 
 _NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
 _CLOSE: Final = 0.8
@@ -55,6 +57,25 @@ def require_known(environment: Mapping[str, str]) -> None:
         if close and close[0] not in environment:
             message = f"{name} is no variable of this command; {close[0]} is."
             raise SettingError(message)
+
+
+class Begun(NamedTuple):
+    """What a command begins with."""
+
+    settings: Settings
+    declared: Declared
+    models: Place
+    console: Console
+
+
+def begin() -> Begun:
+    """Reads the variables of a command; exits with one sentence if one is unknown or invalid."""
+    try:
+        require_known(os.environ)
+        settings, declared = read(Settings, os.environ), read(Declared, os.environ)
+        return Begun(settings, declared, place(settings.models_directory), Console())
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
 
 
 def source(settings: Settings, given: Declared, console: Console) -> Source:

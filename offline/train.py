@@ -7,21 +7,17 @@ recalibrated, is the better one, it writes that. Compares it with the live model
 """
 
 import hashlib
-import os
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from rich.console import Console
 
 from mesh.clock import system_clock
 from mesh.errors import MeshError
-from mesh.settings import SettingError, read_or_exit
 from offline import given
 from offline.evaluate import render
-from offline.settings import Declared, Settings
 from offline.training import card, fitting, gate, parity, recalibration
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import Source, TooLittleError, Trained
@@ -29,7 +25,7 @@ from offline.training.gate import Verdict
 from offline.training.metrics import Report
 from offline.training.recalibration import Recalibrated
 from offline.training.table import MissingColumnsError, Table
-from services.scoring.adapters.model_directory import ModelDirectory, Place, place_or_exit
+from services.scoring.adapters.model_directory import ModelDirectory, Place
 from services.scoring.domain import stages
 from services.scoring.domain.schema import EXTENDED_VERSION
 from services.scoring.domain.stages import Stage, Wanted
@@ -39,12 +35,7 @@ _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 def main() -> None:
     """Trains, reports, and promotes if that is asked for and the model is no worse than the live one."""
-    try:
-        given.require_known(os.environ)
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
-    settings, declared, console = read_or_exit(Settings), read_or_exit(Declared), Console()
-    models = place_or_exit(settings.models_directory)
+    settings, declared, models, console = given.begin()
     source = given.source(settings, declared, console)._replace(is_directed=declared.directions == "yes")
     users = len(set(source.snapshots.users))
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)

@@ -1,5 +1,6 @@
 """Buckets of an emulated S3."""
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 
@@ -8,14 +9,22 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 
+@contextlib.contextmanager
+def serving(port: int = 0) -> Iterator[str]:
+    """The address of a server that speaks S3, until the block ends; what it holds outlasts it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    server.start()
+    try:
+        yield "http://{}:{}".format(*server.get_host_and_port())
+    finally:
+        server.stop()
+
+
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
     """The address of a server that speaks S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with serving() as address:
+        yield address
 
 
 def new_bucket(monkeypatch: pytest.MonkeyPatch, address: str) -> str:

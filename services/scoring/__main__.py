@@ -1,5 +1,6 @@
 """Composition root of the scoring service."""
 
+import sys
 from typing import Final
 
 import uvloop
@@ -13,10 +14,10 @@ from mesh.clock import system_clock
 from mesh.process import server
 from mesh.process.lifecycle import in_background
 from mesh.process.started import started
-from mesh.settings import read_or_exit
+from mesh.settings import SettingError, read_or_exit
 from mesh.state.redis import RedisState
 from services.scoring.adapters.measured import MeasuredModels
-from services.scoring.adapters.model_directory import ModelDirectory, place_or_exit
+from services.scoring.adapters.model_directory import ModelDirectory, place
 from services.scoring.inference import InferenceServicer
 from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.settings import Settings
@@ -30,7 +31,7 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with started("scoring") as (client, telemetry, site):
         journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
-        directory = ModelDirectory(place_or_exit(settings.models_directory))
+        directory = ModelDirectory(place(settings.models_directory))
         models = MeasuredModels(directory, telemetry.metrics)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
         promotion = Promotion(directory, system_clock)
@@ -55,4 +56,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")

@@ -12,15 +12,13 @@ import pytest
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from mesh.settings import SettingError
 from services.scoring.adapters import stages_file
-from services.scoring.adapters.model_bucket import ModelBucket
 from services.scoring.adapters.model_directory import ModelDirectory, Place, place
 from services.scoring.adapters.model_folder import ModelFolder
 from services.scoring.domain import stages
 from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
-from tests.buckets import new_bucket
+from tests.buckets import new_bucket, serving
 from tests.builders import NOW_US
-from tests.conftest import free_port
 from tests.scoring.builders import MODELS
 
 Another = Callable[[], Place]
@@ -111,22 +109,23 @@ def test_stages_that_somebody_made_meanwhile_are_not_overwritten(s3: str, monkey
     assert one.stages.change(change).tenants[EVERYBODY].live == "first"
 
 
-def test_a_bucket_that_cannot_be_reached_leaves_what_serves(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = new_bucket(monkeypatch, s3)
-    place(url).write("own", files_of("own"))
-    models = ModelDirectory(place(url), MODELS)
-    models.change(live("own"))
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
-    away = ModelDirectory(place(url), MODELS)
-    with pytest.raises(Unavailable):
-        away.served()
-    assert away.problems == {"": "The bucket of the models cannot be reached."}
-    gone = place(url)
-    assert isinstance(gone, ModelBucket)
-    models._own = models._places[0] = gone
+def test_a_bucket_that_cannot_be_reached_leaves_what_serves_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as address:
+        url = new_bucket(monkeypatch, address)
+        place(url).write("own", files_of("own"))
+        models = ModelDirectory(place(url), MODELS)
+        models.change(live("own"))
     models.refresh()
     assert models.live().card.version == "own"
-    assert models.problems.keys() == {""}
+    assert models.problems == {"": "The bucket of the models cannot be reached."}
+    started = ModelDirectory(place(url), MODELS)
+    with pytest.raises(Unavailable):
+        started.served()
+    with serving(int(address.rpartition(":")[2])):
+        for each in (models, started):
+            each.refresh()
+            assert not each.problems
+            assert each.live().card.version == "own"
 
 
 def test_a_bucket_that_is_missing_says_so(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,10 @@ class ModelBucket:
     def __str__(self) -> str:
         return self._url
 
+    def is_folder(self, path: Path) -> bool:  # noqa: ARG002 - it is none
+        """See `Place`."""
+        return False
+
     def names(self) -> set[str]:
         """See `Place`."""
         found = (key.partition("/") for key in self._objects.keys(""))

@@ -14,7 +14,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,6 @@ import msgspec
 import numpy as np
 
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
-from mesh.settings import SettingError
 from services.scoring import ports
 from services.scoring.adapters.model_folder import ModelFolder
 from services.scoring.adapters.onnx import OnnxModel
@@ -113,6 +111,9 @@ class Place(Protocol):
     def look_seconds(self) -> float:
         """How often to look for changed stages."""
 
+    def is_folder(self, path: Path) -> bool:
+        """Whether it is this folder."""
+
     def names(self) -> set[str]:
         """The versions that are complete.
 
@@ -149,23 +150,13 @@ def place(named: str) -> Place:
     return ModelBucket(named)
 
 
-def place_or_exit(named: str) -> Place:
-    """As `place`; exits with one sentence if it is another URL."""
-    try:
-        return place(named)
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
-
-
 class ModelDirectory:
     """See `services.scoring.ports.Models` and `Registry`."""
 
     def __init__(self, own: Path | Place, shipped: Path = SHIPPED) -> None:
-        if isinstance(own, Path):
-            own = ModelFolder(own)
-        self._own = own
-        is_shipped = str(own) != "" and Path(str(own)).resolve() == shipped.resolve()
-        self._places: list[Place] = [own] if is_shipped else [own, ModelFolder(shipped)]
+        self._own = ModelFolder(own) if isinstance(own, Path) else own
+        others = () if self._own.is_folder(shipped) else (ModelFolder(shipped),)
+        self._places: Sequence[Place] = (self._own, *others)
         self._refreshing = threading.Lock()
         self._seen: object = None
         self._served: Served | None = None

@@ -22,6 +22,10 @@ class ModelFolder:
     def __str__(self) -> str:
         return str(self._path)
 
+    def is_folder(self, path: Path) -> bool:
+        """See `Place`."""
+        return self._path.resolve() == path.resolve()
+
     def names(self) -> set[str]:
         """See `Place`."""
         return {file.parent.name for file in self._path.glob(f"*/{DESCRIPTION}")}
