@@ -1,6 +1,5 @@
 """Composition root of the scoring service."""
 
-import sys
 from typing import Final
 
 import uvloop
@@ -32,9 +31,8 @@ async def main() -> None:
     async with started("scoring") as (client, telemetry, site):
         journals = RedisState(client, "scoring", settings.state_days * _DAY_SECONDS)
         directory = ModelDirectory(place(settings.models_directory))
-        models = MeasuredModels(directory, telemetry.metrics)
+        models, promotion = MeasuredModels(directory, telemetry.metrics), Promotion(directory, system_clock)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
-        promotion = Promotion(directory, system_clock)
         models_servicer, inference = ModelsServicer(promotion), InferenceServicer(directory)
         async with in_background(directory.follow(), promotion.guard(models)):
             await server.serve(
@@ -59,4 +57,4 @@ if __name__ == "__main__":
     try:
         uvloop.run(main())
     except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
+        raise SystemExit("journeymesh: " + str(error)) from None
