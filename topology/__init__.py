@@ -222,7 +222,7 @@ SERVICES: Final = (
                 "analytics",
                 "Answers questions about many users; not installed if `archive.url` is empty.",
                 7109,
-                ("store", "s3"),
+                ("intervention", "store", "s3"),
                 Resources(100, 160, 768, temporary_size="8Gi"),
             ),
         ),

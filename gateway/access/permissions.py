@@ -31,6 +31,7 @@ _ABOUT_MANY: Final = tuple(
         "calibration",
         "drift",
         "insights",
+        "costs",
     )
     for suffix in ("", "/export")
 )

@@ -81,6 +81,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             wire.AskInsightsResponse.DESCRIPTOR,
             "insights",
         ),
+        "costs": Kind("AskCosts", wire.CostsQuestion, wire.AskCostsRequest, wire.AskCostsResponse.DESCRIPTOR, "costs"),
         "lists": Kind("AskList", wire.ListQuestion, wire.AskListRequest, wire.AskListResponse.DESCRIPTOR, "list"),
     }
 )

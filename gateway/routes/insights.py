@@ -9,6 +9,7 @@ from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
 from gateway.formats.schema import enum_numbers
+from gateway.http import parameters
 from gateway.http.asgi import Answer, Request, json
 from mesh.errors import InvalidArgument
 from records.tenants import qualified
@@ -52,5 +53,6 @@ async def analysis(core: Core, request: Request) -> Answer:
 
 async def model_usage(core: Core, request: Request) -> Answer:
     """What the language models were used for, and what is left of the budget."""
-    asked = intervention_pb2.GetModelUsageRequest(tenant=request.caller.tenant)
+    days = parameters.number(request.query.get("days"), "days", 1, 92)
+    asked = intervention_pb2.GetModelUsageRequest(tenant=request.caller.tenant, day_count=days)
     return json(render(await core.peers.intervention.GetModelUsage(asked)))

@@ -35,6 +35,7 @@ _ANSWERED: Final = {
     "calibration": "Whether what a model said came true: reliability, and calibration over time.",
     "drift": "What moved since the window before: scores, and what gave reasons for them.",
     "insights": "When key figures were unusual: incidents, how severe they were, and what belongs together.",
+    "costs": "What the mesh cost, by day and part, and what one of each thing cost that came of it.",
     "journeys": "What one user did, and what was decided about them and why, in order of time.",
     "lists": "Users or decisions, one by one.",
 }

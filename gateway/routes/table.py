@@ -364,10 +364,11 @@ ROUTES: Final = (
     ),
     _get(
         "/api/models/usage",
-        "What the language models were asked, what it cost, and what is left of the budget.",
+        "What the language models were asked, what it cost, also by day, and what is left of the budget.",
         insights.model_usage,
         intervention_pb2.GetModelUsageResponse.DESCRIPTOR,
         reasons=CALLS_REASONS,
+        query=(up_to("days", 1, 92),),
     ),
     _get(
         "/api/failed-events",

@@ -24,9 +24,12 @@ from services.analytics.usecases import Saving
 async def main() -> None:
     """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
-    async with started("analytics") as (client, traced, site), answering(settings) as asking:
+    async with (
+        started("analytics") as (client, traced, site),
+        answering(settings, traced, site.tls) as (asking, costing),
+    ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
-        questions = AnalyticsServicer(asking, segments, AnswerFiles(), system_clock)
+        questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         await server.serve(
             settings.listen,
             [

@@ -4,16 +4,24 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+
+from mesh.clock import system_clock
 from mesh.errors import MeshError, Unavailable
+from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
+from services.analytics.adapters.prices import read
+from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
-from services.analytics.ports import Outdated
+from services.analytics.ports import Copies, Outdated
 from services.analytics.settings import Settings
-from services.analytics.usecases import Asking
+from services.analytics.usecases import Asking, Costing
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -33,18 +41,40 @@ class _Nothing:
         """See `ports.Copies`."""
 
 
+class Answering(NamedTuple):
+    """What answers, and what is looked up for it."""
+
+    asking: Asking
+    costing: Costing
+
+
 @contextlib.asynccontextmanager
-async def answering(settings: Settings) -> AsyncIterator[Asking]:
-    """What answers, with copies that follow the archive in the background of the block."""
+async def answering(settings: Settings, traced: Telemetry, tls: Tls | None) -> AsyncIterator[Answering]:
+    """What answers, with copies that follow the archive in the background of the block.
+
+    Raises:
+        SettingError: the price file cannot be read.
+    """
+    prices = read(settings.prices_file)
+    async with (
+        following(settings) as (asking, copies),
+        channel.dial(settings.intervention_target, traced, tls) as dialled,
+    ):
+        yield Answering(asking, Costing(copies, PeerSpending(InterventionServiceStub(dialled)), prices, system_clock))
+
+
+@contextlib.asynccontextmanager
+async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
+    """What answers from copies, and the copies, which follow the archive in the background of the block."""
     place = Place(settings.archive_url, settings.folder)
     async with working(settings.worker_count) as counting, working(1) as copying:
         engine = DuckDb(counting, place.root)
         if not settings.archive_url:
-            yield Asking(_Nothing(), engine)
+            yield Asking(_Nothing(), engine), _Nothing()
             return
         copies = FolderCopies(copying, place)
         async with in_background(follow(copies, settings.period_seconds)):
-            yield Asking(copies, engine, settings.most_rows)
+            yield Asking(copies, engine, settings.most_rows), copies
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

@@ -1,11 +1,15 @@
 """What answering needs: the copies of the archive, what counts in them, and where segments are kept."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Final, NamedTuple, Protocol
 
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
 from services.analytics.domain.segment import Segments
+
+MOST_SPENDING_DAYS: Final = 92
+"""So many days back it is known what language models cost."""
 
 
 class Reading(NamedTuple):
@@ -66,6 +70,17 @@ class SegmentStore(Protocol):
 
         Returns:
             Whether it did.
+        """
+
+
+class Spending(Protocol):
+    """What language models cost a tenant."""
+
+    async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
+        """US dollars by the start of the UTC day, of the last days, today included; at most `MOST_SPENDING_DAYS`.
+
+        Raises:
+            Unavailable: it cannot be asked; `DEPENDENCY_UNAVAILABLE`.
         """
 
 

@@ -13,7 +13,7 @@ from mesh.rpc.context import ServerContext
 from services.analytics import translation
 from services.analytics.domain.question import Question
 from services.analytics.ports import Files
-from services.analytics.usecases import Answered, Asking, Saving
+from services.analytics.usecases import Answered, Asking, Costing, Saving
 
 _CHUNK_BYTES: Final = 1_048_576
 _Response = TypeVar("_Response", bound=Message)
@@ -22,8 +22,9 @@ _Response = TypeVar("_Response", bound=Message)
 class AnalyticsServicer(AnalyticsServiceServicer):
     """Serves `AnalyticsService`."""
 
-    def __init__(self, asking: Asking, segments: Saving, files: Files, clock: Clock) -> None:
+    def __init__(self, asking: Asking, costing: Costing, segments: Saving, files: Files, clock: Clock) -> None:
         self._asking = asking
+        self._costing = costing
         self._segments = segments
         self._files = files
         self._clock = clock
@@ -94,6 +95,11 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.insights_of(request.question, self._clock())
         return await self._filled(wire.AskInsightsResponse(), request.tenant, question)
 
+    async def AskCosts(self, request: wire.AskCostsRequest, _context: ServerContext) -> wire.AskCostsResponse:
+        """Answers with what the mesh cost."""
+        question = translation.costs_of(request.question, self._clock())
+        return await self._filled(wire.AskCostsResponse(), request.tenant, question)
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:
@@ -116,4 +122,5 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         return message
 
     async def _ask(self, tenant: str, question: Question) -> Answered:
-        return await self._asking.ask(tenant, await self._segments.looked_up(tenant, question))
+        known = await self._costing.looked_up(tenant, await self._segments.looked_up(tenant, question))
+        return await self._asking.ask(tenant, known)

@@ -30,6 +30,16 @@ class Settings:
         minimum=0.1,
         maximum=3600,
     )
+    prices_file: str = setting(
+        "JOURNEYMESH_PRICES_FILE",
+        "",
+        "A JSON file of what the mesh's parts cost, for questions about costs; empty: only language models are told.",
+    )
+    intervention_target: str = setting(
+        "JOURNEYMESH_INTERVENTION_TARGET",
+        topology.address("intervention"),
+        "Where the intervention service is, which counts what language models cost.",
+    )
     worker_count: int = setting(
         "JOURNEYMESH_ANALYTICS_WORKER_COUNT",
         1,

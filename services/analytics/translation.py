@@ -17,6 +17,7 @@ from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
+from services.analytics.ports import MOST_SPENDING_DAYS
 
 _LONGEST: Final = dt.timedelta(days=400)
 _MOST_INTERVALS: Final = 1000
@@ -37,6 +38,7 @@ _CALIBRATION_DAYS: Final = 60
 _DRIFT_DAYS: Final = 30
 _MOST_ROWS: Final = 50_000
 _INSIGHT_DAYS: Final = 14
+_COST_DAYS: Final = 30
 _MOST_INSIGHT_DAYS: Final = 90
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("purchase",)),)
 _PAGE_VIEW: Final = (Condition(Field.EVENT_TYPE, asked.Comparison.IS, ("page_view",)),)
@@ -207,6 +209,19 @@ def insights_of(of: wire.InsightsQuestion, now_us: int) -> asked.Insights:
     return asked.Insights(window, where, segment, conversion, _number(of, "limit", 50, 500))
 
 
+def costs_of(of: wire.CostsQuestion, now_us: int) -> asked.Costs:
+    """The question with its defaults."""
+    window = _window(of, now_us, _COST_DAYS)
+    is_whole = window.time_zone == "UTC" and not window.start_us % asked.DAY_US and not window.end_us % asked.DAY_US
+    _require(is_whole, "window", "of whole days of UTC")
+    is_kept = now_us // asked.DAY_US - window.start_us // asked.DAY_US < MOST_SPENDING_DAYS
+    _require(is_kept, "start", f"less than {MOST_SPENDING_DAYS} days ago")
+    conversion = _conditions(of.conversion, "conversion") or _PURCHASE
+    within_seconds = _number(of, "within_seconds", 604_800, 2_592_000)
+    _require(len(of.experiment) <= _LONGEST_EXPERIMENT, "experiment", f"up to {_LONGEST_EXPERIMENT} characters")
+    return asked.Costs(window, (), _EVERYBODY, conversion, within_seconds, of.experiment)
+
+
 class _Answering(NamedTuple):
     read: Callable[[Any, int], asked.Question]
     answer: type[Message]
@@ -225,6 +240,7 @@ EXPORTED: Final = {
     "calibration": _Answering(calibration_of, wire.AskCalibrationResponse),
     "drift": _Answering(drift_of, wire.AskDriftResponse),
     "insights": _Answering(insights_of, wire.AskInsightsResponse),
+    "costs": _Answering(costs_of, wire.AskCostsResponse),
 }
 """How the questions of an export are read, and the messages of their answers."""
 

@@ -24,9 +24,9 @@ from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer, Insights, Listing, Receipt
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
 from services.analytics.domain.manifest import Manifest, Part
-from services.analytics.domain.question import Question, Retention, UserFilter
+from services.analytics.domain.question import DAY_US, DayOfUse, Price, Question, Retention, UserFilter
 from services.analytics.domain.segment import Draft, Segment, Segments
-from services.analytics.ports import Copies, Engine, Outdated, Reading, SegmentStore
+from services.analytics.ports import Copies, Engine, Outdated, Reading, SegmentStore, Spending
 
 _MOST_ROWS: Final = 30_000_000
 _MOST_WAITING: Final = 8
@@ -156,6 +156,30 @@ class Asking:
             f"about {max(1, days * self._most_rows // row_count)} days would fit."
         )
         raise InvalidArgument("QUESTION_TOO_LARGE", text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Costing:
+    """Looks up what questions about costs need: what was used, by the copies, and what language models cost."""
+
+    copies: Copies
+    spending: Spending
+    prices: tuple[Price, ...]
+    clock: Clock
+
+    async def looked_up(self, tenant: str, question: Question) -> Question:
+        """A question about costs with what was used and the prices; any other question as it is.
+
+        Raises:
+            Unavailable: the files or what models cost cannot be read.
+        """
+        if not isinstance(question, asked.Costs):
+            return question
+        today = self.clock() // DAY_US
+        first, end = question.window.start_us // DAY_US, min(question.window.end_us // DAY_US, today + 1)
+        models_usd = await self.spending.usd_by_day(tenant, max(1, today + 1 - first))
+        days = tuple(_used(self.copies.manifest(), tenant, day, models_usd) for day in range(first, end))
+        return dataclasses.replace(question, prices=self.prices, days=days)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,6 +349,18 @@ class _Paths(NamedTuple):
     tail: dict[str, list[str]]
     row_count: int
     day_count: int
+
+
+def _used(manifest: Manifest, tenant: str, day: int, models_usd: Mapping[int, float]) -> DayOfUse:
+    rows: Counter[tuple[str, bool]] = Counter()
+    for parts in (manifest.parts, manifest.tail.parts):
+        for (kind, partition), part in parts.items():
+            if partition.day == day:
+                rows[kind, partition.tenant == tenant] += part.row_count
+    own, others, start_us = rows[EVENTS, True], rows[EVENTS, False], day * DAY_US
+    # What a day without any events cost is the default tenant's.
+    share = own / (own + others) if own + others else float(not tenant)
+    return DayOfUse(start_us, own, rows[DECISIONS, True], share, models_usd.get(start_us, 0.0))
 
 
 def _paths(manifest: Manifest, tenant: str, question: Question) -> _Paths:

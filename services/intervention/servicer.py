@@ -130,7 +130,7 @@ class InterventionServicer(InterventionServiceServicer):
         self, request: wire.GetModelUsageRequest, _context: "Context"
     ) -> wire.GetModelUsageResponse:
         """Reads what language models were asked and cost."""
-        usage = await self._models.usage(request.tenant)
+        usage = await self._models.usage(request.tenant, words.day_count_of(request))
         return reports.usage_message(usage, self._copywriter.waiting_count, request.tenant)
 
     async def EraseUser(self, request: wire.EraseUserRequest, _context: "Context") -> wire.EraseUserResponse:

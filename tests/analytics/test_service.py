@@ -8,7 +8,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,17 +20,18 @@ from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub, ad
 from journeymesh.common.v1 import event_pb2
 
 from mesh.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
+from mesh.rpc.timestamps import timestamp
 from records.tenants import qualified
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
-from services.analytics.bootstrap import answering
-from services.analytics.domain.question import Comparison, Condition, Field, UserFilter
+from services.analytics.bootstrap import following
+from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Price, UserFilter
 from services.analytics.domain.segment import Draft
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
-from services.analytics.usecases import Asking, Saving
+from services.analytics.usecases import Asking, Costing, Saving
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.adapters.tail import ArrowTail
 from services.ingest.archive.domain.layout import DECISIONS, EVENTS
@@ -43,6 +44,17 @@ if TYPE_CHECKING:
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
 
 SECOND_US: Final = 1_000_000
+
+
+PRICES: Final = (Price("buffer", usd_per_million_events=2.0), Price("machines", usd_per_day=3.0))
+
+
+class Spent:
+    """What language models cost: two dollars on each day, of each tenant."""
+
+    async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
+        today = NOW_US // DAY_US
+        return {day * DAY_US: 2.0 for day in range(today + 1 - day_count, today + 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +114,11 @@ async def site(folder: Path, most_rows: int = 1_000_000, archive_url: str = "") 
         copies = FolderCopies(copying, place)
         segments = Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes)
         servicer = AnalyticsServicer(
-            Asking(copies, DuckDb(counting, place.root), most_rows), segments, AnswerFiles(), lambda: NOW_US + SECOND_US
+            Asking(copies, DuckDb(counting, place.root), most_rows),
+            Costing(copies, Spent(), PRICES, lambda: NOW_US + SECOND_US),
+            segments,
+            AnswerFiles(),
+            lambda: NOW_US + SECOND_US,
         )
         async with serving(lambda to: add_AnalyticsServiceServicer_to_server(servicer, to)) as channel:
             yield Site(folder, world, copies, AnalyticsServiceStub(channel), segments)
@@ -383,7 +399,7 @@ def _children() -> set[int]:
 
 
 async def test_without_an_archive_questions_are_refused_and_nothing_else_happens() -> None:
-    async with answering(Settings()) as asking:
+    async with following(Settings()) as (asking, _):
         with pytest.raises(Unavailable, match="no archive"):
             await asking.ask("", _question())
 
@@ -452,3 +468,47 @@ async def test_what_was_unusual_is_answered_with_a_receipt_and_as_a_file(tmp_pat
             long = wire.Window()
             long.start.FromMicroseconds(NOW_US - 92 * 24 * hour_us)
             await at.stub.AskInsights(wire.AskInsightsRequest(question=wire.InsightsQuestion(window=long)))
+
+
+async def test_what_the_mesh_cost_is_told_by_day_and_tenant(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        mine = [event(f"e-{number}") for number in range(3)]
+        await at.archive(*mine, event("o-1", qualified("acme", "ada")), event("e-4", event_time_us=NOW_US - DAY_US))
+        its = {
+            tenant: await at.stub.AskCosts(wire.AskCostsRequest(tenant=tenant, question=wire.CostsQuestion()))
+            for tenant in ("", "acme")
+        }
+        own, other = its[""], its["acme"]
+        assert [(len(each.days), each.is_priced) for each in (own, other)] == [(30, True)] * 2
+        assert [day.event_count for day in own.days[-3:]] == [0, 1, 3]
+        assert [day.event_count for day in other.days[-3:]] == [0, 0, 1]
+        # A day's fixed cost is split by events; a day without any is the default tenant's.
+        for of, shares in ((own, [1, 1, 0.75]), (other, [0, 0, 0.25])):
+            for day, share in zip(of.days[-3:], shares, strict=True):
+                told = {part.name: part.usd for part in day.parts}
+                assert told == pytest.approx(
+                    {"language_models": 2.0, "buffer": day.event_count * 2e-6, "machines": 3.0 * share}
+                )
+                assert day.usd == pytest.approx(sum(told.values()))
+        assert own.usd == pytest.approx(sum(day.usd for day in own.days))
+        per = {wire.CostDivisor.Name(each.what).removeprefix("COST_DIVISOR_"): each for each in own.per}
+        assert per["THOUSAND_EVENTS"].unit_count == pytest.approx(0.004)
+        assert per["DECISION"].usd.value == pytest.approx(own.usd / per["DECISION"].unit_count)
+        assert not per["ADDED_CONVERSION"].HasField("usd")
+        export = wire.ExportAnswerRequest(costs=wire.CostsQuestion())
+        content = b"".join([part.content async for part in at.stub.ExportAnswer(export)]).decode()
+        assert len([*csv.DictReader(io.StringIO(content))]) == 30 * 3
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        wire.Window(time_zone="Europe/Berlin"),
+        wire.Window(start=timestamp(NOW_US)),
+        wire.Window(start=timestamp((NOW_US // DAY_US - 92) * DAY_US)),
+    ],
+)
+async def test_costs_are_of_whole_days_that_are_known(tmp_path: Path, window: wire.Window) -> None:
+    async with site(tmp_path) as at:
+        with pytest.raises(InvalidArgument):
+            await at.stub.AskCosts(wire.AskCostsRequest(question=wire.CostsQuestion(window=window)))

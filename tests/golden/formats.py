@@ -315,7 +315,7 @@ async def read_intervention(of: At) -> dict[str, Any]:
         "undelivered": str(UNDELIVERED.decode(undelivered or b"")),
         "contact": str(CONTACTS.decode(contact or b"")),
         "outbox": claims,
-        "spent": list(await RedisSpending(of.client, "default").spent(20_000)),
+        "spent": list((await RedisSpending(of.client, "default").spent(20_000))[0]),
     }
 
 

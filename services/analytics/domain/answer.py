@@ -379,8 +379,57 @@ class Insights(NamedTuple):
     needed_days: int
 
 
+class CostPart(NamedTuple):
+    """What a part of the mesh cost."""
+
+    name: str
+    usd: float
+
+
+class CostDay(NamedTuple):
+    """What the mesh cost on a day."""
+
+    start_us: int
+    event_count: int
+    decision_count: int
+    usd: float
+    parts: tuple[CostPart, ...]
+
+
+class CostPer(NamedTuple):
+    """What one of something cost, and between which amounts that is; None where not enough is known."""
+
+    what: str
+    unit_count: float
+    usd: float | None
+    lower_usd: float | None
+    upper_usd: float | None
+
+
+class Costs(NamedTuple):
+    """What the mesh cost, and what that bought."""
+
+    days: tuple[CostDay, ...]
+    usd: float
+    parts: tuple[CostPart, ...]
+    per: tuple[CostPer, ...]
+    is_priced: bool
+
+
 Answer = (
-    Kpis | Trend | Funnel | Retention | Paths | Struggles | Journey | Listing | Effect | Calibration | Drift | Insights
+    Kpis
+    | Trend
+    | Funnel
+    | Retention
+    | Paths
+    | Struggles
+    | Journey
+    | Listing
+    | Effect
+    | Calibration
+    | Drift
+    | Insights
+    | Costs
 )
 
 

@@ -5,6 +5,7 @@ Words are those of the JSON. A question of this module is complete: it has no de
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
 
 DAY_US = 86_400_000_000
 SESSION_GAP_US = 1_800_000_000
@@ -354,6 +355,35 @@ class Drift(Question):
     def read_from_us(self) -> int:
         """See `Question`."""
         return self.previous.start_us
+
+
+class Price(NamedTuple):
+    """What a part of the mesh costs, in US dollars; a day's fixed cost is shared between tenants by their events."""
+
+    name: str
+    usd_per_million_events: float = 0.0
+    usd_per_million_decisions: float = 0.0
+    usd_per_day: float = 0.0
+
+
+class DayOfUse(NamedTuple):
+    """What a tenant used on a UTC day, and which share of all tenants' events were its own, 0 to 1."""
+
+    start_us: int
+    event_count: int
+    decision_count: int
+    share: float
+    models_usd: float
+    """What its language models cost."""
+
+
+@dataclass(frozen=True)
+class Costs(Effect):
+    """Asks what the mesh cost, and what that bought: the window has whole days of UTC."""
+
+    prices: tuple[Price, ...] = ()
+    days: tuple[DayOfUse, ...] = ()
+    """What was used; none while it has not been looked up."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ class Spending(Protocol):
     async def settle(self, day: int, difference: Amount) -> None:
         """Adds what a reserved amount turned out to differ by; mostly negative."""
 
-    async def spent(self, day: int) -> Amount:
-        """What was counted, reservations included; nothing for a day of which nothing is known."""
+    async def spent(self, *days: int) -> list[Amount]:
+        """What was counted on each of these days, reservations included; nothing for one of which nothing is known."""
 
 
 class Call(NamedTuple):

@@ -93,6 +93,14 @@ def usage_message(of: ModelsUsage, waiting_count: int, tenant: str) -> wire.GetM
         token_limit=of.limits.tokens,
         cost_micro_usd=of.spent.nano_usd / NANO_A_MICRO,
         cost_limit_micro_usd=of.limits.nano_usd / NANO_A_MICRO,
+        days=[
+            wire.ModelSpendingDay(
+                start_time=timestamp(each.start_us),
+                token_count=each.spent.tokens,
+                cost_micro_usd=each.spent.nano_usd / NANO_A_MICRO,
+            )
+            for each in of.days
+        ],
     )
     if tenant:
         return told

@@ -11,6 +11,7 @@ from mesh.errors import InvalidArgument, MeshError, VersionMismatch
 from mesh.state import applied
 from services.intervention.decision.domain.facts import EventPosition
 from services.intervention.decision.ports import Reference
+from services.intervention.language.domain.budget import MOST_DAYS
 from services.intervention.language.domain.conversation import Complexity
 
 _TRACE_ID: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -70,6 +71,17 @@ def number_of(text: str, name: str, most_digits: int = _LONGEST_NUMBER) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= most_digits):
         raise InvalidArgument("INVALID_PARAMETER", f"The {name} is a decimal integer.")
     return int(text)
+
+
+def day_count_of(request: wire.GetModelUsageRequest) -> int:
+    """Of how many days usage is asked about.
+
+    Raises:
+        InvalidArgument: of less than none, or of more than can be.
+    """
+    if not 0 <= request.day_count <= MOST_DAYS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`dayCount` must be 0 to {MOST_DAYS}.")
+    return request.day_count
 
 
 def depth_of(number: int) -> Complexity:

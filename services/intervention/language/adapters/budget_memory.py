@@ -21,6 +21,6 @@ class MemorySpending:
         spent = self._days.get(day, NOTHING)
         self._days[day] = Amount(spent.tokens + difference.tokens, spent.nano_usd + difference.nano_usd)
 
-    async def spent(self, day: int) -> Amount:
+    async def spent(self, *days: int) -> list[Amount]:
         """See `services.intervention.language.ports.Spending`."""
-        return self._days.get(day, NOTHING)
+        return [self._days.get(day, NOTHING) for day in days]

@@ -3,12 +3,12 @@
 from typing import Final, cast
 
 from mesh.store import redis
-from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.budget import MOST_DAYS, Amount
 
 _TOKENS: Final = "tokens"
 _MONEY: Final = "nano_usd"
 # By the server's clock, so that a process whose clock is wrong takes nothing away from the others.
-_LIFETIME_SECONDS: Final = 3 * 86_400
+_LIFETIME_SECONDS: Final = (MOST_DAYS + 2) * 86_400
 
 # KEYS: the day. ARGV: tokens, money, their limits (0: none), lifetime.
 _ADD: Final = redis.Script("""
@@ -42,9 +42,11 @@ class RedisSpending:
         """See `services.intervention.language.ports.Spending`."""
         await self.reserve(day, difference, _NO_LIMITS)
 
-    async def spent(self, day: int) -> Amount:
+    async def spent(self, *days: int) -> list[Amount]:
         """See `services.intervention.language.ports.Spending`."""
         with redis.translating_errors():
-            found = await self._client.hmget(f"{self._prefix}{day}", [_TOKENS, _MONEY])
-        tokens, nano_usd = cast("list[bytes | None]", found)
-        return Amount(int(tokens or 0), int(nano_usd or 0))
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for day in days:
+                    pipeline.hmget(f"{self._prefix}{day}", [_TOKENS, _MONEY])
+                found = cast("list[list[bytes | None]]", await pipeline.execute())
+        return [Amount(int(tokens or 0), int(nano_usd or 0)) for tokens, nano_usd in found]

@@ -51,6 +51,13 @@ class ModelUsage(NamedTuple):
     cost_micro_usd: float
 
 
+class Day(NamedTuple):
+    """What a tenant's models cost on a UTC day, which began at this time."""
+
+    start_us: int
+    spent: Amount
+
+
 class ModelsUsage(NamedTuple):
     """The use of models.
 
@@ -64,6 +71,8 @@ class ModelsUsage(NamedTuple):
     spent: Amount
     limits: Amount
     models: tuple[ModelUsage, ...]
+    days: tuple[Day, ...]
+    """The last days that were asked about, the latest first."""
 
 
 class _Count:
@@ -113,7 +122,7 @@ class Models:
     async def affordable(self, wanted: Complexity, tenant: str = DEFAULT) -> Complexity:
         """The most complex question up to the wanted one that a tenant's budget allows now: see `budget.affordable`."""
         try:
-            spent = await self._spending_of(tenant).spent(budget.day_of(self._clock()))
+            (spent,) = await self._spending_of(tenant).spent(budget.day_of(self._clock()))
         except Unavailable:
             return Complexity.QUICK
         return budget.affordable(wanted, budget.share_left(spent, self._limits))
@@ -176,14 +185,15 @@ class Models:
         """Counts a question that was not asked."""
         self._counts[complexity].calls[refusal] += 1
 
-    async def usage(self, tenant: str = DEFAULT) -> ModelsUsage:
-        """What models were asked for all tenants, and what of a tenant's budget is spent.
+    async def usage(self, tenant: str = DEFAULT, day_count: int = 0) -> ModelsUsage:
+        """What models were asked for all tenants, what of a tenant's budget is spent, and what was on the last days.
 
         Raises:
             Unavailable: the store cannot be reached.
         """
         day = budget.day_of(self._clock())
-        spent = await self._spending_of(tenant).spent(day)
+        days = range(day, day - max(1, day_count), -1)
+        amounts = await self._spending_of(tenant).spent(*days)
         models = [
             ModelUsage(self._ids[each], dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
             for each, of in self._counts.items()
@@ -191,11 +201,14 @@ class Models:
         ]
         return ModelsUsage(
             is_on=self.is_on,
-            degraded=self._degraded(spent),
+            degraded=self._degraded(amounts[0]),
             period_start_us=budget.start_us(day),
-            spent=spent,
+            spent=amounts[0],
             limits=self._limits,
             models=tuple(models),
+            days=tuple(Day(budget.start_us(each), amount) for each, amount in zip(days, amounts, strict=True))[
+                :day_count
+            ],
         )
 
     async def _reserve(self, spending: Spending, complexity: Complexity, day: int, wanted: Amount) -> None:

@@ -1,0 +1,73 @@
+"""What the mesh cost, and what one of each thing cost that came of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.settings import SettingError
+from services.analytics.adapters import prices
+from services.analytics.domain.answer import HelpEffect
+from services.analytics.domain.costs import costs
+from services.analytics.domain.question import DAY_US, DayOfUse, Price
+
+AMOUNTS = st.floats(0, 1000)
+DAYS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0, 1), AMOUNTS), max_size=20)
+PRICES = st.lists(st.tuples(AMOUNTS, AMOUNTS, AMOUNTS), max_size=5)
+
+
+def rate(difference: float | None, lower: float | None, upper: float | None) -> HelpEffect:
+    return HelpEffect("conversion_rate", "", 0.3, 0.2, difference, lower, upper)
+
+
+@given(DAYS, PRICES)
+def test_parts_and_days_add_up_to_the_same(
+    days: list[tuple[int, int, float, float]], priced: list[tuple[float, float, float]]
+) -> None:
+    of = [DayOfUse(number * DAY_US, *each) for number, each in enumerate(days)]
+    found = costs(of, [Price(f"p{number}", *each) for number, each in enumerate(priced)], 0, 0, ())
+    assert sum(part.usd for part in found.parts) == pytest.approx(found.usd)
+    assert sum(day.usd for day in found.days) == pytest.approx(found.usd)
+    assert found.usd >= sum(each[3] for each in days) * (1 - 1e-9)
+
+
+def test_an_added_conversion_costs_between_what_most_and_fewest_would() -> None:
+    day = [DayOfUse(0, 100, 50, 1.0, 12.0)]
+    *_, added = costs(day, (), 4, 1000, (rate(0.10, 0.05, 0.15),)).per
+    assert added == pytest.approx(("added_conversion", 100.0, 0.12, 0.08, 0.24))
+    *_, unsure = costs(day, (), 4, 1000, (rate(0.10, -0.05, 0.25),)).per
+    assert unsure == pytest.approx(("added_conversion", 100.0, 0.12, 0.048, None))
+    *_, harmful = costs(day, (), 4, 1000, (rate(-0.10, -0.20, -0.05),)).per
+    assert harmful == ("added_conversion", 0.0, None, None, None)
+    *_, unknown = costs(day, (), 4, 1000, (rate(None, None, None),)).per
+    assert unknown == ("added_conversion", 0.0, None, None, None)
+
+
+def test_prices_are_read_from_a_file_in_its_order(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    parts = [{"name": "store", "usdPerMillionEvents": 0.1}, {"name": "machines", "usdPerDay": 4}]
+    file.write_text(json.dumps({"version": 1, "parts": parts}))
+    assert prices.read(str(file)) == (Price("store", 0.1), Price("machines", usd_per_day=4.0))
+    assert prices.read("") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"version":2,"parts":[]}',
+        '{"version":1,"parts":[{"name":"a"},{"name":"a"}]}',
+        '{"version":1,"parts":[{"name":"language_models"}]}',
+        '{"version":1,"parts":[{"name":"a","usdPerDay":-1}]}',
+        '{"version":1,"parts":[{"name":"a","usdPerYear":1}]}',
+    ],
+)
+def test_a_price_file_that_says_nothing_clear_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(text)
+    with pytest.raises(SettingError, match="JOURNEYMESH_PRICES_FILE"):
+        prices.read(str(file))
+    with pytest.raises(SettingError, match="JOURNEYMESH_PRICES_FILE"):
+        prices.read(str(tmp_path / "missing.json"))
