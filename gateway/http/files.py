@@ -1,7 +1,8 @@
 """Files that browsers load, read once at the start: what `make web` built, each also compressed.
 
-Names that end in a hash of the content, as `main-0123456789ab.js`, always stand for it, so caches never ask again. Any
-other name may stand for something newer after an upgrade: caches ask after five minutes, and for pages each time.
+Names that end in a hash of the content, as `main-0123456789ab.js` or `help-4KXBQ2TZ.js`, always stand for it, so caches
+never ask again. Any other name may stand for something newer after an upgrade: caches ask after five minutes, and for
+pages each time.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ _TYPES: Final = {
 }
 _ENCODINGS: Final = {"br": ".br", "gzip": ".gz"}
 """Compressed forms and the endings of their files, the smallest first."""
-_HASHED: Final = re.compile(r"-[0-9a-f]{12}\.\w+")
+_HASHED: Final = re.compile(r"-(?:[0-9a-f]{12}|[0-9A-Z]{8})\.\w+")
 _PART: Final = re.compile(r"bytes=(\d{1,12})-(\d{0,12})")
 _FOR_EVER: Final[Headers] = ((b"cache-control", b"public, max-age=31536000, immutable"),)
 

@@ -1,8 +1,8 @@
 // The dashboard: what is around every page.
-import { render } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { render, type ComponentType } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { person, signOut } from './api.ts'
-import { PAGES } from './pages.ts'
+import { PAGES, type Page } from './pages.ts'
 import { Choice } from './parts.tsx'
 import { days, page, to } from './route.ts'
 import { theme, THEMES } from './theme.ts'
@@ -47,9 +47,35 @@ function Dashboard() {
           <h1 ref={heading} tabIndex={-1}>{title}</h1>
           {shown?.hasDays && <Choice label="Show" name="days" value={String(days.value)} options={spans()} />}
         </div>
-        {shown ? <shown.View /> : <p class="note">There is no page of this name. <a href={to('')}>Go to what happens now.</a></p>}
+        {shown ? <Shown of={shown} /> : <p class="note">There is no page of this name. <a href={to('')}>Go to what happens now.</a></p>}
       </main>
     </>
+  )
+}
+
+const loaded = new Map<Page, ComponentType>()
+
+function Shown({ of }: { of: Page }) {
+  const [failed, setFailed] = useState<Page>()
+  const [, setArrived] = useState<Page>()
+  useEffect(() => {
+    if (loaded.has(of)) return
+    of.load().then(
+      (View) => {
+        loaded.set(of, View)
+        setArrived(of)
+      },
+      () => setFailed(of),
+    )
+  }, [of])
+  const View = loaded.get(of)
+  if (View) return <View />
+  if (failed !== of) return <p class="waiting" role="status">Loading…</p>
+  return (
+    <div class="note" role="alert">
+      <p>This page could not be loaded: the mesh is away, or was upgraded meanwhile.</p>
+      <p><button type="button" onClick={() => location.reload()}>Load it again</button></p>
+    </div>
   )
 }
 

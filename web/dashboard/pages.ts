@@ -1,34 +1,24 @@
-// The pages, in the order of the menu.
+// The pages, in the order of the menu. Each is loaded when it is first looked at.
 import type { ComponentType } from 'preact'
-import { Funnels } from './pages/funnels.tsx'
-import { Help } from './pages/help.tsx'
-import { Insights } from './pages/insights.tsx'
-import { Journeys } from './pages/journeys.tsx'
-import { Model } from './pages/model.tsx'
-import { Now } from './pages/now.tsx'
-import { Pipeline } from './pages/pipeline.tsx'
-import { Retention } from './pages/retention.tsx'
-import { Struggles } from './pages/struggles.tsx'
-import { Videos } from './pages/videos.tsx'
 
 export interface Page {
   /** Below /app. */
   path: string
   title: string
-  View: ComponentType
+  load: () => Promise<ComponentType>
   /** Whether it is about the days that the reader chooses. */
   hasDays?: boolean
 }
 
 export const PAGES: readonly Page[] = [
-  { path: '', title: 'Now', View: Now, hasDays: true },
-  { path: 'journeys', title: 'Journeys', View: Journeys, hasDays: true },
-  { path: 'funnels', title: 'Funnels', View: Funnels, hasDays: true },
-  { path: 'retention', title: 'Retention', View: Retention, hasDays: true },
-  { path: 'struggles', title: 'Struggles', View: Struggles, hasDays: true },
-  { path: 'insights', title: 'Insights', View: Insights, hasDays: true },
-  { path: 'help', title: 'Help', View: Help, hasDays: true },
-  { path: 'videos', title: 'Videos', View: Videos, hasDays: true },
-  { path: 'model', title: 'Model', View: Model, hasDays: true },
-  { path: 'pipeline', title: 'Pipeline', View: Pipeline },
+  { path: '', title: 'Now', load: async () => (await import('./pages/now.tsx')).Now, hasDays: true },
+  { path: 'journeys', title: 'Journeys', load: async () => (await import('./pages/journeys.tsx')).Journeys, hasDays: true },
+  { path: 'funnels', title: 'Funnels', load: async () => (await import('./pages/funnels.tsx')).Funnels, hasDays: true },
+  { path: 'retention', title: 'Retention', load: async () => (await import('./pages/retention.tsx')).Retention, hasDays: true },
+  { path: 'struggles', title: 'Struggles', load: async () => (await import('./pages/struggles.tsx')).Struggles, hasDays: true },
+  { path: 'insights', title: 'Insights', load: async () => (await import('./pages/insights.tsx')).Insights, hasDays: true },
+  { path: 'help', title: 'Help', load: async () => (await import('./pages/help.tsx')).Help, hasDays: true },
+  { path: 'videos', title: 'Videos', load: async () => (await import('./pages/videos.tsx')).Videos, hasDays: true },
+  { path: 'model', title: 'Model', load: async () => (await import('./pages/model.tsx')).Model, hasDays: true },
+  { path: 'pipeline', title: 'Pipeline', load: async () => (await import('./pages/pipeline.tsx')).Pipeline },
 ]
