@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from helm import render
+from services.analytics.adapters import prices
+from services.analytics.domain.question import Price
 from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods, services
 
 VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
@@ -264,6 +266,21 @@ def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -
     (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
     assert volume["configMap"]["name"] == "journeymesh-tenant-policies"
     assert "Not_A_Tenant" in refusal("--set", "policy.tenants.Not_A_Tenant=version: one")
+
+
+@pytest.mark.tools
+def test_prices_are_a_file_that_analytics_reads(tmp_path: Path) -> None:
+    priced = ["--set-json", 'costs.prices=[{"name":"store","usdPerDay":12.5}]']
+    manifests = parsed(render.manifests(priced))
+    file = tmp_path / "prices.json"
+    file.write_text(of_kind(manifests, "ConfigMap")["journeymesh-prices"]["data"]["prices.json"])
+    assert prices.read(str(file)) == (Price("store", usd_per_day=12.5),)
+    pod = services(manifests)["analytics"]
+    folder = Path(environment(pod)["JOURNEYMESH_PRICES_FILE"]).parent
+    (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == str(folder)]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == "journeymesh-prices"
+    assert "usdPerYear" in refusal("--set", "costs.prices[0].name=store", "--set", "costs.prices[0].usdPerYear=1")
 
 
 @pytest.mark.tools

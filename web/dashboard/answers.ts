@@ -57,6 +57,22 @@ export interface Effects extends Answered {
   effects: HelpEffect[]
 }
 
+export interface CostPer {
+  what: 'thousand_events' | 'decision' | 'offer' | 'added_conversion'
+  unitCount: number
+  usd: number | null
+  lowerUsd: number | null
+  upperUsd: number | null
+}
+
+export interface Costs extends Answered {
+  usd: number
+  isPriced: boolean
+  days: { start: string; usd: number; parts: { name: string; usd: number }[] }[]
+  parts: { name: string; usd: number }[]
+  per: CostPer[]
+}
+
 export interface CalibrationFigure {
   value: number
   lower: number

@@ -69,6 +69,9 @@ JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- if eq .name "analytics" }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
+{{- if $v.costs.prices }}
+JOURNEYMESH_PRICES_FILE: /prices/prices.json
+{{- end }}
 {{- end }}
 {{- if and (eq .name "scoring") $v.models.url }}
 JOURNEYMESH_MODELS: {{ $v.models.url | quote }}
@@ -185,6 +188,12 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: tenant-policies
     configMap: {name: {{ $name }}-tenant-policies}
+{{- end }}
+{{- if and (eq .name "analytics") $v.costs.prices }}
+- path: /prices
+  volume:
+    name: prices
+    configMap: {name: {{ $name }}-prices}
 {{- end }}
 {{- if and (eq .name "gateway") $v.signIn.issuer }}
 - path: /run/secrets/sign-in

@@ -6,6 +6,7 @@ import { Intervals } from '../charts/intervals.tsx'
 import { Lines } from '../charts/lines.tsx'
 import { Card, Receipt } from '../parts.tsx'
 import { days, since } from '../route.ts'
+import { Costs } from './costs.tsx'
 import { Earned } from './earned.tsx'
 import { named, number, share, time } from '../words.ts'
 
@@ -50,6 +51,7 @@ export function Help() {
         </Answer>
       </Card>
       <Earned />
+      <Costs />
       <Card title="Offers by channel" isWide>
         <Answer of={offered}>
           {({ series, receipt }) => (
