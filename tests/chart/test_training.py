@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from journeymesh.common.v1 import event_pb2
 
 from helm import render
 from images import gather
@@ -75,7 +76,7 @@ def test_values_that_make_no_sense_are_refused(values: str, told: str) -> None:
 
 async def archived(folder: Path) -> str:
     """An archive of users who come for three weeks or only once; those who fail do not come back."""
-    rows = []
+    rows: list[event_pb2.Event] = []
     for day in range(22):
         for user in range(USERS):
             fails = user % 2 == 1
