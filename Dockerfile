@@ -51,6 +51,8 @@ RUN python3 -m images.gather ${SERVICE} /app \
 FROM ${PYTHON_IMAGE}
 COPY --from=builder /venv /venv
 COPY --from=builder /app /app
+# The shipped models are found from here, also by processes whose registry is a bucket.
+WORKDIR /app
 ENV PATH=/venv/bin:${PATH} \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -93,7 +93,7 @@ lock: .venv/.dev  ## Resolve the dependencies again
 	$(LOCK) --all-extras --constraint requirements/run.lock --output-file requirements/dev.lock
 	@mkdir -p requirements/images
 	@$(BIN)/python -m images.contents | while read -r image extras; do \
-		$(LOCK) $$extras --constraint requirements/run.lock --output-file requirements/images/$$image.lock </dev/null || exit 1; done
+		$(LOCK) $$extras --constraint requirements/dev.lock --output-file requirements/images/$$image.lock </dev/null || exit 1; done
 	@mkdir -p requirements/bench
 	@for other in mlserver feast; do \
 		$(subst pyproject.toml,requirements/bench/$$other.in,$(LOCK)) --output-file requirements/bench/$$other.lock || exit 1; done

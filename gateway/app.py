@@ -133,7 +133,7 @@ class Application:
             return path, Answer(499, b"")
         except Exception as error:  # noqa: BLE001 - it is reported or logged
             known = problems.as_mesh_error(error, f"{request.scope['method']} {path}")
-            return path, problems.answer(known, request.trace_id)
+            return path, problems.answer(known, request.trace_id, is_inference=path.startswith(problems.INFERENCE))
 
     async def _routed(self, found: Found, request: Request) -> Answer | Stream | Socket:
         route = _route(found, request.scope["method"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from inference.inference_pb2_grpc import GRPCInferenceServiceStub
 from journeymesh.access.v1.access_pb2_grpc import AccessServiceStub
 from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
 from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub
@@ -34,6 +35,7 @@ from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 
 if TYPE_CHECKING:  # these names exist in the stubs only
+    from inference.inference_pb2_grpc import GRPCInferenceServiceAsyncStub
     from journeymesh.access.v1.access_pb2_grpc import AccessServiceAsyncStub
     from journeymesh.access.v1.audit_pb2_grpc import AuditServiceAsyncStub
     from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceAsyncStub
@@ -85,6 +87,7 @@ class Peers:
     features: "FeaturesServiceAsyncStub"
     scoring: "ScoringServiceAsyncStub"
     models: "ModelsServiceAsyncStub"
+    inference: "GRPCInferenceServiceAsyncStub"
     video: "VideoServiceAsyncStub"
     intervention: "InterventionServiceAsyncStub"
     erasure: "ErasureServiceAsyncStub"
@@ -130,6 +133,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         features=FeaturesServiceStub(channels["features"]),
         scoring=ScoringServiceStub(channels["scoring"]),
         models=ModelsServiceStub(channels["scoring"]),
+        inference=GRPCInferenceServiceStub(channels["scoring"]),
         video=VideoServiceStub(channels["video"]),
         intervention=InterventionServiceStub(channels["intervention"]),
         erasure=ErasureServiceStub(channels["ingest"]),

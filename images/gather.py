@@ -27,7 +27,7 @@ runpy.run_module("{module}", run_name="__main__", alter_sys=True)
 def gathered(image: Image, roots: Sequence[Path] = ROOTS) -> dict[str, Path]:
     """The source files of our modules that the image needs, by module name."""
     found: dict[str, Path] = {}
-    waiting = [f"{image.module}.__main__", *image.commands]
+    waiting = [image.module, f"{image.module}.__main__", *image.commands]
     while waiting:
         name = waiting.pop()
         path = None if name in found or name in image.without else _source(name, roots)

@@ -14,6 +14,14 @@ FAILED_DELIVERY_SHARE: Final = 0.2
 FAILED_DELIVERIES: Final = 5
 """Fewer failures say nothing about a channel."""
 OLD_OUTBOX_SECONDS: Final = 5 * 60.0
+DRIFT_INDEX: Final = 0.25
+"""From here on a distribution is commonly held to have changed."""
+DRIFT_POINTS: Final = 1.0
+"""What moves the score by less changes no decision."""
+CALIBRATION_ERROR: Final = 0.05
+KNOWN_OUTCOMES: Final = 300
+"""Of fewer, chance alone makes such an error."""
+LOST_EVENTS_RATIO: Final = 0.1
 SPENT_BUDGET_SHARE: Final = 0.9
 CERTIFICATE_SECONDS: Final = 14 * 24 * 3600.0
 

@@ -34,6 +34,9 @@ _STATUS_OF_CODE: Final = {
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
 
+INFERENCE: Final = "/v2"
+"""How the paths of the Open Inference Protocol begin."""
+
 RETRY_STATUSES: Final = (429, 503)
 UNAUTHENTICATED_STATUS: Final = 401
 CONNECTION_CLOSE: Final = (b"connection", b"close")
@@ -158,7 +161,10 @@ class Rejected(msgspec.Struct, rename="camel"):
 
 
 class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
-    """The body of an answer that reports an error; `rejected` and `services` only where they apply."""
+    """The body of an answer that reports an error; the last three only where they apply.
+
+    `error` is the detail once more, under the name that clients of the Open Inference Protocol read.
+    """
 
     type: str
     title: str
@@ -168,6 +174,7 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
     trace_id: str
     rejected: list[Rejected] | msgspec.UnsetType = msgspec.UNSET
     services: list[str] | msgspec.UnsetType = msgspec.UNSET
+    error: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def status(error: MeshError) -> int:
@@ -212,9 +219,12 @@ def answer(
     services: list[str] | msgspec.UnsetType = msgspec.UNSET,
     headers: Headers = (),
     code: int | None = None,
+    is_inference: bool = False,
 ) -> Answer:
-    """The answer that reports an error as a problem."""
+    """The answer that reports an error as a problem; `is_inference` gives it the member `error`."""
     body = problem(error, trace_id, rejected=rejected, services=services, code=code)
+    if is_inference:
+        body.error = body.detail
     if body.status in RETRY_STATUSES:
         seconds = error.retry_after_seconds or _RETRY_SECONDS
         headers = (*headers, (b"retry-after", b"%d" % max(1, math.ceil(seconds))))

@@ -79,13 +79,15 @@ class Refusals:
         known.count()
         seconds = math.ceil(error.retry_after_seconds or 0)
         headers = (*known.headers, *self._rates.headers(known.limits))
-        return _written(error.reason, error.detail, seconds, first, headers)
+        return _written(
+            error.reason, error.detail, seconds, first, headers, target.startswith(problems.INFERENCE.encode())
+        )
 
 
 @functools.lru_cache(_MAX_WRITTEN)
-def _written(reason: str, detail: str, seconds: int, first: Headers, headers: Headers) -> bytes:
+def _written(reason: str, detail: str, seconds: int, first: Headers, headers: Headers, is_inference: bool) -> bytes:  # noqa: FBT001
     error = ResourceExhausted(reason, detail, seconds)
-    return canned_answers.written(problems.answer(error, b"", headers=headers), first)
+    return canned_answers.written(problems.answer(error, b"", headers=headers, is_inference=is_inference), first)
 
 
 def _identity(method: str, target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:

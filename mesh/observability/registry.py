@@ -198,6 +198,42 @@ SHADOW_LEVELS: Final = _counter(
 MODEL_PROBLEMS: Final = _gauge(
     "model_problems", "Exit-risk models that should serve and cannot be loaded; others serve in their place.", "scoring"
 )
+DRIFT_INDEX: Final = _gauge(
+    "model_drift_index",
+    "Population stability index of a score, or of the points a reason gives, over 7 days against the 7 before.",
+    "analytics",
+    labels=("kind", "of"),
+)
+DRIFT_POINTS: Final = _gauge(
+    "model_drift_points",
+    "How many points of the score it moved, as a mean over all predictions, 0 to 100.",
+    "analytics",
+    labels=("kind", "of"),
+)
+CALIBRATION_ERROR: Final = _gauge(
+    "model_calibration_error",
+    "Expected calibration error of the last 7 days whose outcomes are known, 0 to 1.",
+    "analytics",
+    labels=("version",),
+)
+CALIBRATION_GAP: Final = _gauge(
+    "model_calibration_gap",
+    "The share that came true less the mean probability in these days, -1 to 1.",
+    "analytics",
+    labels=("version",),
+)
+KNOWN_OUTCOMES: Final = _gauge(
+    "model_known_outcomes",
+    "Predictions of these days whose outcome is known.",
+    "analytics",
+    labels=("version",),
+)
+EVENT_RATIO: Final = _gauge(
+    "event_kind_ratio",
+    "Events of a kind in 7 days, for each in the 7 before; only kinds that had 100 then.",
+    "analytics",
+    labels=("kind",),
+)
 
 # Decisions and help.
 DECISIONS: Final = _counter(

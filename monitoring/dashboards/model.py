@@ -51,6 +51,47 @@ DASHBOARD: Final = dashboard(
                 width=12,
             ),
         ],
+        "Does it still hold": [
+            lines(
+                "Drift of reasons and scores",
+                (
+                    "Population stability index of 7 days against the 7 before. From 0.25 on a distribution is "
+                    "commonly held to have changed."
+                ),
+                "none",
+                (largest(gauge(registry.DRIFT_INDEX, **here()), "kind", "of"), "{{kind}} {{of}}"),
+            ),
+            lines(
+                "Points moved",
+                "By how many points of the score it moved, as a mean over all predictions.",
+                "none",
+                (largest(gauge(registry.DRIFT_POINTS, **here()), "kind", "of"), "{{kind}} {{of}}"),
+            ),
+            lines(
+                "Calibration",
+                (
+                    "Of the last 7 days whose outcomes are known: how far probabilities are from the shares that came "
+                    "true, and the share less the mean probability."
+                ),
+                "percentunit",
+                (largest(gauge(registry.CALIBRATION_ERROR, **here()), "version"), "error of {{version}}"),
+                (largest(gauge(registry.CALIBRATION_GAP, **here()), "version"), "gap of {{version}}"),
+            ),
+            lines(
+                "Known outcomes",
+                "Predictions that the calibration rests on. Of few, the error says little.",
+                "short",
+                (largest(gauge(registry.KNOWN_OUTCOMES, **here()), "version"), "{{version}}"),
+                width=12,
+            ),
+            lines(
+                "Events against the week before",
+                "Events of a kind in 7 days, for each in the 7 before. Near 0: clients hardly send it any more.",
+                "none",
+                (largest(gauge(registry.EVENT_RATIO, **here()), "kind"), "{{kind}}"),
+                width=12,
+            ),
+        ],
         "Running the model": [
             lines(
                 "Duration of a run",

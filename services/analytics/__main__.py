@@ -9,9 +9,11 @@ from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServic
 
 from mesh.clock import system_clock
 from mesh.process import server
+from mesh.process.lifecycle import in_background
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
+from services.analytics import watching
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.bootstrap import answering
@@ -30,21 +32,23 @@ async def main() -> None:
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
-        await server.serve(
-            settings.listen,
-            [
-                lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
-                lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
-            ],
-            [
-                each.full_name
-                for of in (analytics_pb2, segments_pb2)
-                for each in of.DESCRIPTOR.services_by_name.values()
-            ],
-            {"archive": asking.check, "store": lambda: redis.ping(client)},
-            traced,
-            site,
-        )
+        watched = watching.follow(asking, traced.metrics, system_clock, settings.watch_seconds)
+        async with in_background(watched):
+            await server.serve(
+                settings.listen,
+                [
+                    lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
+                    lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
+                ],
+                [
+                    each.full_name
+                    for of in (analytics_pb2, segments_pb2)
+                    for each in of.DESCRIPTOR.services_by_name.values()
+                ],
+                {"archive": asking.check, "store": lambda: redis.ping(client)},
+                traced,
+                site,
+            )
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ class Settings:
         topology.address("intervention"),
         "Where the intervention service is, which counts what language models cost.",
     )
+    watch_seconds: float = setting(
+        "JOURNEYMESH_ANALYTICS_WATCH_SECONDS",
+        3600.0,
+        "How often drift, calibration and missing events are looked at, for the metrics of the same names.",
+        minimum=1,
+        maximum=86_400,
+    )
     worker_count: int = setting(
         "JOURNEYMESH_ANALYTICS_WORKER_COUNT",
         1,

@@ -78,6 +78,14 @@ class Asking:
         """
         await self._copies.check()
 
+    def tenants(self) -> Sequence[str]:
+        """The tenants that anything is known of, by name.
+
+        Raises:
+            Unavailable: there is nothing to answer from.
+        """
+        return sorted({partition.tenant for _, partition in self._copies.manifest().parts})
+
     async def ask(self, tenant: str, question: Question) -> Answered:
         """The answer to a question of a tenant.
 

@@ -1,8 +1,8 @@
 """The Open Inference Protocol over gRPC: the models that serve, for clients made for other model servers.
 
-The model `exit-risk` takes `features` (FP64 or FP32, rows by features) and gives `probability` (FP64) and `terms`
-(FP32, the baseline and one term per feature, in logits). Its versions are those that are live, canary or shadow of
-anybody.
+The model `exit-risk` takes `features` (FP64 or FP32, rows by the columns of its card) and gives `probability` (FP64)
+and `terms` (FP32, the baseline and one term per column, in logits). Its versions are those that are live, canary or
+shadow of anybody.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _PLATFORM: Final = "onnxruntime_onnx"
 _INPUT: Final = "features"
 _TYPES: Final = {"FP64": "<f8", "FP32": "<f4"}
 _SIZES: Final = {"<f8": 8, "<f4": 4}
-_OUTPUTS: Final = {"probability": ("FP64", [-1]), "terms": ("FP32", [-1, FEATURE_COUNT + 1])}
+_OUTPUTS: Final = {"probability": "FP64", "terms": "FP32"}
 
 
 class InferenceServicer(GRPCInferenceServiceServicer):
@@ -62,19 +62,23 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         self, request: wire.ModelMetadataRequest, _context: ServerContext
     ) -> wire.ModelMetadataResponse:
         """Says what a model takes and gives."""
-        self._model(request.name, request.version)
+        width = len(self._model(request.name, request.version).card.features)
         tensor = wire.ModelMetadataResponse.TensorMetadata
         return wire.ModelMetadataResponse(
             name=NAME,
             versions=sorted(self._versions()),
             platform=_PLATFORM,
-            inputs=[tensor(name=_INPUT, datatype="FP64", shape=[-1, FEATURE_COUNT])],
-            outputs=[tensor(name=name, datatype=kind, shape=shape) for name, (kind, shape) in _OUTPUTS.items()],
+            inputs=[tensor(name=_INPUT, datatype="FP64", shape=[-1, width])],
+            outputs=[
+                tensor(name=name, datatype=kind, shape=_shape(name, -1, width)) for name, kind in _OUTPUTS.items()
+            ],
         )
 
     async def ModelInfer(self, request: wire.ModelInferRequest, _context: ServerContext) -> wire.ModelInferResponse:
         """Runs a model."""
-        model, rows = self._model(request.model_name, request.model_version), _rows(request)
+        model = self._model(request.model_name, request.model_version)
+        width = len(model.card.features)
+        rows = _rows(request, width)
         wanted = [each.name for each in request.outputs] or [*_OUTPUTS]
         if not _OUTPUTS.keys() >= set(wanted):
             raise InvalidArgument("INVALID_TYPE", f"The outputs are {', '.join(_OUTPUTS)}.")
@@ -89,8 +93,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             model_version=model.card.version,
             id=request.id,
             outputs=[
-                tensor(name=name, datatype=_OUTPUTS[name][0], shape=[len(rows), *_OUTPUTS[name][1][1:]])
-                for name in wanted
+                tensor(name=name, datatype=_OUTPUTS[name], shape=_shape(name, len(rows), width)) for name in wanted
             ],
             raw_output_contents=[raw[name] for name in wanted],
         )
@@ -114,26 +117,30 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         return model
 
 
-def _rows(request: wire.ModelInferRequest) -> Matrix:
-    """The rows of a request.
+def _shape(output: str, row_count: int, width: int) -> list[int]:
+    return [row_count, width + 1] if output == "terms" else [row_count]
+
+
+def _rows(request: wire.ModelInferRequest, width: int) -> Matrix:
+    """The rows of a request for a model of `width` columns, of which the features come first.
 
     Raises:
-        InvalidArgument: `INVALID_TYPE`, they are no rows of features; `VALUE_OUT_OF_RANGE`.
+        InvalidArgument: `INVALID_TYPE`, they are no rows of these columns; `VALUE_OUT_OF_RANGE`.
     """
     kind = _TYPES.get(request.inputs[0].datatype) if len(request.inputs) == 1 else None
     if kind is None or request.inputs[0].name != _INPUT:
         raise InvalidArgument("INVALID_TYPE", f"The only input is {_INPUT!r}, as FP64 or FP32.")
     given = request.inputs[0]
-    if list(given.shape[1:]) != [FEATURE_COUNT] or not 0 <= given.shape[0] <= MOST_ROWS:
-        raise InvalidArgument("INVALID_TYPE", f"{_INPUT!r} has up to {MOST_ROWS} rows of {FEATURE_COUNT} values.")
+    if list(given.shape[1:]) != [width] or not 0 <= given.shape[0] <= MOST_ROWS:
+        raise InvalidArgument("INVALID_TYPE", f"{_INPUT!r} has up to {MOST_ROWS} rows of {width} values.")
     if request.raw_input_contents:
         raw = request.raw_input_contents[0]
         values = np.frombuffer(raw[: len(raw) - len(raw) % _SIZES[kind]], kind).astype(np.float64)
     else:
         values = np.array(given.contents.fp64_contents or given.contents.fp32_contents, np.float64)
-    if values.size != given.shape[0] * FEATURE_COUNT:
+    if values.size != given.shape[0] * width:
         raise InvalidArgument("INVALID_TYPE", f"{_INPUT!r} holds another number of values than its shape says.")
-    if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
-        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
-    rows: Matrix = values.reshape(-1, FEATURE_COUNT)
+    rows: Matrix = values.reshape(-1, width)
+    if not (np.abs(rows) <= GREATEST_VALUE).all() or (rows[:, :FEATURE_COUNT] < 0.0).any():
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every feature lies between 0 and {GREATEST_VALUE:g}.")
     return rows

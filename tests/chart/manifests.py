@@ -29,8 +29,10 @@ def of_kind(manifests: list[Manifest], *kinds: str) -> dict[str, Manifest]:
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Templates of all pods, by the name of what makes them; that of `helm test` too."""
+    """Templates of all pods, by the name of what makes them; those of jobs and of `helm test` too."""
     made = {name: one["spec"]["template"] for name, one in of_kind(manifests, *_WORKLOADS).items()}
+    jobs = {name: one["spec"]["jobTemplate"] for name, one in of_kind(manifests, "CronJob").items()}
+    made |= {name: one["spec"]["template"] for name, one in jobs.items()}
     return made | of_kind(manifests, "Pod")
 
 

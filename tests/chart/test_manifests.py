@@ -7,6 +7,7 @@ import pytest
 import topology
 from gateway.routes.table import ROUTES
 from helm import render
+from images.contents import IMAGES
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.interpretation import policy_of
 from tests.chart.manifests import (
@@ -232,7 +233,7 @@ def test_only_those_with_a_role_reach_aws() -> None:
         for name, one in accounts.items()
         if "annotations" in one["metadata"]
     }
-    outward = ("ingest", "dispatcher", "archiver", "intervention", "analytics", "scoring")
+    outward = ("ingest", "dispatcher", "archiver", "intervention", "analytics", "scoring", "training")
     assert out == roles.keys() == {f"journeymesh-{one}" for one in outward}
     assert len(set(roles.values())) == len(roles)
     asking = {
@@ -264,7 +265,7 @@ def test_what_is_more_than_one_is_disrupted_one_by_one(manifests: list[Manifest]
 
 
 def test_images_are_the_mesh_s_or_known(manifests: list[Manifest]) -> None:
-    own = {service.name for service in topology.SERVICES} | {"cli"}
+    own = IMAGES.keys()
     known = {"valkey/valkey", "otel/opentelemetry-collector", "jaegertracing/jaeger"}
     for _, container in containers(manifests):
         name, _, tag = container["image"].rpartition(":")

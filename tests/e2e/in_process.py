@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import httpx
+from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
@@ -91,6 +92,7 @@ from services.intervention.decision.adapters.spans import SpanObserver
 from services.intervention.decision.ports import Ledger
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.inference import InferenceServicer
 from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.usecases import Promotion, Scoring
 from services.video.servicer import VideoServicer
@@ -113,6 +115,7 @@ def _scoring(folder: str, metrics: Metrics) -> Register:
     def register(to: grpc.aio.Server) -> None:
         add_ScoringServiceServicer_to_server(ScoringServicer(Scoring(models, MemoryState()), metrics), to)
         add_ModelsServiceServicer_to_server(ModelsServicer(Promotion(models, system_clock)), to)
+        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(models), to)
 
     return register
 

@@ -42,8 +42,14 @@ _WITHOUT: Final = {
     registry.MODEL_ROLLBACKS.name,
     registry.SHADOW_DIFFERENCE.name,
     registry.SHADOW_LEVELS.name,
+    registry.DRIFT_INDEX.name,
+    registry.DRIFT_POINTS.name,
+    registry.CALIBRATION_ERROR.name,
+    registry.CALIBRATION_GAP.name,
+    registry.KNOWN_OUTCOMES.name,
+    registry.EVENT_RATIO.name,
 }
-"""Reported only with TLS, a canary or a shadow; tests/scoring has these models."""
+"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks (tests/analytics)."""
 
 
 class Reported(NamedTuple):

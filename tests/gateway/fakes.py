@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
+from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
@@ -40,12 +41,13 @@ from services.analytics.segments import SegmentsServicer
 from services.analytics.usecases import Saving
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
+from services.scoring.inference import InferenceServicer
 from services.scoring.ports import Described, Model
 from services.scoring.servicer import ModelsServicer
 from services.scoring.usecases import Promotion
 from tests.access.builders import World
 from tests.builders import NOW_US
-from tests.scoring.builders import OneTerm
+from tests.scoring.builders import Fixed, OneTerm
 
 SECONDS = 1_767_348_000
 MUST_WAIT = {
@@ -802,6 +804,7 @@ class Services:
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
         models = ModelsServicer(Promotion(self.registry, lambda: SECONDS * 1_000_000))
         models_pb2_grpc.add_ModelsServiceServicer_to_server(models, server)
+        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Fixed(OneTerm())), server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)

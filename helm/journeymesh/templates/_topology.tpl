@@ -97,7 +97,7 @@ http://{{ $name }}-jaeger:4317
 {{- with $service.autoscaling }}{{ if gt (int .minReplicas) (int .maxReplicas) }}{{ fail (printf "%s.autoscaling.minReplicas is %d and so above maxReplicas, which is %d." $path (int .minReplicas) (int .maxReplicas)) }}{{ end }}{{ end -}}
 {{- if regexMatch $inClear (get $service.environment "JOURNEYMESH_REDIS_URL" | default "") }}{{ fail (printf "%s.environment.JOURNEYMESH_REDIS_URL %s" $path $advice) }}{{ end -}}
 {{- end -}}
-{{- range $name, $resources := dict "valkey.resources" $v.valkey.resources "traces.collector.resources" $v.traces.collector.resources "traces.jaeger.resources" $v.traces.jaeger.resources "test.resources" $v.test.resources -}}
+{{- range $name, $resources := dict "valkey.resources" $v.valkey.resources "traces.collector.resources" $v.traces.collector.resources "traces.jaeger.resources" $v.traces.jaeger.resources "training.resources" $v.training.resources "test.resources" $v.test.resources -}}
 {{- include "journeymesh.checkResources" (dict "resources" $resources "name" $name) -}}
 {{- end -}}
 {{- with dig "limits" "memory" "" $v.valkey.resources -}}
@@ -116,6 +116,7 @@ http://{{ $name }}-jaeger:4317
 {{- if and $keeps (or (gt (int $archiver.replicas) 1) $archiver.autoscaling.enabled) }}{{ fail "More than one archiver needs archive.accessMode ReadWriteMany, or an archive on S3." }}{{ end -}}
 {{- if and (hasPrefix "file:" $v.archive.url) (ne $v.archive.url "file:///archive") }}{{ fail "archive.url must be file:///archive, where the volume is mounted, or s3://bucket/prefix." }}{{ end -}}
 {{- if and (or (eq $v.stream.kind "kinesis") (hasPrefix "s3://" $v.archive.url) $v.models.url (eq $v.help.email.kind "ses") (eq $v.help.push.kind "sns")) (not $v.aws.region) }}{{ fail "Kinesis, S3, SES and SNS need aws.region." }}{{ end -}}
+{{- if and $v.training.enabled (not (and $v.archive.url $v.models.url)) }}{{ fail "training.enabled needs what to read and where to write: archive.url and models.url." }}{{ end -}}
 {{- if and (eq $v.help.email.kind "ses") (not $v.help.email.from) }}{{ fail "help.email.kind ses needs the sender's address in help.email.from." }}{{ end -}}
 {{- range $name, $channel := dict "chat" $v.help.chat "ticket" $v.help.ticket -}}
 {{- if and (eq $channel.kind "webhook") (not (hasPrefix "https://" $channel.url)) }}{{ fail (printf "help.%s.kind webhook needs an https address in help.%s.url." $name $name) }}{{ end -}}

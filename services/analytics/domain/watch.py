@@ -1,0 +1,113 @@
+"""What is watched of models and data without being asked: which questions, and what their answers come to. Pure.
+
+Of several tenants the figure that is worst counts, but events are counted of all together: an alert says that somebody
+should look, and the questions say where.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from services.analytics.domain import answer, question
+from services.analytics.domain.question import DAY_US, Field, Interval, Measure, UserFilter, Window
+
+WEEK_US: Final = 7 * DAY_US
+SILENT_DAYS: Final = 14
+"""A prediction came true if its user made no event in so many days after the session, as of the shipped model."""
+LEAST_EVENTS: Final = 100
+"""Of a kind with fewer events in a week nothing is told."""
+MOST_NAMES: Final = 100
+_MOST_KINDS: Final = 50
+
+
+class Questions(NamedTuple):
+    """What is asked about a tenant."""
+
+    drift: question.Drift
+    calibration: question.Calibration
+    events: question.Trend
+
+
+class Answers(NamedTuple):
+    """What a tenant's questions were answered with."""
+
+    drift: answer.Drift
+    calibration: answer.Calibration
+    events: answer.Trend
+
+
+class Moved(NamedTuple):
+    """How far something moved since the week before: stability index, and points as a mean over predictions."""
+
+    psi: float
+    points: float
+
+
+class Calibrated(NamedTuple):
+    """Calibration of a week: error 0 to 1, gap -1 to 1, and how many predictions have an outcome."""
+
+    error: float
+    gap: float
+    outcome_count: int
+
+
+class Figures(NamedTuple):
+    """What is watched. Without enough users, outcomes or events a mapping lacks the member."""
+
+    moved: Mapping[tuple[str, str], Moved]
+    """By the kind, `score` or `reason`, and the name."""
+    calibrated: Mapping[str, Calibrated]
+    """By the model's version."""
+    event_ratios: Mapping[str, float]
+    """By kind of event: how many there were in the last week for each in the week before."""
+
+
+def questions(now_us: int) -> Questions:
+    """What to ask at a moment, about whole days in UTC.
+
+    Drift and events: the last seven days against the seven before. Calibration: the last seven days whose outcomes are
+    known by now; a session may last for a day.
+    """
+    end_us = now_us - now_us % DAY_US
+    known_us = end_us - (SILENT_DAYS + 1) * DAY_US
+    nothing = ((), UserFilter())
+    week = Window(end_us - WEEK_US, end_us, "UTC")
+    return Questions(
+        question.Drift(week, *nothing, ""),
+        question.Calibration(Window(known_us - WEEK_US, known_us, "UTC"), *nothing, "", Interval.WEEK, SILENT_DAYS),
+        question.Trend(
+            Window(end_us - 2 * WEEK_US, end_us, "UTC"),
+            *nothing,
+            Measure.EVENTS,
+            Interval.DAY,
+            Field.EVENT_TYPE,
+            _MOST_KINDS,
+        ),
+    )
+
+
+def figures(answered: Iterable[Answers], middle_us: int) -> Figures:
+    """What the answers of all tenants come to; the last week of events began at `middle_us`."""
+    moved: dict[tuple[str, str], Moved] = {}
+    calibrated: dict[str, Calibrated] = {}
+    before: Counter[str] = Counter()
+    since: Counter[str] = Counter()
+    for each in answered:
+        for item in each.drift.items[:MOST_NAMES]:
+            at = item.kind, item.name
+            moved[at] = max(moved.get(at, Moved(0.0, 0.0)), Moved(item.psi, item.moved))
+        whole = next(span for span in each.calibration.spans if span.is_whole)
+        if whole.error is not None and whole.gap is not None:
+            found = Calibrated(whole.error.value, whole.gap.value, whole.known_count)
+            version = each.calibration.model_version
+            calibrated[version] = max(calibrated.get(version, found), found)
+        for series in each.events.series:
+            for point in series.points:
+                (since if point.start_us >= middle_us else before)[series.name] += round(point.value)
+    ratios = {name: since[name] / count for name, count in before.items() if count >= LEAST_EVENTS}
+    return Figures(dict(sorted(moved.items(), key=_most_moved)[:MOST_NAMES]), calibrated, ratios)
+
+
+def _most_moved(of: tuple[tuple[str, str], Moved]) -> tuple[bool, float]:
+    (kind, _), (_, points) = of
+    return kind != "score", -points

@@ -1,0 +1,61 @@
+"""Watches models and data on a slow clock, and reports what it sees as metrics."""
+
+import asyncio
+import logging
+from typing import Final, cast
+
+from mesh.clock import Clock
+from mesh.errors import InvalidArgument, MeshError
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
+from services.analytics.domain import answer, watch
+from services.analytics.domain.watch import Answers, Figures
+from services.analytics.usecases import Asking
+
+_SOON_SECONDS: Final = 60.0
+_log = logging.getLogger(__name__)
+
+
+async def follow(asking: Asking, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
+    """Looks each period until cancelled, and sooner while there is nothing to see; the last figures stay until then."""
+    while True:
+        is_seen = False
+        try:
+            is_seen = await look(asking, metrics, clock())
+        except MeshError as error:
+            _log.info("the models cannot be watched now: %s", error.detail)
+        await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
+
+
+async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
+    """Asks about each tenant, one after the other, and reports the figures; returns whether there are tenants.
+
+    A tenant about whom a question would read more than it may is left out.
+
+    Raises:
+        MeshError: as `Asking.ask`.
+    """
+    asked, found = watch.questions(now_us), []
+    tenants = asking.tenants()
+    for tenant in tenants:
+        try:
+            answers = [(await asking.ask(tenant, each)).answer for each in asked]
+        except InvalidArgument as error:
+            _log.warning("the models of a tenant cannot be watched: %s", error.detail)
+            continue
+        drift, calibration, events = answers
+        found.append(
+            Answers(cast("answer.Drift", drift), cast("answer.Calibration", calibration), cast("answer.Trend", events))
+        )
+    _report(metrics, watch.figures(found, asked.drift.window.start_us))
+    return bool(tenants)
+
+
+def _report(metrics: Metrics, seen: Figures) -> None:
+    metrics.set_gauges(registry.DRIFT_INDEX, {at: each.psi for at, each in seen.moved.items()})
+    metrics.set_gauges(registry.DRIFT_POINTS, {at: each.points for at, each in seen.moved.items()})
+    calibrated = {(version,): each for version, each in seen.calibrated.items()}
+    metrics.set_gauges(registry.CALIBRATION_ERROR, {at: each.error for at, each in calibrated.items()})
+    metrics.set_gauges(registry.CALIBRATION_GAP, {at: each.gap for at, each in calibrated.items()})
+    metrics.set_gauges(registry.KNOWN_OUTCOMES, {at: each.outcome_count for at, each in calibrated.items()})
+    metrics.set_gauges(registry.EVENT_RATIO, {(kind,): ratio for kind, ratio in seen.event_ratios.items()})
