@@ -709,6 +709,10 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return ask.AskInsightsResponse()
 
+    async def AskCosts(self, request: ask.AskCostsRequest, context: object) -> ask.AskCostsResponse:
+        self.requests.append(request)
+        return ask.AskCostsResponse()
+
     async def AskList(self, request: ask.AskListRequest, context: object) -> ask.AskListResponse:
         self.requests.append(request)
         return ask.AskListResponse()

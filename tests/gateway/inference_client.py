@@ -5,6 +5,7 @@ It runs in a process of its own: it replaces parts of the event loop.
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import tritonclient.http as triton
@@ -41,7 +42,7 @@ def main(address: str, rows: list[list[float]]) -> None:
 
 def given(rows: list[list[float]], kind: type, *, is_binary: bool = True) -> triton.InferInput:
     """The rows as an input."""
-    values = np.array(rows, kind)
+    values: Any = np.array(rows, kind)
     tensor = triton.InferInput("features", list(values.shape), "FP64" if kind is np.float64 else "FP32")
     return tensor.set_data_from_numpy(values, binary_data=is_binary)
 
@@ -60,7 +61,7 @@ def infer(
     answer = client.infer("exit-risk", [given(rows, kind, is_binary=is_sent)], outputs=wanted, request_id="7", **how)
     if answer.get_response()["id"] != "7":
         sys.exit("The id was not that of the request.")
-    return answer.as_numpy("probability").tolist()
+    return [float(each) for each in answer.as_numpy("probability")]
 
 
 if __name__ == "__main__":
