@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from services.scoring.domain.learning import AS_SHIPPED, LearnedRules
 from services.scoring.domain.schema import FEATURES
 from services.scoring.domain.stages import EVERYBODY, Stages, Wanted
 
@@ -43,6 +44,8 @@ class Card:
     """From how many users of this installation it learned."""
     is_recalibrated: bool = False
     """Whether it is a model of other users that was recalibrated on these."""
+    rules: LearnedRules = AS_SHIPPED
+    """What it learned about the rules."""
 
 
 class Model(Protocol):
