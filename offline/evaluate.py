@@ -5,7 +5,7 @@ model was trained on other data, it knows neither, and the second tables have mo
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from rich.table import Table as Grid
 
 from mesh.errors import MeshError
 from offline import given
-from offline.training import fitting, metrics, recalibration
+from offline.training import fitting, metrics, recalibration, thresholds
 from offline.training.fitting import Asked
 from offline.training.metrics import Figure, Report, Said
 from offline.training.table import MissingColumnsError, Table
+from offline.training.thresholds import Reached
 from services.scoring.adapters.model_directory import ModelDirectory, Place, UnusableModelError, load
 from services.scoring.ports import Model
 
@@ -35,9 +36,12 @@ def main() -> None:
     is_kept_back = fitting.kept_back(source.snapshots.users)
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     if len(unknown):
-        compared = fitting.compare(_asked(model, unknown), known, unknown, "users held back")
+        asked = _asked(model, unknown)
+        compared = fitting.compare(asked, known, unknown, "users held back")
         for name, report in compared.reports.items():
             console.print(render(f"{name}; single rule: {compared.rules[name]}", report))
+        for moment, aims in thresholds.by_moment(asked.told, unknown).items():
+            console.print(render_aims(f"thresholds of the exit risk, {moment}", aims))
     for moment, rows in fitting.parts(source.snapshots).items():
         console.print(render(f"all users, {moment}", evaluate(model, rows)))
 
@@ -56,6 +60,16 @@ def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
         grid.add_column(name.replace("_", " "), justify="right")
     for name, measures in report.items():
         grid.add_row(name, *(f"{value:.4f}\n{low:.3f}-{high:.3f}" for value, low, high in measures.values()))
+    return grid
+
+
+def render_aims(title: str, aims: Sequence[Reached]) -> Grid:
+    """Thresholds as a table for the terminal."""
+    grid = Grid(title=title, title_justify="left")
+    for name in thresholds.COLUMNS:
+        grid.add_column(name, justify="left" if name == "aim" else "right")
+    for each in aims:
+        grid.add_row(*each.cells())
     return grid
 
 

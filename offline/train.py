@@ -139,6 +139,7 @@ def _described(
         "counts": made.counts,
         "sha256": hashlib.sha256(made.file).hexdigest(),
         "metrics": made.reports,
+        "thresholds": made.thresholds,
     }
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 

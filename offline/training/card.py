@@ -7,13 +7,14 @@ from typing import Final
 
 import numpy as np
 
-from offline.training import baselines, fitting, metrics, parity
+from offline.training import baselines, fitting, metrics, parity, thresholds
 from offline.training.fitting import Source, Trained
 from offline.training.metrics import Figure
 from offline.training.recalibration import Recalibrated
 from offline.training.rule_weights import PRIOR_OUTCOMES, Learned
 from offline.training.stories import STORIES, values_after
 from offline.training.table import Table
+from offline.training.thresholds import Reached
 from services.scoring.domain import rules
 from services.scoring.domain.learning import learning_of
 from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, HISTORY
@@ -56,6 +57,8 @@ The single rules, and how much more accurate than they the model is. If the inte
 ![Precision and recall](precision_recall.png)
 
 {rules}
+
+{thresholds}
 
 ## How it is made
 
@@ -125,6 +128,8 @@ model's, or that of model and learned rules together.
 
 {rules}
 
+{thresholds}
+
 ## How it is made
 
 - **Calibration.** The two numbers for which what came true is most likely, the slope drawn to 1 as by one snapshot
@@ -146,6 +151,14 @@ are not shown count so. The weights were learned from users that the model did n
 {weights}
 
 {joined}"""
+_THRESHOLDS: Final = """\
+## Thresholds
+
+What a threshold of `exit risk` reaches: chosen on half of the users to test with, measured on the other half.
+`critical` is to find {recall:.0%} of those for whom the label came true; of those at `high` or above it is to come true
+for {precision:.0%}. The other rows are the curve. The levels of the product rest on the score, and do not move with these.
+
+{tables}"""
 _PAGE: Final = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
@@ -176,6 +189,7 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
             for name, gain in trained.gains.items()
         ),
         rules=_rules(trained.learned, source.snapshots),
+        thresholds=_thresholds(trained.thresholds),
         remarks="".join(f"\n{remark}\n" for remark in trained.remarks),
         used=", ".join(f"`{name}`" for name in source.snapshots.names if name in trained.shapes) or "none",
         directions=(
@@ -209,6 +223,7 @@ def recalibrated(version: str, source: Source, made: Recalibrated, made_us: int)
         draws=metrics.DRAWS,
         tables="\n\n".join(_table(name, report) for name, report in made.reports.items()),
         rules=_rules(made.learned, source.snapshots),
+        thresholds=_thresholds(made.thresholds),
         size=len(made.file),
     )
 
@@ -221,6 +236,17 @@ def _rules(learned: Learned, snapshots: Table) -> str:
     )
     joined = "\n".join(f"- {each}" for each in learned.said())
     return _RULES.format(prior=PRIOR_OUTCOMES, weights=table, joined=joined)
+
+
+def _thresholds(found: Mapping[str, Sequence[Reached]]) -> str:
+    head = "\n".join([f"|{'|'.join(thresholds.COLUMNS)}|", "|---|---:|---:|---:|---:|"])
+    tables = [
+        f"**{moment[0].upper()}{moment[1:]}**\n\n{head}\n" + "\n".join(f"|{'|'.join(each.cells())}|" for each in aims)
+        for moment, aims in found.items()
+    ]
+    said = "\n\n".join(tables) or "There are too few users of either answer to choose any."
+    aims = {"recall": thresholds.RECALL_OF_CRITICAL, "precision": thresholds.PRECISION_OF_HIGH}
+    return _THRESHOLDS.format(**aims, tables=said)
 
 
 def page(markdown: str) -> str:

@@ -10,11 +10,12 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline.training import additive, baselines, export, gate, metrics, parity, plots, rule_weights, staged
+from offline.training import additive, baselines, export, gate, metrics, parity, plots, rule_weights, staged, thresholds
 from offline.training.baselines import RULE
 from offline.training.metrics import Floats, Said
 from offline.training.rule_weights import Learned
 from offline.training.table import AT_EVENTS, MOMENTS, Table
+from offline.training.thresholds import Reached
 from services.scoring.domain.learning import LearnedRules
 from services.scoring.domain.schema import EXTENDED_VERSION
 
@@ -87,6 +88,8 @@ class Trained:
     """What the model of the calendar split says of the snapshots after the cut; None if there is no such split."""
     learned: Learned = field(compare=False)
     """What the users held back taught about the rules."""
+    thresholds: dict[str, list[Reached]]
+    """By moment, thresholds of the exit risk that some of the users held back chose and the others measured."""
 
 
 def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
@@ -141,7 +144,8 @@ def train(source: Source) -> Trained:
     parity_difference = parity.require(file, model, unknown.values)
     kept = model.predict_proba(unknown.values)[:, 1]
     learned = rule_weights.learn(kept, unknown)
-    measured = compare(Asked(kept, learned.doubts, learned.rules), known, unknown, OTHER_USERS)
+    asked = Asked(kept, learned.doubts, learned.rules)
+    measured = compare(asked, known, unknown, OTHER_USERS)
     later, later_probabilities, remarks = _later(source, kept, learned.rules)
     shapes = {
         name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
@@ -167,6 +171,7 @@ def train(source: Source) -> Trained:
         kept,
         later_probabilities,
         learned,
+        thresholds.by_moment(asked.told, unknown),
     )
 
 
@@ -208,6 +213,11 @@ class Asked(NamedTuple):
     def where(self, mask: npt.NDArray[np.bool_]) -> "Asked":
         """What was said of those for which the mask holds."""
         return Asked(self.model[mask], self.doubts[mask], self.rules)
+
+    @property
+    def told(self) -> Floats:
+        """The exit risk: the model's probability, or that of model and learned rules together."""
+        return gate.joined(self.model, self.doubts) if self.rules.is_in_probability else self.model
 
     def said(self, rows: Table) -> dict[str, Said]:
         """The exit risk that is told, the model, the rules as shipped and as learned, and both together."""

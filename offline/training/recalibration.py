@@ -14,11 +14,12 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.model_selection import GroupKFold
 
-from offline.training import fitting, metrics, plots, rule_weights
+from offline.training import fitting, metrics, plots, rule_weights, thresholds
 from offline.training.fitting import Asked, Source, TooLittleError
 from offline.training.metrics import Floats, Said
 from offline.training.rule_weights import Learned
 from offline.training.table import Table
+from offline.training.thresholds import Reached
 from services.scoring.domain.learning import PROBABILITY_FROM
 from services.scoring.ports import Model
 
@@ -56,6 +57,8 @@ class Recalibrated(NamedTuple):
     counts: dict[str, int]
     learned: Learned
     """What all users taught about the rules, each judged by the others."""
+    thresholds: dict[str, list[Reached]]
+    """As those of `Trained`, over all users."""
 
 
 def train(source: Source, base: Model, file: bytes) -> Recalibrated:
@@ -81,7 +84,8 @@ def train(source: Source, base: Model, file: bytes) -> Recalibrated:
     curves = {name: metrics.bins(each, rows.is_true) for name, each in (("before", before), ("recalibrated", after))}
     counts = {"users": len(set(rows.users)), "snapshots": len(rows)}
     drawn = {"reliability.png": plots.reliability(curves)}
-    return Recalibrated(recalibrated(file, by), base, by, before, after, reports, drawn, counts, learned)
+    aims = thresholds.by_moment(asked.told, rows)
+    return Recalibrated(recalibrated(file, by), base, by, before, after, reports, drawn, counts, learned, aims)
 
 
 def probabilities(model: Model, rows: Table) -> Floats:
