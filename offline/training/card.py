@@ -155,8 +155,8 @@ _THRESHOLDS: Final = """\
 ## Thresholds
 
 What a threshold of `exit risk` reaches: chosen on half of the users to test with, measured on the other half.
-`critical` is to find {recall:.0%} of those for whom the label came true; of those at `high` or above it is to come true
-for {precision:.0%}. The other rows are the curve. The levels of the product rest on the score, and do not move with these.
+`critical` is to find {recall:.0%} of those for whom the label came true. Of those at `high` or above it is to come true
+for {precision:.0%}. The other rows are the curve. The product's levels rest on the score, and do not move with these.
 
 {tables}"""
 _PAGE: Final = """\
