@@ -86,6 +86,16 @@ class Served(NamedTuple):
         return next((model.card for model in deciding if model.card.version == version), None)
 
     @property
+    def takes_history(self) -> bool:
+        """Whether any model takes more than the 13 features."""
+        return any(
+            len(model.card.features) > len(FEATURES)
+            for live, canary, _, shadow in self.tenants.values()
+            for model in (live, canary, shadow)
+            if model is not None
+        )
+
+    @property
     def only(self) -> Model | None:
         """The model that decides for all; None if there are several."""
         first, *others = self.tenants.values()

@@ -69,6 +69,8 @@ class Assessed(NamedTuple):
     others: Mapping[str, Sequence[int]] = {}
     shadowed: Sequence[tuple[Risk, float]] = ()
     """For rows with a shadow, the risk, and the score that the shadow would have led to."""
+    takes_history: bool = True
+    """Whether any of the models in service does."""
 
 
 class UserRisk(NamedTuple):
@@ -102,7 +104,8 @@ class Scoring:
             assessed = _assessed(rows, journals.states, parts)
         by_shadow = serving.shadowed(served, rows.user_ids, rows.values, rows.inputs).items()
         pairs = [(assessed.assessments[row], shadow) for row, shadow in by_shadow]
-        return assessed._replace(shadowed=[(each.risk, _by_shadow(each, shadow)) for each, shadow in pairs])
+        shadows = [(each.risk, _by_shadow(each, shadow)) for each, shadow in pairs]
+        return assessed._replace(shadowed=shadows, takes_history=served.takes_history)
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
