@@ -15,7 +15,7 @@ RUN_EXTRAS = --extra cli --extra embedded --extra statistics $(shell $(BIN)/pyth
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
 BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
-.PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate coldstart bench lint format protos breaking lock docs chart images clean
+.PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate coldstart published bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  \033[36m%-16s\033[0m%s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ evaluate: .venv/.dev gen/.made  ## Evaluate a model against its baselines (MODEL
 
 coldstart: .venv/.dev gen/.made  ## Show how good the models of a new installation would be as your data comes in (DATA=file MAPPING=file LABEL=sentence)
 	@$(BIN)/python -m offline.coldstart
+
+published: .venv/.dev gen/.made  ## Train on published data sets and show what that reaches beside all baselines (ONLY="edify shop")
+	@$(BIN)/python -m offline.published $(ONLY)
 
 bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLServer and Feast, in ratios (QUICK=1, ONLY="chain single")
 	@$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))

@@ -5,7 +5,7 @@ model was trained on other data, it knows neither, and the second tables have mo
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,11 @@ from rich.table import Table as Grid
 
 from mesh.errors import MeshError
 from offline import given
-from offline.training import fitting, metrics
+from offline.training import fitting, metrics, recalibration, thresholds
+from offline.training.fitting import Asked
 from offline.training.metrics import Figure, Report, Said
 from offline.training.table import MissingColumnsError, Table
+from offline.training.thresholds import Reached
 from services.scoring.adapters.model_directory import ModelDirectory, Place, UnusableModelError, load
 from services.scoring.ports import Model
 
@@ -34,19 +36,20 @@ def main() -> None:
     is_kept_back = fitting.kept_back(source.snapshots.users)
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     if len(unknown):
-        compared = fitting.compare(_said(model, unknown).probabilities, known, unknown, "users held back")
+        asked = _asked(model, unknown)
+        compared = fitting.compare(asked, known, unknown, "users held back")
         for name, report in compared.reports.items():
             console.print(render(f"{name}; single rule: {compared.rules[name]}", report))
+        for moment, aims in thresholds.by_moment(asked.told, unknown).items():
+            console.print(render_aims(f"thresholds of the exit risk, {moment}", aims))
     for moment, rows in fitting.parts(source.snapshots).items():
         console.print(render(f"all users, {moment}", evaluate(model, rows)))
 
 
 def evaluate(model: Model, rows: Table) -> Report:
     """The model beside what needs no fitting; the majority baseline is given the true share."""
-    said, rules = _said(model, rows), rows.rule_probabilities
-    hybrid, share = 1.0 - (1.0 - rules) * (1.0 - said.probabilities), np.full(len(rows), rows.is_true.mean())
-    named = {"model and rules": hybrid, "majority": share, "rules only": rules}
-    return metrics.report({"model": said} | {name: Said(each, each) for name, each in named.items()}, rows)
+    share = np.full(len(rows), rows.is_true.mean())
+    return metrics.report(_asked(model, rows).said(rows) | {"majority": Said(share, share)}, rows)
 
 
 def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
@@ -60,9 +63,19 @@ def render(title: str, report: Mapping[str, Mapping[str, Figure]]) -> Grid:
     return grid
 
 
-def _said(model: Model, rows: Table) -> Said:
-    probabilities = np.array(model.predict(rows.inputs(model.card.features, model.card.words)).probabilities)
-    return Said(probabilities, probabilities)
+def render_aims(title: str, aims: Sequence[Reached]) -> Grid:
+    """Thresholds as a table for the terminal."""
+    grid = Grid(title=title, title_justify="left")
+    for name in thresholds.COLUMNS:
+        grid.add_column(name, justify="left" if name == "aim" else "right")
+    for each in aims:
+        grid.add_row(*each.cells())
+    return grid
+
+
+def _asked(model: Model, rows: Table) -> Asked:
+    rules = model.card.rules
+    return Asked(recalibration.probabilities(model, rows), rows.doubts_under(rules.weights), rules)
 
 
 def _model(named: str, models: Place) -> Model:

@@ -1,9 +1,9 @@
 """Trains a model: `make train DATA=… MAPPING=… LABEL=…`, or on OULAD without these (docs/training.md).
 
 Writes `<models>/<version>/` with `model.onnx`, `model.json`, the card and its plots. The version is a hash of the
-model file: training again on the same data gives the same bytes and so the same version. Where the live model,
-recalibrated, is the better one, it writes that. Compares it with the live model as it is, and makes it live only if
-`PROMOTE` asks for that.
+model file and of the weights of rules: training again on the same data gives the same bytes and so the same version.
+Where the live model, recalibrated, is the better one, it writes that. Compares it with the live model as it is, and
+makes it live only if `PROMOTE` asks for that.
 """
 
 import hashlib
@@ -25,6 +25,7 @@ from offline.training.gate import Verdict
 from offline.training.metrics import Report
 from offline.training.recalibration import Recalibrated
 from offline.training.table import MissingColumnsError, Table
+from services.scoring.adapters import learned_rules
 from services.scoring.adapters.model_directory import ModelDirectory, Place
 from services.scoring.domain import stages
 from services.scoring.domain.schema import EXTENDED_VERSION
@@ -50,6 +51,8 @@ def main() -> None:
     if source.is_directed:
         costs = ", ".join(f"{cost:+.4f} {moment}" for moment, cost in fitting.cost_of_directions(source).items())
         console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
+    for remark in choice.offered.learned.said():
+        console.print(remark, markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
     version = write(choice.offered, models, source, system_clock())
@@ -70,7 +73,7 @@ def write(made: Trained | Recalibrated, models: Place, source: Source, now_us: i
 
     A version that exists already keeps the time of its first training.
     """
-    version = f"{source.name}-{hashlib.sha256(made.file).hexdigest()[:8]}"
+    version = f"{source.name}-{_hash(made)[:8]}"
     trained_us = _first_time(models.folder(version), now_us)
     if isinstance(made, Trained):
         text, described = card.write(version, source, made, trained_us), _trained(made, source)
@@ -129,12 +132,14 @@ def _described(
         "training_source": source.name,
         "training_time_us": trained_us,
         **of_its_kind,
+        "rules": learned_rules.written(made.learned.rules),
         "label": source.label,
         "own_users": source.own_users,
         "libraries": {name: installed(name) for name in _LIBRARIES},
         "counts": made.counts,
         "sha256": hashlib.sha256(made.file).hexdigest(),
         "metrics": made.reports,
+        "thresholds": made.thresholds,
     }
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 
@@ -166,6 +171,13 @@ def _recalibrated(made: Recalibrated, source: Source) -> dict[str, Any]:
         "recalibrated": {"version": base.version, "offset": made.by.offset, "slope": made.by.slope},
         "vectors": parity.vectors(made.file, source.snapshots.inputs(base.features, base.words)),
     }
+
+
+def _hash(made: Trained | Recalibrated) -> str:
+    """A hash of what is served: the model, and what was learned about the rules if anything was."""
+    told = made.learned.rules
+    learned = msgspec.json.encode(learned_rules.written(told), order="deterministic") if told.weights else b""
+    return hashlib.sha256(made.file + learned).hexdigest()
 
 
 def _first_time(folder: Path | None, now_us: int) -> int:

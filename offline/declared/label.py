@@ -4,6 +4,7 @@
     session ends without purchase, at events
     task_success within 7 days, weekly
     never returns, at session end
+    session is over, at events
 
 X and Y are event types, or outcomes of the mapping. Several moments are joined by `and`.
 """
@@ -20,14 +21,16 @@ SILENT: Final = "no event"
 WITHOUT: Final = "session ends without"
 WITHIN: Final = "within"
 NEVER: Final = "never returns"
+OVER: Final = "session is over"
 
 _FORMS: Final = (
     (SILENT, re.compile(r"no event for (?P<days>\d{1,3}) days?")),
     (WITHOUT, re.compile(r"session ends without (?P<of>\S+)")),
     (WITHIN, re.compile(r"(?P<of>\S+) within (?P<days>\d{1,3}) days?")),
     (NEVER, re.compile(r"never returns")),
+    (OVER, re.compile(r"session is over")),
 )
-_DEFAULT_MOMENT: Final = {SILENT: AT_EVENTS, WITHOUT: AT_EVENTS, WITHIN: AT_EVENTS, NEVER: AT_SESSION_END}
+_DEFAULT_MOMENT: Final = {form: AT_SESSION_END if form == NEVER else AT_EVENTS for form, _ in _FORMS}
 
 
 class LabelError(Exception):
@@ -54,6 +57,7 @@ class Label:
             WITHOUT: f"session ends without {self.of}",
             WITHIN: f"{self.of} within {self.days} days",
             NEVER: NEVER,
+            OVER: OVER,
         }
         return f"{texts[self.form]}, {' and '.join(self.moments)}"
 
@@ -75,7 +79,7 @@ def parse(text: str, outcomes: Collection[str]) -> Label:
             return label
     message = (
         f"The label {text!r} has none of the forms `no event for N days`, `session ends without X`, `Y within N days`, "
-        f"`never returns`, each with `, {'`, `, '.join(MOMENTS)}`."
+        f"`never returns`, `session is over`, each with `, {'`, `, '.join(MOMENTS)}`."
     )
     raise LabelError(message)
 
@@ -93,6 +97,8 @@ def _require_sense(label: Label, outcomes: Collection[str]) -> None:
         raise LabelError(message)
     if label.form in {SILENT, WITHIN} and not label.days:
         raise LabelError("The label needs at least one day.")
+    if label.form == OVER and label.moments != (AT_EVENTS,):
+        raise LabelError("Whether a session is over is a question at events only.")
     if label.form == WITHOUT and (is_late := [each for each in label.moments if each in {DAILY, WEEKLY}]):
         message = f"A session has its end within the day; it cannot be asked {is_late[0]}."
         raise LabelError(message)

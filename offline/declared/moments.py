@@ -7,7 +7,8 @@
   nothing was seen for 90 days. An event at midnight itself is known by then.
 
 A label that needs time after the moment is asked only where the data has that time. `no event for N days` means no
-event in the N days after this session, or after the moment where there is no session. `never returns` means no event
+event in the N days after this session, or after the moment where there is no session. `session is over` means that
+this was its last event. `never returns` means no event
 after this session in all of the data; so that it means something, it is not asked in the last 14 days, or the last
 fifth of the data if that is shorter.
 """
@@ -18,7 +19,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from offline.declared.journeys import Journey
-from offline.declared.label import NEVER, SILENT, WITHOUT, Label
+from offline.declared.label import NEVER, OVER, SILENT, WITHOUT, Label
 from offline.declared.mapping import KINDS
 from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Snapshot
 from offline.training.watching import Watch
@@ -126,6 +127,8 @@ def answer(label: Label, line: Timeline, index: int, at_us: int) -> tuple[bool, 
     """Whether the label is true at a time after an event, and since when that is known; None where it is not asked."""
     if label.form == WITHOUT:
         return _without(label, line, index)
+    if label.form == OVER:
+        return _over(line, index)
     if label.form == NEVER:
         return _never(line, index, at_us)
     if label.form == SILENT:
@@ -155,6 +158,12 @@ def _without(label: Label, line: Timeline, index: int) -> tuple[bool, int] | Non
         return None
     is_over = known_us <= line.span.last_us or line.span.first_us == line.span.last_us
     return (not is_reached, known_us) if is_over else None
+
+
+def _over(line: Timeline, index: int) -> tuple[bool, int] | None:
+    end = line.session_ends[index]
+    known_us = line.times_us[end] + SESSION_GAP_US
+    return (index == end, known_us) if known_us <= line.span.last_us else None
 
 
 def _never(line: Timeline, index: int, at_us: int) -> tuple[bool, int] | None:

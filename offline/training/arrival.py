@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from offline.training import choice, metrics, parity, recalibration
+from offline.training import choice, gate, metrics, parity, recalibration
 from offline.training.choice import Choice, Live
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.metrics import Figure, Floats, Said
@@ -63,6 +63,7 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
     """
     later = source.snapshots.where(source.snapshots.at_us >= moment.at_us)
     said: dict[str, Floats] = {"as shipped": recalibration.probabilities(live.model, later)}
+    weights: dict[str, Mapping[str, float]] = {"as shipped": live.model.card.rules.weights}
     offered = "as shipped"
     if moment.users:
         known = source.snapshots.where(source.snapshots.known_us <= moment.at_us)
@@ -72,10 +73,11 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
             pass
         else:
             said |= _said(made, later)
+            weights |= {name: of.learned.weights for name, of in made.named.items()}
             offered = "own" if isinstance(made.offered, Trained) else "recalibrated"
     reports = metrics.report({name: Said(each, each) for name, each in said.items()}, later)
     for name, each in said.items():
-        scores = 1.0 - (1.0 - later.rule_probabilities) * (1.0 - each)
+        scores = gate.joined(each, later.doubts_under(weights[name]))
         false = 100.0 * float(((scores >= ALARM) & ~later.is_true).mean())
         report = reports[name]
         figures = report["auroc"], report["calibration_error"]

@@ -50,8 +50,8 @@ class Baselines(NamedTuple):
 
     def said(self, table: Table) -> dict[str, Said]:
         """What each says of snapshots, by name."""
-        usual, rules = np.full(len(table), self.share), table.rule_probabilities
-        found = {"majority": Said(usual, usual), RULE: self.rule.said(table), "rules only": Said(rules, rules)}
+        usual = np.full(len(table), self.share)
+        found = {"majority": Said(usual, usual), RULE: self.rule.said(table)}
         with threadpool_limits(1):
             for name, model in self.others.items():
                 chances = model.predict_proba(_columns(table))[:, 1]  # type: ignore[attr-defined]

@@ -7,11 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from offline.training import baselines, fitting, metrics, parity
+from offline.training import baselines, fitting, metrics, parity, thresholds
 from offline.training.fitting import Source, Trained
 from offline.training.metrics import Figure
 from offline.training.recalibration import Recalibrated
+from offline.training.rule_weights import PRIOR_OUTCOMES, Learned
 from offline.training.stories import STORIES, values_after
+from offline.training.table import Table
+from offline.training.thresholds import Reached
+from services.scoring.domain import rules
 from services.scoring.domain.learning import learning_of
 from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, HISTORY
 
@@ -23,7 +27,7 @@ Trained {time}.
 ## What it predicts
 
 The probability of: **{label}**, from {inputs} features of schema `{schema}`: the 13, then those
-of the user's history. It is joined with the transparent rules by `1 - (1 - p_rules)(1 - p_model)`.
+of the user's history. The score joins it with the transparent rules: `1 - (1 - p_rules)(1 - p_model)`.
 
 ## What it was trained on
 
@@ -38,7 +42,9 @@ All figures are for users that the model has not seen, with 95% intervals from r
 Accuracy is at a probability of 0.5. The calibration error is the mean distance of probability and share over 10 bins
 of about equal count; equal probabilities share a bin. The baselines are fitted to the same users as the model:
 `majority` knows only the share, `{rule}` compares one feature with a threshold, `logistic` and
-`unconstrained boosting` use all features and the days since the last event. `rules only` are the transparent rules.
+`unconstrained boosting` use all features and the days since the last event. `rules only` are the transparent rules as
+shipped, `learned rules only` those with weights learned here; each is shown alone and together with the model.
+`exit risk` is the probability that is told: the model's, or that of model and learned rules together.
 
 {tables}
 
@@ -49,6 +55,10 @@ The single rules, and how much more accurate than they the model is. If the inte
 ![Predicted against observed](reliability.png)
 ![ROC](roc.png)
 ![Precision and recall](precision_recall.png)
+
+{rules}
+
+{thresholds}
 
 ## How it is made
 
@@ -95,7 +105,7 @@ Recalibrated {time}.
 
 The probability of: **{label}**. It is the model `{base}`, which learned from other users, recalibrated: its logit times
 {slope:.4f}, plus {offset:+.4f}. Who is more likely to leave than whom, and the reasons, are as that model says.
-It is joined with the transparent rules by `1 - (1 - p_rules)(1 - p_model)`.
+The score joins it with the transparent rules: `1 - (1 - p_rules)(1 - p_model)`.
 
 ## What it was recalibrated on
 
@@ -108,11 +118,17 @@ It is joined with the transparent rules by `1 - (1 - p_rules)(1 - p_model)`.
 All figures are for users that the two numbers were not fitted to: each fifth of the users is judged by numbers from
 the other four. 95% intervals come from resampling users {draws} times. The calibration error is the mean distance of
 probability and share over 10 bins of about equal count; equal probabilities share a bin. `before` is the model as it
-was, `majority` knows only the share, `rules only` are the transparent rules.
+was, `majority` knows only the share, `rules only` are the transparent rules as shipped, `learned rules only` those with
+weights learned here; each is shown alone and together with the model. `exit risk` is the probability that is told: the
+model's, or that of model and learned rules together.
 
 {tables}
 
 ![Predicted against observed](reliability.png)
+
+{rules}
+
+{thresholds}
 
 ## How it is made
 
@@ -125,6 +141,24 @@ was, `majority` knows only the share, `rules only` are the transparent rules.
 - The figures hold for users like those of this data.
 - It is meant for offering help, not for decisions about people's rights, prices or grades.
 """
+_RULES: Final = """\
+## The rules
+
+How much a rule counts for here: with weight w, its probability p is 1 - (1 - p)^w. As shipped w is 1, and rules that
+are not shown count so. The weights were learned from users that the model did not learn from, shrunk to 1 as by
+{prior:g} outcomes (docs/adr/078). Figures are for users that the weights were not learned from.
+
+{weights}
+
+{joined}"""
+_THRESHOLDS: Final = """\
+## Thresholds
+
+What a threshold of `exit risk` reaches: chosen on half of the users to test with, measured on the other half.
+`critical` is to find {recall:.0%} of those for whom the label came true. Of those at `high` or above it is to come true
+for {precision:.0%}. The other rows are the curve. The product's levels rest on the score, and do not move with these.
+
+{tables}"""
 _PAGE: Final = """\
 <!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
@@ -154,6 +188,8 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
             f"- {name}: `{trained.rules[name]}`; accuracy {gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
             for name, gain in trained.gains.items()
         ),
+        rules=_rules(trained.learned, source.snapshots),
+        thresholds=_thresholds(trained.thresholds),
         remarks="".join(f"\n{remark}\n" for remark in trained.remarks),
         used=", ".join(f"`{name}`" for name in source.snapshots.names if name in trained.shapes) or "none",
         directions=(
@@ -186,8 +222,31 @@ def recalibrated(version: str, source: Source, made: Recalibrated, made_us: int)
         learned=_learned(source, is_recalibrated=True),
         draws=metrics.DRAWS,
         tables="\n\n".join(_table(name, report) for name, report in made.reports.items()),
+        rules=_rules(made.learned, source.snapshots),
+        thresholds=_thresholds(made.thresholds),
         size=len(made.file),
     )
+
+
+def _rules(learned: Learned, snapshots: Table) -> str:
+    shares = dict(zip(rules.NAMES, (snapshots.rule_doubts > 0.0).mean(axis=0).tolist(), strict=True))
+    rows = [f"|{name}|{shares[name]:.2%}|{weight:.2f}|" for name, weight in learned.weights.items()]
+    table = (
+        "\n".join(["| rule | applies to | weight |", "|---|---:|---:|", *rows]) if rows else "None has been learned."
+    )
+    joined = "\n".join(f"- {each}" for each in learned.said())
+    return _RULES.format(prior=PRIOR_OUTCOMES, weights=table, joined=joined)
+
+
+def _thresholds(found: Mapping[str, Sequence[Reached]]) -> str:
+    head = "\n".join([f"|{'|'.join(thresholds.COLUMNS)}|", "|---|---:|---:|---:|---:|"])
+    tables = [
+        f"**{moment[0].upper()}{moment[1:]}**\n\n{head}\n" + "\n".join(f"|{'|'.join(each.cells())}|" for each in aims)
+        for moment, aims in found.items()
+    ]
+    said = "\n\n".join(tables) or "There are too few users of either answer to choose any."
+    aims = {"recall": thresholds.RECALL_OF_CRITICAL, "precision": thresholds.PRECISION_OF_HIGH}
+    return _THRESHOLDS.format(**aims, tables=said)
 
 
 def page(markdown: str) -> str:

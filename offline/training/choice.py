@@ -34,6 +34,12 @@ class Choice(NamedTuple):
     """A sentence on what is offered, and why."""
 
     @property
+    def named(self) -> dict[str, Trained | Recalibrated]:
+        """Both, as far as they are there, by name."""
+        both = {"recalibrated": self.recalibrated, "own": self.own}
+        return {name: each for name, each in both.items() if each is not None}
+
+    @property
     def offered(self) -> Trained | Recalibrated:
         """The one to offer."""
         is_own = self.recalibrated is None or (self.verdict is not None and self.verdict.holds)

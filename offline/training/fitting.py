@@ -10,10 +10,13 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline.training import additive, baselines, export, metrics, parity, plots, staged
-from offline.training.baselines import RULE, Baselines
+from offline.training import additive, baselines, export, gate, metrics, parity, plots, rule_weights, staged, thresholds
+from offline.training.baselines import RULE
 from offline.training.metrics import Floats, Said
+from offline.training.rule_weights import Learned
 from offline.training.table import AT_EVENTS, MOMENTS, Table
+from offline.training.thresholds import Reached
+from services.scoring.domain.learning import LearnedRules
 from services.scoring.domain.schema import EXTENDED_VERSION
 
 SEED: Final = 20260102
@@ -83,6 +86,10 @@ class Trained:
     """What it says of the snapshots of users held back."""
     later: Floats | None = field(compare=False)
     """What the model of the calendar split says of the snapshots after the cut; None if there is no such split."""
+    learned: Learned = field(compare=False)
+    """What the users held back taught about the rules."""
+    thresholds: dict[str, list[Reached]]
+    """By moment, thresholds of the exit risk that some of the users held back chose and the others measured."""
 
 
 def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
@@ -136,8 +143,10 @@ def train(source: Source) -> Trained:
     file = export.to_onnx(sum_of_steps, metadata)
     parity_difference = parity.require(file, model, unknown.values)
     kept = model.predict_proba(unknown.values)[:, 1]
-    measured = compare(kept, known, unknown, OTHER_USERS)
-    later, later_probabilities, remarks = _later(source)
+    learned = rule_weights.learn(kept, unknown)
+    asked = Asked(kept, learned.doubts, learned.rules)
+    measured = compare(asked, known, unknown, OTHER_USERS)
+    later, later_probabilities, remarks = _later(source, kept, learned.rules)
     shapes = {
         name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
         for name, steps in zip(names, sum_of_steps.steps, strict=True)
@@ -161,6 +170,8 @@ def train(source: Source) -> Trained:
         remarks,
         kept,
         later_probabilities,
+        learned,
+        thresholds.by_moment(asked.told, unknown),
     )
 
 
@@ -192,27 +203,52 @@ class Compared(NamedTuple):
     said: dict[str, tuple[dict[str, Said], Table]]
 
 
-def compare(probabilities: Floats, known: Table, unknown: Table, name: str) -> Compared:
-    """Measures probabilities of unknown snapshots, per moment, beside baselines fitted to the known ones."""
+class Asked(NamedTuple):
+    """What was said of snapshots: the model's probabilities, and the doubts of the learned rules (`gate.join`)."""
+
+    model: Floats
+    doubts: Floats
+    rules: LearnedRules
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "Asked":
+        """What was said of those for which the mask holds."""
+        return Asked(self.model[mask], self.doubts[mask], self.rules)
+
+    @property
+    def told(self) -> Floats:
+        """The exit risk: the model's probability, or that of model and learned rules together."""
+        return gate.joined(self.model, self.doubts) if self.rules.is_in_probability else self.model
+
+    def said(self, rows: Table) -> dict[str, Said]:
+        """The exit risk that is told, the model, the rules as shipped and as learned, and both together."""
+        shipped, learned = rows.rule_probabilities, -np.expm1(-self.doubts)
+        named = {
+            "model": self.model,
+            "model and rules": 1.0 - (1.0 - shipped) * (1.0 - self.model),
+            "model and learned rules": gate.joined(self.model, self.doubts),
+            "rules only": shipped,
+            "learned rules only": learned,
+        }
+        said = {name: Said(each, each) for name, each in named.items()}
+        return {"exit risk": said["model and learned rules" if self.rules.is_in_probability else "model"]} | said
+
+
+def compare(asked: Asked, known: Table, unknown: Table, name: str) -> Compared:
+    """Measures what was said of unknown snapshots, per moment, beside baselines fitted to the known ones."""
     found = Compared({}, {}, {}, {})
     known_parts = parts(known)
     for moment, rows in parts(unknown).items():
         if moment not in known_parts or len(set(known_parts[moment].is_true)) < 2:
             continue
         fitted = baselines.fit(known_parts[moment], SEED, smallest_leaf(known_parts[moment]))
-        said = beside(probabilities[unknown.moments == moment], rows, fitted)
+        its = unknown.moments == moment
+        said = asked.where(its).said(rows) | fitted.said(rows)
         title = f"{name}, {moment}"
         found.reports[title] = metrics.report(said, rows)
         found.gains[title] = metrics.accuracy_gain(said["model"].probabilities, said[RULE].probabilities, rows)
         found.rules[title] = str(fitted.rule)
         found.said[title] = said, rows
     return found
-
-
-def beside(model: Floats, rows: Table, fitted: Baselines) -> dict[str, Said]:
-    """What the model, the hybrid of model and rules, and the baselines say of snapshots."""
-    hybrid = 1.0 - (1.0 - rows.rule_probabilities) * (1.0 - model)
-    return {"model": Said(model, model), "model and rules": Said(hybrid, hybrid)} | fitted.said(rows)
 
 
 def kept_back(users: npt.NDArray[np.str_]) -> npt.NDArray[np.bool_]:
@@ -258,8 +294,11 @@ def calendar(snapshots: Table) -> Calendar:
     return found
 
 
-def _later(source: Source) -> tuple[Compared, Floats | None, tuple[str, ...]]:
-    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on."""
+def _later(source: Source, kept: Floats, rules: LearnedRules) -> tuple[Compared, Floats | None, tuple[str, ...]]:
+    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on.
+
+    The rules are as those users held back teach them whose answer was known at the cut; `kept` are their probabilities.
+    """
     snapshots = source.snapshots
     try:
         cut = calendar(snapshots)
@@ -267,7 +306,9 @@ def _later(source: Source) -> tuple[Compared, Floats | None, tuple[str, ...]]:
         return Compared({}, {}, {}, {}), None, (f"There is no calendar split: {error}",)
     before, after = snapshots.where(cut.before), snapshots.where(cut.after)
     later = fit(before, source.measured, is_directed=source.is_directed).predict_proba(after.values)[:, 1]
-    return compare(later, before, after, LATER), later, ()
+    is_kept_back = kept_back(snapshots.users)
+    weights = rule_weights.fit(kept[cut.before[is_kept_back]], snapshots.where(is_kept_back & cut.before))
+    return compare(Asked(later, after.doubts_under(weights), rules), before, after, LATER), later, ()
 
 
 def _require_enough(known: Table, unknown: Table) -> None:

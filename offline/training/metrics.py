@@ -53,7 +53,9 @@ Report = dict[str, Measures]
 def report(predictors: Mapping[str, Said], table: Labelled) -> Report:
     """Each predictor's measures, all over the same resampled users: 200 times."""
     weights = [*calibration.resampled(table.users)]
-    return {name: _measures(said, table.is_true, weights) for name, said in predictors.items()}
+    distinct = {id(said): said for said in predictors.values()}
+    measured = {number: _measures(said, table.is_true, weights) for number, said in distinct.items()}
+    return {name: measured[id(said)] for name, said in predictors.items()}
 
 
 def measure(said: Said, is_true: npt.NDArray[np.bool_], weights: Floats | None = None) -> dict[str, float]:
@@ -81,6 +83,23 @@ def accuracy_gain(model: Floats, rule: Floats, table: Table) -> Figure:
     """How much more accurate the model is than the single rule."""
     is_right, is_rule_right = (model >= 0.5) == table.is_true, (rule >= 0.5) == table.is_true
     return difference(is_right.astype(np.float64), is_rule_right.astype(np.float64), table.users)
+
+
+def auroc(ranking: Floats, is_true: npt.NDArray[np.bool_]) -> float:
+    """The area under the curve of ROC, tied values as one; that of chance if all snapshots have the same label."""
+    return _Measured(Said(ranking, ranking), is_true).under(np.ones(len(is_true)))["auroc"]
+
+
+def auroc_difference(ranking: Floats, other: Floats, table: Labelled) -> Figure:
+    """The area of one less that of the other, with its 95% interval from resampling users 200 times."""
+    one, two = (_Measured(Said(each, each), table.is_true) for each in (ranking, other))
+
+    def difference_under(weights: Floats) -> float:
+        return one.under(weights)["auroc"] - two.under(weights)["auroc"]
+
+    drawn = [difference_under(weights) for weights in calibration.resampled(table.users)]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Figure(difference_under(np.ones(len(table.is_true))), float(low), float(high))
 
 
 def bins(probabilities: Floats, is_true: npt.NDArray[np.bool_]) -> list[Bin]:

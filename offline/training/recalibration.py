@@ -14,10 +14,12 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.model_selection import GroupKFold
 
-from offline.training import fitting, metrics, plots
-from offline.training.fitting import Source, TooLittleError
+from offline.training import fitting, metrics, plots, rule_weights, thresholds
+from offline.training.fitting import Asked, Source, TooLittleError
 from offline.training.metrics import Floats, Said
+from offline.training.rule_weights import Learned
 from offline.training.table import Table
+from offline.training.thresholds import Reached
 from services.scoring.domain.learning import PROBABILITY_FROM
 from services.scoring.ports import Model
 
@@ -53,6 +55,10 @@ class Recalibrated(NamedTuple):
     reports: dict[str, metrics.Report]
     plots: dict[str, bytes]
     counts: dict[str, int]
+    learned: Learned
+    """What all users taught about the rules, each judged by the others."""
+    thresholds: dict[str, list[Reached]]
+    """As those of `Trained`, over all users."""
 
 
 def train(source: Source, base: Model, file: bytes) -> Recalibrated:
@@ -68,15 +74,18 @@ def train(source: Source, base: Model, file: bytes) -> Recalibrated:
     by, after = fit(before, rows), np.empty(len(rows))
     for known, unknown in GroupKFold(_FOLDS).split(before, rows.is_true, rows.users):
         after[unknown] = fit(before[known], rows.where(_mask(known, len(rows))))(before[unknown])
+    learned = rule_weights.learn(after, rows)
+    asked = Asked(after, learned.doubts, learned.rules)
     reports = {
-        f"{fitting.OTHER_USERS}, {moment}": metrics.report(_said(before[mask], after[mask], part), part)
+        f"{fitting.OTHER_USERS}, {moment}": metrics.report(_said(before[mask], asked.where(mask), part), part)
         for moment, part in fitting.parts(rows).items()
         for mask in [rows.moments == moment]
     }
     curves = {name: metrics.bins(each, rows.is_true) for name, each in (("before", before), ("recalibrated", after))}
     counts = {"users": len(set(rows.users)), "snapshots": len(rows)}
     drawn = {"reliability.png": plots.reliability(curves)}
-    return Recalibrated(recalibrated(file, by), base, by, before, after, reports, drawn, counts)
+    aims = thresholds.by_moment(asked.told, rows)
+    return Recalibrated(recalibrated(file, by), base, by, before, after, reports, drawn, counts, learned, aims)
 
 
 def probabilities(model: Model, rows: Table) -> Floats:
@@ -156,11 +165,14 @@ def require_enough(rows: Table) -> None:
         raise TooLittleError(message)
 
 
-def _said(before: Floats, after: Floats, rows: Table) -> dict[str, Said]:
-    share, rules = np.full(len(rows), rows.is_true.mean()), rows.rule_probabilities
-    hybrid = 1.0 - (1.0 - rules) * (1.0 - after)
-    named = {"recalibrated": after, "before": before, "model and rules": hybrid, "majority": share, "rules only": rules}
-    return {name: Said(each, each) for name, each in named.items()}
+def _said(before: Floats, asked: Asked, rows: Table) -> dict[str, Said]:
+    said, share = asked.said(rows), np.full(len(rows), rows.is_true.mean())
+    return {
+        "exit risk": said.pop("exit risk"),
+        "recalibrated": said.pop("model"),
+        "before": Said(before, before),
+        "majority": Said(share, share),
+    } | said
 
 
 def _logits(chances: Floats) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.features.domain.own import NO_COLUMNS, Columns
+from services.scoring.domain import rules
 from services.scoring.domain.inputs import codes, names_of
 
 AT_EVENTS: Final = "at events"
@@ -21,6 +22,8 @@ MOMENTS: Final = (AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY)
 WORDS_KNOWN: Final = 20
 """Words of a column that a model tells apart; all others are one."""
 _WHOLE: Final = ("names", "known_words")
+NO_DOUBTS: Final = (0.0,) * len(rules.NAMES)
+"""The doubts of a user to whom no rule applies."""
 
 
 class MissingColumnsError(Exception):
@@ -46,6 +49,8 @@ class Snapshot(NamedTuple):
     """The features, those of history, and the own columns of numbers."""
     words: list[str]
     """The own columns of words."""
+    rule_doubts: Sequence[float] = NO_DOUBTS
+    """By rule; see `services.scoring.domain.rules.doubts`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class Table:
     rule_probabilities: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
     words: npt.NDArray[np.str_]
+    rule_doubts: npt.NDArray[np.float64]
+    """One row per snapshot, one column per rule."""
 
     def __len__(self) -> int:
         return len(self.users)
@@ -74,6 +81,10 @@ class Table:
         """The snapshots for which the mask holds."""
         columns = (getattr(self, field.name) for field in fields(self)[len(_WHOLE) :])
         return Table(self.names, self.known_words, *(column[mask] for column in columns))
+
+    def doubts_under(self, weights: Mapping[str, float]) -> npt.NDArray[np.float64]:
+        """For each snapshot, the doubt by all rules with these weights; 1 for those that are not named."""
+        return np.asarray(self.rule_doubts @ np.array([weights.get(name, 1.0) for name in rules.NAMES]))
 
     def inputs(self, names: Sequence[str], known: Mapping[str, Sequence[str]]) -> npt.NDArray[np.float64]:
         """The columns of a model that takes `names` and knows these words, in their order.
@@ -114,6 +125,7 @@ def table(snapshots: Iterable[Snapshot], own: Columns = NO_COLUMNS) -> Table:
         np.array([s.rule_probability for s in found]),
         np.column_stack([np.array([s.values for s in found]), *coded]),
         words,
+        np.array([s.rule_doubts for s in found]).reshape(len(found), len(rules.NAMES)),
     )
 
 

@@ -1,7 +1,9 @@
 """A user watched as the services watch one: the features service's code for the state, scoring's for the rules."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from offline.training.table import NO_DOUBTS
 from services.features.domain import journey as features
 from services.features.domain import own
 from services.features.domain.event import Event
@@ -15,11 +17,13 @@ class Seen(NamedTuple):
     """What the services know of a user at one time.
 
     `values` are the features, then those of history, then the own columns of numbers; `words` the own columns of words.
+    `rule_doubts` are by rule; see `rules.doubts`.
     """
 
     rule_probability: float
     values: list[float]
     words: list[str]
+    rule_doubts: Sequence[float]
 
 
 class Watch:
@@ -49,4 +53,5 @@ class Watch:
         found = rules.find(history.active(self.signals, at_us), values)
         numbers = own.values(self.state.numbers, self._columns)
         words = own.latest(self.state.words, self._columns)
-        return Seen(rules.probability(found), [*values, *past(self.state, at_us), *numbers], words)
+        doubts = rules.doubts(found) if found else NO_DOUBTS
+        return Seen(rules.probability(found), [*values, *past(self.state, at_us), *numbers], words, doubts)

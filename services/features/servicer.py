@@ -31,7 +31,10 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
         """See the contract."""
         received = rows.rows_of(request, self._features.columns)
         assessed = rows.assessed_rows_of(request, len(received.events))
-        derived = await self._features.apply(applied.batch(request.position), received, assessed)
+        has_history = not request.leaves_out_history
+        derived = await self._features.apply(
+            applied.batch(request.position), received, assessed, has_history=has_history
+        )
         if not request.position.is_retraction:
             self._metrics.count(registry.VECTORS, len(assessed))
             self._metrics.count_each(registry.SIGNALS, [answers.signal_name(each) for _, each in derived.signals])
@@ -44,7 +47,7 @@ class FeaturesServicer(features_pb2_grpc.FeaturesServiceServicer):
             settled=[answers.settled_row(row, settled) for row, settled in derived.settled],
             time_zone_names=derived.time_zone_names,
             time_zones=derived.time_zones,
-            inputs=answers.inputs(derived, self._features.columns),
+            inputs=answers.inputs(derived, self._features.columns, has_history=has_history),
             carried=[answers.carried_row(row, carried) for row, carried in derived.carried],
         )
 

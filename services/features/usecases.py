@@ -45,7 +45,7 @@ class Derived(msgspec.Struct, frozen=True):
     time_zone_names: list[str]
     time_zones: list[int]
     past: list[float]
-    """The features of history and then the own columns of numbers after the assessed rows, row by row."""
+    """The features of history, unless left out, then the own columns of numbers after the assessed rows, row by row."""
     words: list[str]
     """The own columns of words after the assessed rows, row by row."""
 
@@ -58,10 +58,12 @@ class Features:
         self.columns = columns
         """The installation's own columns, which are taken from events and kept."""
 
-    async def apply(self, batch: Batch, rows: Rows, assessed_rows: Collection[int]) -> Derived:
+    async def apply(
+        self, batch: Batch, rows: Rows, assessed_rows: Collection[int], *, has_history: bool = True
+    ) -> Derived:
         """Applies the rows in their order; effects happen once, and a repeated batch is answered as the first time.
 
-        Only the assessed rows have a vector and a time zone.
+        Only the assessed rows have a vector and a time zone. Without history, `past` has the own columns alone.
 
         Raises:
             FailedPrecondition: `POSITION_STALE`; nothing is written.
@@ -83,7 +85,8 @@ class Features:
                         derived.carried.append((index, found.carried))
                 if index in assessed:
                     derived.values.extend(vector(state))
-                    derived.past.extend(past(state))
+                    if has_history:
+                        derived.past.extend(past(state))
                     if self.columns is not NO_COLUMNS:
                         derived.past.extend(own.values(state.numbers, self.columns))
                         derived.words.extend(own.latest(state.words, self.columns))

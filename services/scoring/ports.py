@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from services.scoring.domain.learning import AS_SHIPPED, LearnedRules
 from services.scoring.domain.schema import FEATURES
 from services.scoring.domain.stages import EVERYBODY, Stages, Wanted
 
@@ -43,6 +44,8 @@ class Card:
     """From how many users of this installation it learned."""
     is_recalibrated: bool = False
     """Whether it is a model of other users that was recalibrated on these."""
+    rules: LearnedRules = AS_SHIPPED
+    """What it learned about the rules."""
 
 
 class Model(Protocol):
@@ -81,6 +84,16 @@ class Served(NamedTuple):
         """The card of a version that decides for anybody; None if it does not."""
         deciding = (model for each in self.tenants.values() for model in (each.live, each.canary) if model is not None)
         return next((model.card for model in deciding if model.card.version == version), None)
+
+    @property
+    def takes_history(self) -> bool:
+        """Whether any model takes more than the 13 features."""
+        return any(
+            len(model.card.features) > len(FEATURES)
+            for live, canary, _, shadow in self.tenants.values()
+            for model in (live, canary, shadow)
+            if model is not None
+        )
 
     @property
     def only(self) -> Model | None:

@@ -44,6 +44,7 @@ class ScoringServicer(ScoringServiceServicer):
             other_models=[
                 wire.ModelRows(model_version=version, rows=its_rows) for version, its_rows in assessed.others.items()
             ],
+            ignores_history=not assessed.takes_history,
         )
 
     async def GetRisk(self, request: wire.GetRiskRequest, _context: ServerContext) -> wire.GetRiskResponse:

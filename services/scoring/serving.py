@@ -3,7 +3,7 @@
 import logging
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from records.tenants import DEFAULT, tenant_of
@@ -21,13 +21,17 @@ _log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """Rows of a batch that one model scored, by number, ascending; the columns it took, and what it says."""
+    """Rows of a batch that one model scored, by number, ascending; the columns it took, and what it says.
+
+    `rule_weights` are those that it learned, by the name of the rule.
+    """
 
     rows: Sequence[int]
     model_version: str
     names: tuple[str, ...]
     columns: Matrix
     prediction: Prediction
+    rule_weights: Mapping[str, float] = {}
 
 
 class _Choice(NamedTuple):
@@ -49,8 +53,15 @@ def score(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inp
     return [_decided(served, choice, rows, features[rows], inputs.at(rows)) for choice, rows in rows_of.items()]
 
 
-def shadowed(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inputs) -> dict[int, float]:
-    """By row, the probability by the shadow of the user's tenant.
+class Shadow(NamedTuple):
+    """What a shadow says of a row: its probability, and the weights of rules that it learned."""
+
+    probability: float
+    rule_weights: Mapping[str, float]
+
+
+def shadowed(served: Served, user_ids: Sequence[str], features: Matrix, inputs: Inputs) -> dict[int, Shadow]:
+    """By row, what the shadow of the user's tenant says.
 
     Without the rows of tenants that have none, or one that takes columns which were not sent.
     """
@@ -60,12 +71,13 @@ def shadowed(served: Served, user_ids: Sequence[str], features: Matrix, inputs: 
     rows_of = defaultdict[str, list[int]](list)
     for row, user_id in enumerate(user_ids):
         rows_of[_tenant(served, user_id)].append(row)
-    found: dict[int, float] = {}
+    found: dict[int, Shadow] = {}
     for tenant, shadow in shadows.items():
         rows = rows_of[tenant]
         taken = columns_of(shadow.card.features, shadow.card.words, features[rows], inputs.at(rows)) if rows else None
         if taken is not None and (prediction := attempted(shadow, taken)) is not None:
-            found |= zip(rows, prediction.probabilities, strict=True)
+            weights = shadow.card.rules.weights
+            found |= {row: Shadow(each, weights) for row, each in zip(rows, prediction.probabilities, strict=True)}
     return found
 
 
@@ -96,7 +108,8 @@ def _decided(served: Served, choice: _Choice, rows: Sequence[int], features: Mat
         taken = columns_of(canary.card.features, canary.card.words, features, inputs)
         prediction = attempted(canary, taken) if taken is not None else None
         if taken is not None and prediction is not None:
-            return Part(rows, canary.card.version, canary.card.features, taken, prediction)
+            card = canary.card
+            return Part(rows, card.version, card.features, taken, prediction, card.rules.weights)
     return _scored(serving.live, rows, features, inputs)
 
 
@@ -106,4 +119,4 @@ def _scored(model: Model, rows: Sequence[int], features: Matrix, inputs: Inputs)
     if taken is None:
         silence = Prediction([0.0] * len(features), _NO_TERMS * len(features))
         return Part(rows, RULES_ONLY, FEATURES, features, silence)
-    return Part(rows, card.version, card.features, taken, model.predict(taken))
+    return Part(rows, card.version, card.features, taken, model.predict(taken), card.rules.weights)

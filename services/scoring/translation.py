@@ -20,6 +20,7 @@ from services.scoring.domain.explanation import Contribution, evidence
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
 from services.scoring.domain.inputs import NO_INPUTS, Inputs
 from services.scoring.domain.learning import Learning, learning_of
+from services.scoring.domain.risk import Risk
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
 from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
 from services.scoring.ports import Card, Described
@@ -170,7 +171,7 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
         struggle=wire.StruggleNow(
             score=risk.rule_score, evidence=_indicators(evidence(explained.contributions, risk.rule_score))
         ),
-        exit_risk=_exit_risk(risk.model_score / 100.0, card),
+        exit_risk=_exit_risk(risk, card),
     )
 
 
@@ -178,10 +179,11 @@ def _learning(of: Card | Described) -> Learning:
     return learning_of(of.own_users, is_recalibrated=of.is_recalibrated)
 
 
-def _exit_risk(probability: float, card: Card | None) -> wire.ExitRisk:
+def _exit_risk(risk: Risk, card: Card | None) -> wire.ExitRisk:
     if card is None:
         return wire.ExitRisk()
     state = _learning(card)
+    probability = (risk.score if card.rules.is_in_probability else risk.model_score) / 100.0
     return wire.ExitRisk(
         probability=None if state is Learning.COLD_START else DoubleValue(value=probability),
         outcome=card.outcome,

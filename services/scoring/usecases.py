@@ -19,7 +19,7 @@ from services.scoring.domain.risk import Risk
 from services.scoring.domain.schema import SCHEMA_VERSION
 from services.scoring.domain.stages import EVERYBODY, Stage, StageError, Stages, Wanted
 from services.scoring.ports import Canaries, Card, Described, Matrix, Models, Registry
-from services.scoring.serving import Part
+from services.scoring.serving import Part, Shadow
 from services.scoring.states import JOURNALS
 
 _LOOK_SECONDS: Final = 1.0
@@ -69,6 +69,8 @@ class Assessed(NamedTuple):
     others: Mapping[str, Sequence[int]] = {}
     shadowed: Sequence[tuple[Risk, float]] = ()
     """For rows with a shadow, the risk, and the score that the shadow would have led to."""
+    takes_history: bool = True
+    """Whether any of the models in service does."""
 
 
 class UserRisk(NamedTuple):
@@ -101,8 +103,9 @@ class Scoring:
             parts = serving.score(served, rows.user_ids, rows.values, rows.inputs)
             assessed = _assessed(rows, journals.states, parts)
         by_shadow = serving.shadowed(served, rows.user_ids, rows.values, rows.inputs).items()
-        risks = [(assessed.assessments[row].risk, chance) for row, chance in by_shadow]
-        return assessed._replace(shadowed=[(each, risk.combined(each.rule_score, chance)) for each, chance in risks])
+        pairs = [(assessed.assessments[row], shadow) for row, shadow in by_shadow]
+        shadows = [(each.risk, _by_shadow(each, shadow)) for each, shadow in pairs]
+        return assessed._replace(shadowed=shadows, takes_history=served.takes_history)
 
     async def read(self, user_id: str) -> UserRisk:
         """The user's latest assessment, explained.
@@ -223,6 +226,12 @@ def _assessed(rows: Rows, journals: Mapping[str, Journal], parts: Sequence[Part]
     return Assessed([answers[row] for row in range(len(rows.user_ids))], usual, others)
 
 
+def _by_shadow(of: Assessment, shadow: Shadow) -> float:
+    """The score that a shadow would have led to."""
+    by_rules = rules.probability(rules.weighed(of.findings, shadow.rule_weights))
+    return risk.combined(100.0 * by_rules, shadow.probability)
+
+
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) -> list[Assessment]:
     columns = Columns(
         rows.event_times_us,
@@ -234,6 +243,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) ->
         rows.signals,
         rows.settled,
         rows.event_counts or [1] * len(rows.user_ids),
+        part.rule_weights,
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]

@@ -125,3 +125,22 @@ def test_columns_that_make_no_sense_are_refused(numbers: str, words: str) -> Non
     with pytest.raises(ValueError, match=r"twice|At most"):
         own.declared(numbers, words)
     assert own.declared(" a, b ,", "c") == Columns(("a", "b"), ("c",))
+
+
+@pytest.mark.parametrize("columns", [Columns(), COLUMNS])
+async def test_history_is_left_out_where_no_model_takes_it_and_nothing_else_changes(columns: Columns) -> None:
+    servicer = FeaturesServicer(Features(MemoryState(), columns), Metrics())
+    request = features_pb2.ApplyEventsRequest(
+        position=position_pb2.BatchPosition(stream="events", shard="0", sequences=["1"]),
+        events=[event("e1", properties=b'{"price": 3, "plan": "Pro"}'), event("e2", event_time_us=NOW_US + 1)],
+        leaves_out_history=True,
+    )
+    without = await servicer.ApplyEvents(request, NO_CONTEXT)
+    assert tuple(without.inputs.names) == columns.number_names
+    request.leaves_out_history = False
+    again = await servicer.ApplyEvents(request, NO_CONTEXT)
+    assert tuple(again.inputs.names) == (*history.NAMES, *columns.number_names)
+    assert list(again.values) == list(without.values)
+    width, own_width = len(again.inputs.names), len(columns.number_names)
+    rows = [list(again.inputs.values)[row * width : (row + 1) * width] for row in range(2)]
+    assert [cell for row in rows for cell in row[width - own_width :]] == list(without.inputs.values)

@@ -38,6 +38,7 @@ class Steps(
         self.asked: list[list[str]] = []
         self.recent: dict[str, list[event_pb2.Event]] = {}
         """What features has of a user's last events, newest first."""
+        self.ignores_history = False
 
     def _serve(self, step: str, request: Any, ids: list[str]) -> None:
         self.fault(step, request)
@@ -63,7 +64,9 @@ class Steps(
     async def AssessUsers(self, request: Any, context: Any) -> scoring_pb2.AssessUsersResponse:
         self._serve("scoring", request, list(request.user_ids))
         return scoring_pb2.AssessUsersResponse(
-            assessments=[scoring_pb2.Assessment(score=80)] * len(request.user_ids), model_version="m-1"
+            assessments=[scoring_pb2.Assessment(score=80)] * len(request.user_ids),
+            model_version="m-1",
+            ignores_history=self.ignores_history,
         )
 
     async def DecideInterventions(self, request: Any, context: Any) -> Any:

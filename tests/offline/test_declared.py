@@ -157,6 +157,7 @@ def test_data_that_cannot_be_read_is_refused_in_a_sentence(write: Write, name: s
 @pytest.mark.parametrize(
     ("sentence", "reason"),
     [
+        ("session is over, at session end", "at events only"),
         ("churn", "none of the forms"),
         ("no event for 0 days", "at least one day"),
         ("no event for 14 days, sometimes", "moments are"),
@@ -206,6 +207,16 @@ def test_who_never_returns_has_no_later_session() -> None:
     assert [s.is_true for s in asked("never returns", events)] == [False, True]
     assert asked("never returns", events, days=1.0)[:1]
     assert not asked("never returns", [*events[:2], at(86400 * 59)])[1:]
+
+
+def test_a_session_is_over_at_its_last_event_once_the_pause_is_in_the_data() -> None:
+    events = [at(0), at(60), at(7200), at(7260)]
+    assert [(s.at_us, s.is_true) for s in asked("session is over", events)][:2] == [
+        (events[0].at_us, False),
+        (events[1].at_us, True),
+    ]
+    assert len(asked("session is over", events)) == 3
+    assert len(asked("session is over", events, days=7261 / 86400)) == 2
 
 
 @pytest.mark.parametrize(("moment", "days"), [(DAILY, 1), (WEEKLY, 7)])

@@ -9,7 +9,7 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GroupKFold
 
-from offline import train
+from offline import published, train
 from offline.datasets import oulad, students
 from offline.datasets.oulad import Journey
 from offline.datasets.students import HORIZON_DAYS, snapshots
@@ -213,3 +213,13 @@ def test_a_small_sample_of_real_behaviour_trains_and_exports() -> None:
 
 def _day(of: Journey, snapshot: Snapshot) -> int:
     return (snapshot.at_us - of.start_us) // DAY_US
+
+
+def test_what_is_reached_is_a_row_a_moment_with_each_side_s_figures(trained: Trained) -> None:
+    found = [row.split("|") for row in published.rows(trained)]
+    assert [cells[0] for cells in found] == list(trained.reports)
+    for title, share, _, *sides in found:
+        report = trained.reports[title]
+        assert share == f"{report['majority']['auprc'].value:.1%}"
+        assert sides[1].startswith(f"{report['model']['auroc'].value:.3f} / ")
+        assert sides[-1].startswith("0.500 / ")

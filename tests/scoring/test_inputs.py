@@ -25,7 +25,7 @@ from services.scoring.servicer import ScoringServicer
 from services.scoring.serving import RULES_ONLY
 from services.scoring.usecases import Scoring
 from tests.builders import NOW_US
-from tests.scoring.builders import values
+from tests.scoring.builders import OneTerm, values
 
 NO_CONTEXT: Final = cast("Any", None)
 OWN = ("price.last", "plan")
@@ -141,3 +141,20 @@ def test_every_value_has_a_sentence(value: float, name: str) -> None:
     assert said[0].isupper() or said[0].isdigit()
     assert not said.startswith("1 ") or said.split()[1].rstrip("s") == said.split()[1] or "success" in said
     assert PAST_REASONS.keys() == {*HISTORY}
+
+
+async def test_the_answer_says_whether_any_model_in_service_takes_history() -> None:
+    small, extended = OneTerm(), Extended()
+    for serving, ignores in (
+        (Serving(small), True),
+        (Serving(small, shadow=small), True),
+        (Serving(extended), False),
+        (Serving(small, canary=extended, percent=1.0), False),
+        (Serving(small, shadow=extended), False),
+    ):
+        served = Served({EVERYBODY: Serving(small), "acme": serving})
+        models = type("Models", (), {"served": lambda _self, served=served: served})()
+        answer = await ScoringServicer(Scoring(models, MemoryState()), Metrics()).AssessUsers(
+            _request(1, None), NO_CONTEXT
+        )
+        assert answer.ignores_history == ignores

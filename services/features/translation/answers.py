@@ -87,11 +87,11 @@ def _money(amounts: Mapping[str, float]) -> list[event_pb2.Money]:
     return [event_pb2.Money(currency=currency, amount=amount) for currency, amount in amounts.items()]
 
 
-def inputs(derived: Derived, columns: Columns) -> features_pb2.Inputs:
-    """History and the installation's own columns after the assessed rows."""
-    message = features_pb2.Inputs(
-        history_version=history.HISTORY_VERSION, names=(*history.NAMES, *columns.number_names), values=derived.past
-    )
+def inputs(derived: Derived, columns: Columns, *, has_history: bool) -> features_pb2.Inputs:
+    """History, unless it was left out, and the installation's own columns after the assessed rows."""
+    names = (*history.NAMES, *columns.number_names) if has_history else columns.number_names
+    version = history.HISTORY_VERSION if has_history else ""
+    message = features_pb2.Inputs(history_version=version, names=names, values=derived.past)
     if columns.words:
         place = {"": 0}
         message.cells.extend(place.setdefault(word, len(place)) for word in derived.words)

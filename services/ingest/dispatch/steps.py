@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
-from journeymesh.scoring.v1 import scoring_pb2_grpc
+from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from opentelemetry import trace
 
@@ -27,13 +27,14 @@ from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 from records.table import Table, of_events
 from services.ingest.dispatch.translation.deciding import (
+    Vectors,
     apply_request,
     assess_request,
     check_answered,
     decide_request,
     vectors_of,
 )
-from services.ingest.dispatch.translation.groups import groups_of
+from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.dispatch.translation.journeys import Departure, arrivals, copies, departures
 from services.ingest.events.claims import claimed
 from services.ingest.events.ports import EventLog, SeenEvents
@@ -69,6 +70,13 @@ class Peers(NamedTuple):
         )
 
 
+@dataclasses.dataclass
+class Wanted:
+    """What scoring last said that its models take."""
+
+    history: bool = True
+
+
 @dataclasses.dataclass(frozen=True)
 class Steps:
     """Takes batches of one stream through the mesh."""
@@ -78,6 +86,7 @@ class Steps:
     log: EventLog
     peers: Peers
     telemetry: Telemetry
+    wanted: Wanted = dataclasses.field(default_factory=Wanted)
 
     async def apply(self, lease: Lease, batch: Sequence[Decoded], *, is_retraction: bool = False) -> None:
         """Applies a batch of the leased shard, or retracts it up to the step that cannot apply it.
@@ -101,27 +110,38 @@ class Steps:
         with self._span(lease.shard, len(batch), rows):
             engagements = await self._apply_playback(position, rows)
             groups = groups_of(rows)
-            with step("features"):
-                applied = await self.peers.features.ApplyEvents(
-                    apply_request(position, batch, rows, groups, engagements), timeout=_STEP_SECONDS
-                )
-            vectors = vectors_of(rows, groups, applied)
-            with step("scoring"):
-                assessed = await self.peers.scoring.AssessUsers(
-                    assess_request(position, rows, groups, applied, vectors), timeout=_STEP_SECONDS
-                )
-            check_answered(groups.deciding, assessed.assessments)
+            has_history = self.wanted.history
+            request = apply_request(position, batch, rows, groups, engagements, has_history=has_history)
+            applied, vectors, assessed = await self._assess(request, rows, groups)
+            self.wanted.history = not assessed.ignores_history
+            if self.wanted.history and not has_history:
+                request.leaves_out_history = False
+                applied, vectors, assessed = await self._assess(request, rows, groups)
             with step("intervention"):
-                request = decide_request(position, rows, groups, applied, vectors, assessed)
-                decided = await self._decide(request)
+                decisions = decide_request(position, rows, groups, applied, vectors, assessed)
+                decided = await self._decide(decisions)
             if is_retraction:
                 return
-            linked = [each.row for each in request.linked_rows]
+            linked = [each.row for each in decisions.linked_rows]
             moving = departures({row: rows.table.event(row) for row in linked}, applied, decided)
             for start in range(0, len(moving), _JOURNEYS_AT_ONCE):
                 with step("copies"):
                     await self._move_journeys(moving[start : start + _JOURNEYS_AT_ONCE])
         self.telemetry.metrics.count(registry.APPLIED_EVENTS, len(rows.table))
+
+    async def _assess(
+        self, request: features_pb2.ApplyEventsRequest, rows: Rows, groups: Groups
+    ) -> tuple[features_pb2.ApplyEventsResponse, Vectors, scoring_pb2.AssessUsersResponse]:
+        step = functools.partial(self.telemetry.metrics.timing, registry.STEP_SECONDS)
+        with step("features"):
+            applied = await self.peers.features.ApplyEvents(request, timeout=_STEP_SECONDS)
+        vectors = vectors_of(rows, groups, applied)
+        with step("scoring"):
+            assessed = await self.peers.scoring.AssessUsers(
+                assess_request(request.position, rows, groups, applied, vectors), timeout=_STEP_SECONDS
+            )
+        check_answered(groups.deciding, assessed.assessments)
+        return applied, vectors, assessed
 
     async def _decide(
         self, request: intervention_pb2.DecideInterventionsRequest

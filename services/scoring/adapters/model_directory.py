@@ -24,6 +24,7 @@ import numpy as np
 
 from mesh.errors import FailedPrecondition, NotFound, Unavailable
 from services.scoring import ports
+from services.scoring.adapters import learned_rules
 from services.scoring.adapters.model_folder import ModelFolder
 from services.scoring.adapters.onnx import OnnxModel
 from services.scoring.adapters.stages_file import StagesFileError
@@ -66,6 +67,8 @@ class Described(msgspec.Struct):
     label: str = ""
     own_users: Annotated[int, msgspec.Meta(ge=0)] = 0
     recalibrated: Base | None = None
+    rules: msgspec.Raw = msgspec.Raw()
+    """Read by `learned_rules`, so that a damaged part leaves the model in service."""
 
 
 class UnusableModelError(Exception):
@@ -351,6 +354,7 @@ def load(folder: Path) -> OnnxModel:
         described.label,
         described.own_users,
         is_recalibrated=described.recalibrated is not None,
+        rules=learned_rules.read(bytes(described.rules), described.version),
     )
     try:
         model = OnnxModel(file, card)

@@ -25,6 +25,7 @@ class Columns(NamedTuple):
     floats, the model's baseline and then one per name; little-endian. The first names are the 13 features. `may_apply`
     says whether a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that
     ended with a row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
+    `rule_weights` are those that the model learned, by the name of the rule; see `rules.weighed`.
     """
 
     event_times_us: Sequence[int]
@@ -36,15 +37,20 @@ class Columns(NamedTuple):
     found: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]]
     event_counts: Sequence[int]
+    rule_weights: Mapping[str, float] = {}
 
 
 class Assessment(NamedTuple):
-    """The result for one row; without indicators at a low level, and with 0 for the latest signal if none counts."""
+    """The result for one row; without indicators at a low level, and with 0 for the latest signal if none counts.
+
+    `findings` are those of the rules as shipped.
+    """
 
     risk: Risk
     strong_signal_count: int
     indicators: Sequence[Contribution]
     latest_signal_us: int = 0
+    findings: Sequence[Finding] = ()
 
 
 class Explained(NamedTuple):
@@ -72,17 +78,22 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
         findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, features_at), at_us)
     if journal.assessed_count < COUNT_LIMIT:
         journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])
-    judged = risk.assess(findings, columns.probabilities[row], journal.assessed_count)
+    weights = columns.rule_weights
+    if weights or journal.rule_weights:
+        journal.rule_weights = {each.name: weights[each.name] for each in findings if each.name in weights}
+    weighed = rules.weighed(findings, weights)
+    judged = risk.assess(weighed, columns.probabilities[row], journal.assessed_count)
     history.note(journal, at_us, judged.score, judged.level)
     if judged.level is Level.LOW:
         if not active:
-            return Assessment(judged, 0, ())
-        return Assessment(judged, history.strong_count(active), (), history.latest_us(active))
+            return Assessment(judged, 0, (), 0, findings)
+        return Assessment(judged, history.strong_count(active), (), history.latest_us(active), findings)
     packed_values, packed_terms = _row(columns, row)
     parts = explanation.contributions(
-        judged, findings, columns.names, _floats(packed_terms, "f"), _floats(packed_values, "d")
+        judged, weighed, columns.names, _floats(packed_terms, "f"), _floats(packed_values, "d")
     )
-    return Assessment(judged, history.strong_count(active), explanation.indicators(parts), history.latest_us(active))
+    strong, latest_us = history.strong_count(active), history.latest_us(active)
+    return Assessment(judged, strong, explanation.indicators(parts), latest_us, findings)
 
 
 def settle(journal: Journal, columns: Columns, row: int, model_version: str) -> None:
@@ -109,10 +120,11 @@ def explain(journal: Journal) -> Explained:
     terms = _floats(journal.terms + journal.more_terms, "f")
     active = history.active(journal.signals, journal.event_time_us)
     findings = rules.find(active, values, journal.event_time_us)
-    judged = risk.assess(findings, journal.model_probability, journal.assessed_count)
-    parts = explanation.contributions(judged, findings, names, terms, values)
+    weighed = rules.weighed(findings, journal.rule_weights)
+    judged = risk.assess(weighed, journal.model_probability, journal.assessed_count)
+    parts = explanation.contributions(judged, weighed, names, terms, values)
     strong, latest_us = history.strong_count(active), history.latest_us(active)
-    return Explained(Assessment(judged, strong, explanation.indicators(parts), latest_us), parts)
+    return Explained(Assessment(judged, strong, explanation.indicators(parts), latest_us, findings), parts)
 
 
 def _row(columns: Columns, row: int) -> tuple[bytes, bytes]:

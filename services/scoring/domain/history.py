@@ -77,6 +77,8 @@ class Journal(msgspec.Struct, array_like=True):
     """The terms of these; as `terms` are stored."""
     own_names: list[str] = []
     """The names of those that are neither of the 13 nor of history."""
+    rule_weights: dict[str, float] = {}
+    """The learned weights of the rules that applied in the last assessment; without those that count as shipped."""
 
 
 def active(signals: Sequence[Signal], at_us: int) -> list[Signal]:

@@ -1,7 +1,9 @@
 """What a model has learned from the users of this installation whose outcome is known."""
 
+from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 PROBABILITY_FROM: Final = 30
 """From so many users on, a probability means what it says; below, only the order of users is told."""
@@ -15,6 +17,22 @@ class Learning(IntEnum):
     LEARNING = 2
     OWN_MODEL = 3
     RECALIBRATED = 4
+
+
+class LearnedRules(NamedTuple):
+    """What a model learned about the rules: how much each counts for here.
+
+    `weights` are 0 or more, by the name of the rule: the rule's probability p becomes 1 - (1 - p) ** weight. Rules that
+    are not named count as shipped, which is a weight of 1. `is_in_probability` says whether the probability of the
+    outcome is that of model and rules together; if not, it is the model's alone.
+    """
+
+    weights: Mapping[str, float]
+    is_in_probability: bool
+
+
+AS_SHIPPED: Final = LearnedRules(MappingProxyType({}), is_in_probability=False)
+"""The rules of a model that learned nothing about them."""
 
 
 def learning_of(own_users: int, *, is_recalibrated: bool) -> Learning:

@@ -5,10 +5,12 @@ type of signal; of several active signals of a type the strongest counts, so tha
 Rules are independent causes: together they give 1 - prod(1 - p), the noisy-or.
 
 The weights are judgements, not measurements; the version changes with them. Repeated failures weigh enough that three
-failed attempts in one place reach the trigger of 75 points whatever the model says.
+failed attempts in one place reach the trigger of 75 points whatever the model says. A model may have learned that a
+rule means less or more among its users (`weighed`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import log1p
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -45,6 +47,9 @@ SCATTERED_ERRORS_FROM: Final = 3
 FORMS_LEFT: Final = "forms_left"
 FORMS_LEFT_WEIGHT: Final = 0.3
 FORMS_LEFT_FROM: Final = 2
+
+NAMES: Final = (*(kind.name.lower() for kind in WEIGHTS), SCATTERED_ERRORS, FORMS_LEFT)
+"""All rules."""
 
 _ERROR_COUNT: Final = FEATURES.index("error_count")
 _FORM_ABANDONS: Final = FEATURES.index("form_abandons")
@@ -110,6 +115,29 @@ def probability(findings: Sequence[Finding]) -> float:
     for finding in findings:
         staying *= 1.0 - finding.probability
     return 1.0 - staying
+
+
+def doubts(findings: Sequence[Finding]) -> list[float]:
+    """By rule, in the order of `NAMES`, -log(1 - p), which sum to that of `probability`; 0 if it does not apply."""
+    by_name = {finding.name: -log1p(-finding.probability) for finding in findings}
+    return [by_name.get(name, 0.0) for name in NAMES]
+
+
+def weighed(findings: Sequence[Finding], weights: Mapping[str, float]) -> Sequence[Finding]:
+    """The findings as rules with learned weights give them: 1 - (1 - p) ** weight for each p as shipped.
+
+    Args:
+        findings: those of `find`.
+        weights: 0 or more, by the name of the rule; 1 for those that are not named.
+    """
+    if not weights:
+        return findings
+    return [
+        finding._replace(probability=1.0 - (1.0 - finding.probability) ** weights[finding.name])
+        if finding.name in weights
+        else finding
+        for finding in findings
+    ]
 
 
 def _strongest(active_signals: Sequence[Signal]) -> list[Signal]:

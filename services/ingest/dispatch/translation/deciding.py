@@ -57,6 +57,8 @@ def apply_request(
     rows: Rows,
     groups: Groups,
     engagements: Sequence[features_pb2.EngagementUpdate],
+    *,
+    has_history: bool = True,
 ) -> features_pb2.ApplyEventsRequest:
     """The request to features: the tables of a batch as they are on the stream, with the rows that count."""
     request = features_pb2.ApplyEventsRequest(
@@ -64,6 +66,7 @@ def apply_request(
         engagements=engagements,
         brings_arrivals=True,
         assessed_rows=() if groups.are_single else sorted(groups.last),
+        leaves_out_history=not has_history,
     )
     start = 0
     for record_index, count in sorted(Counter(rows.record_indexes).items()):
