@@ -1,0 +1,1 @@
+"""What callers want of the experiments service."""
