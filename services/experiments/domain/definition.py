@@ -69,11 +69,11 @@ class Definition(NamedTuple):
     id: str
     title: str
     salt: str
-    arms: Sequence[Arm]
-    metrics: Sequence[Metric]
+    arms: tuple[Arm, ...]
+    metrics: tuple[Metric, ...]
     score: Score | None = None
     holdout_percent: float = 0.0
-    ramp: Sequence[float] = RAMP
+    ramp: tuple[float, ...] = RAMP
     step_hours: float = 24.0
     min_days: float = 3.0
     min_outcomes: int = 100

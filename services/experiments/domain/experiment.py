@@ -1,7 +1,7 @@
 """The life of an experiment: its states, who changed them when and why, and what happens to it by itself."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
 from services.experiments.domain.assignment import Allocation, Assignment, assign
@@ -56,7 +56,7 @@ class Experiment(NamedTuple):
     tenant: str
     definition: Definition
     state: State
-    history: Sequence[Change]
+    history: tuple[Change, ...]
     step: int = 0
     since_us: int = 0
     started_us: int = 0
