@@ -35,6 +35,7 @@ from gateway.routes import (
     web,
 )
 from gateway.routes.decided import DECIDED_ROUTES
+from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
@@ -352,6 +353,7 @@ ROUTES: Final = (
     *SAVED_ROUTES,
     *PUSHED_ROUTES,
     *MODEL_ROUTES,
+    *EXPERIMENT_ROUTES,
     *TENANT_ROUTES,
     _post(
         "/api/users/{userId}/analysis",
