@@ -154,7 +154,7 @@ class Reports(_Body):
     reports: Annotated[list[NewOutcomes], msgspec.Meta(max_length=1_000)]
 
 
-async def create(core: Core, request: Request) -> Answer:
+async def create_experiment(core: Core, request: Request) -> Answer:
     """Creates an experiment."""
     new = decoded(await request.json_body(), NewExperiment, _CREATE_EXAMPLE)
     for metric in new.metrics:
@@ -166,19 +166,19 @@ async def create(core: Core, request: Request) -> Answer:
     return json(render((await core.peers.experiments.CreateExperiment(asked)).experiment), 201)
 
 
-async def listed(core: Core, request: Request) -> Answer:
+async def experiments(core: Core, request: Request) -> Answer:
     """The experiments."""
     asked = wire.ListExperimentsRequest(tenant=request.caller.tenant)
     return json(render(await core.peers.experiments.ListExperiments(asked)))
 
 
-async def shown(core: Core, request: Request) -> Answer:
+async def experiment(core: Core, request: Request) -> Answer:
     """An experiment with its history."""
     asked = wire.GetExperimentRequest(tenant=request.caller.tenant, experiment_id=_id(request))
     return json(render((await core.peers.experiments.GetExperiment(asked)).experiment))
 
 
-async def assign(core: Core, request: Request) -> Answer:
+async def assign_units(core: Core, request: Request) -> Answer:
     """The arms of units."""
     order = decoded(await request.json_body(), UnitsToAssign, _ASSIGN_EXAMPLE)
     asked = wire.AssignUnitsRequest(
@@ -190,7 +190,7 @@ async def assign(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.experiments.AssignUnits(asked)))
 
 
-async def exposures(core: Core, request: Request) -> Answer:
+async def record_exposures(core: Core, request: Request) -> Answer:
     """Counts units that met arms."""
     order = decoded(await request.json_body(), NewExposures, _EXPOSURES_EXAMPLE)
     asked = wire.RecordExposuresRequest(
@@ -204,7 +204,7 @@ async def exposures(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.experiments.RecordExposures(asked)))
 
 
-async def outcomes(core: Core, request: Request) -> Answer:
+async def record_outcomes(core: Core, request: Request) -> Answer:
     """Counts what came of units."""
     order = decoded(await request.json_body(), Reports, _OUTCOMES_EXAMPLE)
     asked = wire.RecordOutcomesRequest(tenant=request.caller.tenant, experiment_id=_id(request))
@@ -216,7 +216,7 @@ async def outcomes(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.experiments.RecordOutcomes(asked)))
 
 
-async def results(core: Core, request: Request) -> Answer:
+async def experiment_results(core: Core, request: Request) -> Answer:
     """What may be concluded now."""
     asked = wire.GetResultsRequest(
         tenant=request.caller.tenant,
@@ -226,28 +226,28 @@ async def results(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.experiments.GetResults(asked)))
 
 
-async def promote(core: Core, request: Request) -> Answer:
+async def promote_arm(core: Core, request: Request) -> Answer:
     """Gives all units one arm."""
     order = decoded(await request.json_body(), Promotion, _PROMOTE_EXAMPLE)
     return await _change(core, request, wire.EXPERIMENT_ACTION_PROMOTE, order.why, order.arm)
 
 
-async def start(core: Core, request: Request) -> Answer:
+async def start_experiment(core: Core, request: Request) -> Answer:
     """Starts an experiment."""
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_START)
 
 
-async def pause(core: Core, request: Request) -> Answer:
+async def pause_experiment(core: Core, request: Request) -> Answer:
     """Pauses an experiment."""
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_PAUSE)
 
 
-async def stop(core: Core, request: Request) -> Answer:
+async def stop_experiment(core: Core, request: Request) -> Answer:
     """Ends an experiment."""
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_STOP)
 
 
-async def roll_back(core: Core, request: Request) -> Answer:
+async def roll_back_experiment(core: Core, request: Request) -> Answer:
     """Ends an experiment that did harm."""
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_ROLL_BACK)
 
@@ -334,7 +334,7 @@ EXPERIMENT_ROUTES: Final = (
         "POST",
         _PATH,
         "Creates an experiment, as a draft: what is compared, by what it is judged, and how it goes up.",
-        create,
+        create_experiment,
         wire.Experiment.DESCRIPTOR,
         status=201,
         reasons=("EXPERIMENT_EXISTS", "TOO_MANY_EXPERIMENTS", *_WRITING),
@@ -345,29 +345,29 @@ EXPERIMENT_ROUTES: Final = (
         "GET",
         _PATH,
         "The experiments, by id; of each history the last change.",
-        listed,
+        experiments,
         wire.ListExperimentsResponse.DESCRIPTOR,
         reasons=CALLS_REASONS,
     ),
-    _act("start", "Starts a draft, or one that was paused.", start),
-    _act("pause", "Pauses it: units get the control until it is started again.", pause),
-    _act("stop", "Ends it: units get the control.", stop),
+    _act("start", "Starts a draft, or one that was paused.", start_experiment),
+    _act("pause", "Pauses it: units get the control until it is started again.", pause_experiment),
+    _act("stop", "Ends it: units get the control.", stop_experiment),
     Route(
         "POST",
         f"{_ONE}:promote",
         "Ends it: all units get one arm.",
-        promote,
+        promote_arm,
         wire.Experiment.DESCRIPTOR,
         reasons=_CHANGING,
         body=Promotion,
         example=_PROMOTE_EXAMPLE,
     ),
-    _act("rollback", "Ends it as an arm did harm: units get the control; also after an arm was promoted.", roll_back),
+    _act("rollback", "Ends it as an arm did harm, also after one was promoted.", roll_back_experiment),
     Route(
         "POST",
         f"{_PATH}:assign",
         "The arms of units in all experiments that run, or in those named. `exposure` counts that they meet them now.",
-        assign,
+        assign_units,
         wire.AssignUnitsResponse.DESCRIPTOR,
         reasons=_WRITING,
         body=UnitsToAssign,
@@ -377,7 +377,7 @@ EXPERIMENT_ROUTES: Final = (
         "POST",
         f"{_ONE}/exposures",
         "Counts units that met an arm: one told by the published hash, or the control for want of an answer.",
-        exposures,
+        record_exposures,
         wire.RecordExposuresResponse.DESCRIPTOR,
         reasons=_CHANGING,
         body=NewExposures,
@@ -387,7 +387,7 @@ EXPERIMENT_ROUTES: Final = (
         "POST",
         f"{_ONE}/outcomes",
         "Counts what came of units. A report with a `reportId` may be repeated.",
-        outcomes,
+        record_outcomes,
         wire.RecordOutcomesResponse.DESCRIPTOR,
         reasons=("INVALID_TIME", *_CHANGING),
         body=Reports,
@@ -397,7 +397,7 @@ EXPERIMENT_ROUTES: Final = (
         "GET",
         f"{_ONE}/results",
         "What may be concluded, at any time: arms, intervals, guardrails, and the winner or what it waits for.",
-        results,
+        experiment_results,
         wire.GetResultsResponse.DESCRIPTOR,
         reasons=("EXPERIMENT_NOT_FOUND", "VALUE_OUT_OF_RANGE", *CALLS_REASONS),
         query=(_FALLBACK,),
@@ -406,7 +406,7 @@ EXPERIMENT_ROUTES: Final = (
         "GET",
         _ONE,
         "An experiment with its history.",
-        shown,
+        experiment,
         wire.Experiment.DESCRIPTOR,
         reasons=("EXPERIMENT_NOT_FOUND", *CALLS_REASONS),
     ),

@@ -4,7 +4,7 @@ import uvloop
 from journeymesh.experiments.v1 import experiments_pb2
 from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 
-from mesh.clock import system_clock
+from mesh.clock import monotonic_clock, system_clock
 from mesh.process import server
 from mesh.process.lifecycle import in_background
 from mesh.process.started import started
@@ -19,7 +19,7 @@ async def main() -> None:
     """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     async with started("experiments") as (client, telemetry, site):
-        room = bootstrap.over(RedisExperiments(client), system_clock, settings.most_units)
+        room = bootstrap.over(RedisExperiments(client), system_clock, monotonic_clock, settings.most_units)
         async with in_background(bootstrap.keep_up(room)):
             await server.serve(
                 settings.listen,

@@ -27,10 +27,10 @@ class Room(NamedTuple):
         return ExperimentsServicer(*self)
 
 
-def over(store: ExperimentStore, clock: Clock, most_units: int) -> Room:
-    """The service over a store."""
-    recording = Recording(store, clock, most_units)
-    return Room(Experiments(store, clock), recording, Assigning(store, recording, clock))
+def over(store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int) -> Room:
+    """The service over a store; `monotonic` tells how old an allocation is."""
+    recording = Recording(store, most_units)
+    return Room(Experiments(store, clock), recording, Assigning(store, recording, monotonic))
 
 
 async def keep_up(room: Room) -> None:

@@ -161,9 +161,8 @@ class Told(NamedTuple):
 class Recording:
     """Counts exposures and outcomes. In one process those of an experiment follow each other; others may interfere."""
 
-    def __init__(self, store: ExperimentStore, clock: Clock, most_units: int) -> None:
+    def __init__(self, store: ExperimentStore, most_units: int) -> None:
         self._store = store
-        self._clock = clock
         self._most_units = most_units
         self._turns: collections.defaultdict[tuple[str, str], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
 
@@ -250,10 +249,10 @@ class Recording:
 class Assigning:
     """Tells units their arms by allocations that are a second old at most, or a day while the store is away."""
 
-    def __init__(self, store: ExperimentStore, recording: Recording, clock: Clock) -> None:
+    def __init__(self, store: ExperimentStore, recording: Recording, monotonic: Clock) -> None:
         self._store = store
         self._recording = recording
-        self._clock = clock
+        self._monotonic = monotonic
         self._known: Mapping[str, Sequence[Experiment]] = {}
         self._changes = -1
         self._read_us = -LONGEST_FALLBACK_US
@@ -322,7 +321,7 @@ class Assigning:
         return True
 
     async def _is_fresh(self) -> bool:
-        now_us = self._clock()
+        now_us = self._monotonic()
         if 0 <= now_us - self._read_us < _FRESH_US:
             return True
         try:

@@ -90,11 +90,16 @@ class Told(NamedTuple):
         return await self.stub.GetResults(wire.GetResultsRequest(experiment_id="sales", **members))
 
 
+def over(store: ExperimentStore, clock: list[int], most_units: int = MOST_UNITS) -> Room:
+    """The use cases over a store, with one clock for everything."""
+    return bootstrap.over(store, lambda: clock[0], lambda: clock[0], most_units)
+
+
 @pytest.fixture(params=["memory", "redis"])
 async def told(request: pytest.FixtureRequest, valkey: redis.Client) -> AsyncIterator[Told]:
     store = Leaving(MemoryExperiments() if request.param == "memory" else RedisExperiments(valkey))
     clock = [NOON_US]
-    room = bootstrap.over(store, lambda: clock[0], MOST_UNITS)
+    room = over(store, clock)
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(room.servicer, to)) as channel:
         yield Told(ExperimentsServiceStub(channel), room, store, clock)
 
@@ -187,7 +192,7 @@ async def test_units_count_once_whatever_is_repeated(told: Told) -> None:
 async def test_those_who_count_at_the_same_time_lose_nothing(told: Told) -> None:
     await told.create()
     await told.change(START)
-    rooms = [told.room, bootstrap.over(told.store, lambda: told.clock[0], MOST_UNITS)]
+    rooms = [told.room, over(told.store, told.clock)]
     for room in rooms:
         await room.assigning.assign("", (), {}, is_exposure=False)
     parts = [users(300)[place : place + 30] for place in range(0, 300, 30)]
@@ -219,7 +224,7 @@ async def test_who_meets_two_arms_counts_for_none(told: Told) -> None:
 async def test_an_experiment_that_is_full_leaves_units_out(told: Told) -> None:
     await told.create()
     await told.change(START)
-    room = bootstrap.over(told.store, lambda: NOON_US, 10)
+    room = over(told.store, told.clock, most_units=10)
     await room.assigning.assign("", (), dict.fromkeys(users(25)), is_exposure=True)
     assert sum(each.units for each in (await told.results()).units) == 10
 

@@ -30,6 +30,7 @@ from journeymesh.scoring.v1 import models_pb2_grpc, scoring_pb2, scoring_pb2_grp
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from gateway.accepting.rows import Rows
+from mesh.clock import monotonic_clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from records import wire
 from services.access.keys.servicer import AccessServicer
@@ -777,7 +778,9 @@ class Retention(retention_pb2_grpc.RetentionServiceServicer):
 
 def experiments() -> ExperimentsServicer:
     """The experiments service, over memory."""
-    return experiments_bootstrap.over(MemoryExperiments(), lambda: SECONDS * 1_000_000, 10_000).servicer
+    return experiments_bootstrap.over(
+        MemoryExperiments(), lambda: SECONDS * 1_000_000, monotonic_clock, 10_000
+    ).servicer
 
 
 @dataclasses.dataclass(frozen=True)

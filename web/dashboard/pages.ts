@@ -1,10 +1,10 @@
 // The pages, in the order of the menu.
 import type { ComponentType } from 'preact'
+import { later } from './later.tsx'
 import { Funnels } from './pages/funnels.tsx'
 import { Help } from './pages/help.tsx'
 import { Insights } from './pages/insights.tsx'
 import { Journeys } from './pages/journeys.tsx'
-import { Model } from './pages/model.tsx'
 import { Now } from './pages/now.tsx'
 import { Pipeline } from './pages/pipeline.tsx'
 import { Retention } from './pages/retention.tsx'
@@ -27,8 +27,9 @@ export const PAGES: readonly Page[] = [
   { path: 'retention', title: 'Retention', View: Retention, hasDays: true },
   { path: 'struggles', title: 'Struggles', View: Struggles, hasDays: true },
   { path: 'insights', title: 'Insights', View: Insights, hasDays: true },
+  { path: 'experiments', title: 'Experiments', View: later(async () => (await import('./pages/experiments.tsx')).Experiments) },
   { path: 'help', title: 'Help', View: Help, hasDays: true },
   { path: 'videos', title: 'Videos', View: Videos, hasDays: true },
-  { path: 'model', title: 'Model', View: Model, hasDays: true },
+  { path: 'model', title: 'Model', View: later(async () => (await import('./pages/model.tsx')).Model), hasDays: true },
   { path: 'pipeline', title: 'Pipeline', View: Pipeline },
 ]
