@@ -253,8 +253,10 @@ async def roll_back_experiment(core: Core, request: Request) -> Answer:
 
 
 async def _for_a_reason(core: Core, request: Request, action: wire.ExperimentAction.ValueType) -> Answer:
-    order = decoded(await request.json_body() or b"{}", Why, _WHY_EXAMPLE)
-    return await _change(core, request, action, order.why)
+    body = await request.body()
+    if body:
+        request.require_json()
+    return await _change(core, request, action, decoded(body or b"{}", Why, _WHY_EXAMPLE).why)
 
 
 async def _change(

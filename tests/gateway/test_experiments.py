@@ -67,11 +67,21 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     assert latency["difference"] == pytest.approx(-600)
     assert (found["winner"], found["ratio"]) == ("", "fine")
     assert found["waitsFor"][0] == "It has run for 0.0 of 3 days."
+    for act, state in (("pause", "paused"), ("start", "running")):
+        answer = await gateway.client.post(f"/api/experiments/model:{act}")
+        assert answer.json()["state"] == state
     promoted = await post(gateway, "/model:promote", {"arm": "large"})
     assert (promoted["state"], promoted["promoted"]) == ("promoted", "large")
     assert (await post(gateway, "/model:rollback", {}))["state"] == "rolled_back"
     shown = await get(gateway, "/model")
-    assert [each["state"] for each in shown["history"]] == ["draft", "running", "promoted", "rolled_back"]
+    assert [each["state"] for each in shown["history"]] == [
+        "draft",
+        "running",
+        "paused",
+        "running",
+        "promoted",
+        "rolled_back",
+    ]
     assert [each["definition"]["experimentId"] for each in (await get(gateway))["experiments"]] == ["model"]
 
 
