@@ -79,7 +79,7 @@ from services.intervention.decision.state import CONTACTS, UNDELIVERED
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery
 from services.intervention.language.adapters.budget_redis import RedisSpending
-from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
@@ -245,7 +245,18 @@ async def _intervention(at_: At) -> InterventionServicer:
     nothing, unknown = (lambda: None), (lambda _: NoInsights())
     live = Live(MemoryFeed(), 1)
     core = _core(
-        stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings(), live
+        stores,
+        policies,
+        SilentObserver(),
+        listeners,
+        models,
+        unknown,
+        nothing,
+        clock,
+        1.0,
+        ModelSettings(),
+        live,
+        NoTrials(),
     )
     return InterventionServicer(*core, Metrics())
 
