@@ -188,7 +188,7 @@ SERVICES: Final = (
                 "intervention",
                 "Decides on help and delivers it.",
                 7105,
-                ("scoring", "video", "access", "store", "bedrock", "ses", "sns", "webhooks"),
+                ("scoring", "video", "access", "experiments", "store", "bedrock", "ses", "sns", "webhooks"),
                 Resources(100, 96, 384),
             ),
         ),

@@ -47,6 +47,22 @@ _SEGMENTS: Final = {
     ("DELETE", "/api/analytics/segments/{segmentId}"): Scope.ANALYSE,
 }
 
+_EXPERIMENTS: Final = {
+    ("GET", "/api/experiments"): Scope.READ_FIGURES,
+    ("GET", "/api/experiments/{experimentId}"): Scope.READ_FIGURES,
+    ("GET", "/api/experiments/{experimentId}/results"): Scope.READ_FIGURES,
+    ("POST", "/api/experiments"): Scope.OPERATE,
+    ("POST", "/api/experiments/{experimentId}:start"): Scope.OPERATE,
+    ("POST", "/api/experiments/{experimentId}:pause"): Scope.OPERATE,
+    ("POST", "/api/experiments/{experimentId}:stop"): Scope.OPERATE,
+    ("POST", "/api/experiments/{experimentId}:promote"): Scope.OPERATE,
+    ("POST", "/api/experiments/{experimentId}:rollback"): Scope.OPERATE,
+    # Servers assign, and say what came of it.
+    ("POST", "/api/experiments:assign"): Scope.WRITE_FACTS,
+    ("POST", "/api/experiments/{experimentId}/exposures"): Scope.WRITE_FACTS,
+    ("POST", "/api/experiments/{experimentId}/outcomes"): Scope.WRITE_FACTS,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -96,6 +112,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         **dict.fromkeys(_ABOUT_MANY, Scope.READ_FIGURES),
         **dict.fromkeys(_ABOUT_EACH, Scope.READ_PEOPLE),
         **_SEGMENTS,
+        **_EXPERIMENTS,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
@@ -172,6 +189,7 @@ OF_TENANTS: Final = frozenset(
         *_ABOUT_MANY,
         *_ABOUT_EACH,
         *_SEGMENTS,
+        *_EXPERIMENTS,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),
         ("GET", "/api/failed-events/{id}"),

@@ -147,6 +147,12 @@ REASONS: Final[Mapping[str, Reason]] = {
     "SEGMENT_NAME_TAKEN": Reason("There is a saved segment of this name.", (409,)),
     "SEGMENT_CHANGED": Reason("Somebody else has changed the saved segment since. Look at it again.", (409,)),
     "TOO_MANY_SEGMENTS": Reason("There are as many saved segments as may be. Delete one first.", (409,)),
+    "EXPERIMENT_NOT_FOUND": Reason("There is no experiment with this id.", (404,)),
+    "EXPERIMENT_EXISTS": Reason("There is an experiment with this id.", (409,)),
+    "EXPERIMENT_STATE_INVALID": Reason(
+        "The experiment is not in a state for this, has no such arm, or somebody else has just changed it.", (409,)
+    ),
+    "TOO_MANY_EXPERIMENTS": Reason("There are as many experiments as may be.", (409,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 

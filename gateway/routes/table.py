@@ -35,6 +35,7 @@ from gateway.routes import (
     web,
 )
 from gateway.routes.decided import DECIDED_ROUTES
+from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
@@ -354,6 +355,7 @@ ROUTES: Final = (
     *PUSHED_ROUTES,
     *MODEL_ROUTES,
     *INFERENCE_ROUTES,
+    *EXPERIMENT_ROUTES,
     *TENANT_ROUTES,
     _post(
         "/api/users/{userId}/analysis",

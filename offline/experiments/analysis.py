@@ -1,14 +1,11 @@
 """What an experiment found: the sample ratio first, then each arm against the control, outcome by outcome."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from offline.experiments.comparison import Comparison, Ratio, Sample, adjusted, compare, sample, sample_ratio
+from offline.experiments.comparison import Comparison, Ratio, adjusted, compare, sample, sample_ratio
 from offline.experiments.table import Experiment
-
-WARNING_P_VALUE: Final = 0.01
-ALARM_P_VALUE: Final = 0.001
-"""Below it the assignment is taken to be broken (Fabijan and others, KDD 2019)."""
+from services.experiments.domain.sequential import Sample
 
 Verdict = Literal["larger", "smaller", "open"]
 

@@ -2,37 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
-_TUNED_FOR_UNITS: Final = 5_000
-"""The number of units of both arms at which the always-valid interval is tightest; GrowthBook's default."""
-
-_RATIO_CONCENTRATION: Final = 1_000
-"""How many units' worth of belief the alternative puts on the wanted shares, as for the lift of help."""
+from services.experiments.domain import sequential
+from services.experiments.domain.sequential import EVERYTHING, Interval, Sample, around
 
 Column: TypeAlias = npt.NDArray[np.float64]
-
-
-class Sample(NamedTuple):
-    """One arm's outcome: the number of its units, their mean, and the variance of one unit (divisor n - 1)."""
-
-    size: int
-    mean: float
-    variance: float
-
-
-class Interval(NamedTuple):
-    """From `lower` to `upper`, both may be infinite."""
-
-    lower: float
-    upper: float
-
-
-EVERYTHING: Final = Interval(-math.inf, math.inf)
 
 
 class Comparison(NamedTuple):
@@ -63,9 +42,8 @@ def sample(outcome: Column) -> Sample:
 def compare(arm: Sample, control: Sample, alpha: float = 0.05) -> Comparison | None:
     """The difference of two means; None where an arm has fewer than two units.
 
-    For one look: Welch's t-test with Satterthwaite's degrees of freedom. For every look: the asymptotic confidence
-    sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2021, arXiv 2103.06476, equation 9), as GrowthBook's
-    sequential test. The relative difference is by the delta method (as in Deng, Knoblich and Lu, 2018).
+    For one look: Welch's t-test with Satterthwaite's degrees of freedom. For every look: the interval of running
+    experiments. The relative difference is by the delta method (as in Deng, Knoblich and Lu, 2018).
     """
     if min(arm.size, control.size) < 2:
         return None
@@ -73,20 +51,19 @@ def compare(arm: Sample, control: Sample, alpha: float = 0.05) -> Comparison | N
     difference, variance = arm.mean - control.mean, sum(parts)
     error = math.sqrt(variance)
     if not error:  # every unit of an arm is alike: there is no noise to compare with
-        p_value, half, always_half = float(difference == 0), 0.0, math.inf
+        p_value, half = float(difference == 0), 0.0
     else:
         shares = (part / variance for part in parts)  # first, as squares of what is tiny are 0
         freedom = 1 / sum(share**2 / (each.size - 1) for share, each in zip(shares, (arm, control), strict=True))
         p_value = float(2 * stats.t.sf(abs(difference) / error, freedom))
         half = float(stats.t.isf(alpha / 2, freedom)) * error
-        always_half = _always_valid_half_width(variance, arm.size + control.size, alpha)
     relative, relative_interval = _relative(arm, control, parts, alpha)
     return Comparison(
         difference,
         error,
         p_value,
-        _around(difference, half),
-        _around(difference, always_half),
+        around(difference, half),
+        sequential.interval(arm, control, alpha),
         relative,
         relative_interval,
     )
@@ -123,8 +100,7 @@ class Ratio(NamedTuple):
 def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> Ratio:
     """The check that the assignment did what it was told.
 
-    For one look: Pearson's chi-squared test. For every look: 1 over the Bayes factor of Lindon and Malek (2020, arXiv
-    2011.03567), a Dirichlet-multinomial around the wanted shares against the multinomial with just these.
+    For one look: Pearson's chi-squared test. For every look: that of running experiments.
 
     Args:
         counts: units per arm.
@@ -136,15 +112,8 @@ def sample_ratio(counts: Mapping[str, int], shares: Mapping[str, float]) -> Rati
     total = observed.sum()
     if not total or len(counts) < 2:
         return Ratio(1.0, 1.0)
-    believed = _RATIO_CONCENTRATION * wanted
-    log_mixture = (
-        special.gammaln(believed.sum())
-        - special.gammaln(believed.sum() + total)
-        + (special.gammaln(believed + observed) - special.gammaln(believed)).sum()
-    )
-    log_wanted = float(observed @ np.log(wanted))
     p_value = float(stats.chisquare(observed, wanted * total).pvalue)
-    return Ratio(p_value, math.exp(min(0.0, log_wanted - float(log_mixture))))
+    return Ratio(p_value, sequential.ratio_p_value(counts, shares))
 
 
 def _relative(arm: Sample, control: Sample, parts: tuple[float, float], alpha: float) -> tuple[float, Interval]:
@@ -154,14 +123,4 @@ def _relative(arm: Sample, control: Sample, parts: tuple[float, float], alpha: f
     error = math.hypot(math.sqrt(parts[0]), ratio * math.sqrt(parts[1])) / abs(control.mean)
     if not math.isfinite(error):  # the control's mean is 0 but for the last digits
         return math.nan, EVERYTHING
-    return ratio - 1, _around(ratio - 1, float(stats.norm.isf(alpha / 2)) * error)
-
-
-def _always_valid_half_width(variance: float, units: int, alpha: float) -> float:
-    log_alpha = -2 * math.log(alpha)
-    spread = units * (log_alpha + math.log1p(log_alpha)) / _TUNED_FOR_UNITS
-    return math.sqrt(variance * 2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / alpha))
-
-
-def _around(middle: float, half: float) -> Interval:
-    return Interval(middle - half, middle + half)
+    return ratio - 1, around(ratio - 1, float(stats.norm.isf(alpha / 2)) * error)

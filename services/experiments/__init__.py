@@ -1,1 +1,7 @@
-"""Which of two ways serves users better: experiments, who is in which arm, and what came of it."""
+"""The experiments service.
+
+Decides which arm of an experiment a unit gets, and concludes from exposures and outcomes which arm is better. Owns the
+definitions, their history, and the sums of each arm. Calls nobody but its store. The gateway asks it for operators,
+pages and services. Without the store it assigns by the allocation it has, for a day at most, and says so; all else is
+refused with `UNAVAILABLE`.
+"""

@@ -1,1 +1,46 @@
-"""What the use cases need from outside: nothing yet."""
+"""What the use cases need from the outside."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from services.experiments.domain.evidence import Totals, UnitState
+from services.experiments.domain.experiment import Experiment
+
+
+class Evidence(NamedTuple):
+    """What is known of an experiment at one moment: how often it was written, the totals, and the units asked for."""
+
+    written: int
+    totals: Totals
+    units: Mapping[str, UnitState]
+
+
+class ExperimentStore(Protocol):
+    """Keeps experiments, what was counted, and what is known of each unit.
+
+    Every call raises `Unavailable` if the store cannot be reached, and `VersionMismatch` if only a newer build can read
+    what it holds.
+    """
+
+    async def changes(self) -> int:
+        """How often any experiment was put."""
+
+    async def all(self) -> Sequence[Experiment]:
+        """All experiments of all tenants, in no order."""
+
+    async def get(self, tenant: str, experiment_id: str) -> Experiment | None:
+        """An experiment; None if there is none."""
+
+    async def put(self, experiment: Experiment, seen_revision: int) -> bool:
+        """Puts an experiment in the place of the one with a revision, 0 for none; False if it has another one."""
+
+    async def evidence(self, tenant: str, experiment_id: str, units: Collection[str]) -> Evidence:
+        """What was counted, and those of the units that are known, all of one moment."""
+
+    async def count(
+        self, tenant: str, experiment_id: str, seen: Evidence, totals: Totals, units: Mapping[str, UnitState]
+    ) -> bool:
+        """Replaces totals and units in one atomic step; False, and nothing is written, if others wrote meanwhile."""
+
+    async def forget_units(self, tenant: str, experiment_id: str) -> None:
+        """Drops what is known of each unit; the totals stay. Nothing happens if it was done before."""

@@ -13,3 +13,10 @@ class Settings:
     listen: str = setting(
         "JOURNEYMESH_EXPERIMENTS_LISTEN", topology.address("experiments"), "Where the experiments service listens."
     )
+    most_units: int = setting(
+        "JOURNEYMESH_EXPERIMENTS_MOST_UNITS",
+        1_000_000,
+        "How many units an experiment counts; further ones get their arms, and are left out. A unit takes about 200 "
+        "bytes of the store until 30 days after the end.",
+        minimum=1_000,
+    )

@@ -1,1 +1,385 @@
-"""The verbs of the experiments service."""
+"""What callers want: experiments created and changed, units assigned and counted, and what may be concluded."""
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from mesh.clock import Clock
+from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from services.experiments.domain.assignment import Assignment
+from services.experiments.domain.conclusion import Results, conclude
+from services.experiments.domain.definition import Definition, trouble
+from services.experiments.domain.evidence import Exposure, Report, Totals, UnitState, counted, exposed, reported
+from services.experiments.domain.experiment import (
+    DAY_US,
+    ENDED,
+    Action,
+    Experiment,
+    NotPossible,
+    arm_of,
+    changed,
+    created,
+    progressed,
+)
+from services.experiments.ports import Evidence, ExperimentStore
+
+MOST_UNITS: Final = 1_000
+"""Units, exposures or reports in one call."""
+MOST_EXPERIMENTS: Final = 500
+"""Of one tenant."""
+LONGEST_FALLBACK_US: Final = DAY_US
+"""How old an allocation may be by which units are assigned while the store is away."""
+UNITS_KEPT_US: Final = 30 * DAY_US
+"""How long units are known after the end of an experiment."""
+_LONGEST_TEXT: Final = 500
+_LONGEST_ID: Final = 256
+_LARGEST: Final = 1e9
+_ATTEMPTS: Final = 20
+_FRESH_US: Final = 1_000_000
+_MOST_OWED: Final = 100_000
+
+_Known = dict[str, UnitState]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Experiments:
+    """Creates and changes experiments, and says what may be concluded."""
+
+    store: ExperimentStore
+    clock: Clock
+
+    async def create(self, tenant: str, definition: Definition, actor: str, why: str) -> Experiment:
+        """Creates a draft.
+
+        Raises:
+            InvalidArgument: something is wrong with it.
+            AlreadyExists: the tenant has one with this id.
+            FailedPrecondition: the tenant has as many as it may.
+            Unavailable: the store cannot be reached.
+        """
+        wrong = trouble(definition) or _too_long(why)
+        if wrong:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", wrong)
+        if len(await self.listed(tenant)) >= MOST_EXPERIMENTS:
+            raise FailedPrecondition("TOO_MANY_EXPERIMENTS", f"A tenant has at most {MOST_EXPERIMENTS} experiments.")
+        experiment = created(tenant, definition, actor, why, self.clock())
+        if not await self.store.put(experiment, 0):
+            raise AlreadyExists("EXPERIMENT_EXISTS", f"There is an experiment {definition.id}.")
+        return experiment
+
+    async def listed(self, tenant: str) -> Sequence[Experiment]:
+        """The experiments of a tenant, by id."""
+        found = [each for each in await self.store.all() if each.tenant == tenant]
+        return sorted(found, key=lambda each: each.definition.id)
+
+    async def get(self, tenant: str, experiment_id: str) -> Experiment:
+        """An experiment.
+
+        Raises:
+            NotFound: the tenant has none with this id.
+            Unavailable: the store cannot be reached.
+        """
+        found = await self.store.get(tenant, experiment_id)
+        if found is None:
+            raise NotFound("EXPERIMENT_NOT_FOUND", f"There is no experiment {experiment_id[:64]}.")
+        return found
+
+    async def change(
+        self, tenant: str, experiment_id: str, action: Action, arm: str, actor: str, why: str
+    ) -> Experiment:
+        """Does something to an experiment.
+
+        Raises:
+            InvalidArgument: `why` is too long.
+            NotFound: the tenant has none with this id.
+            FailedPrecondition: it is not in a state for this, or somebody else changes it at the same time.
+            Unavailable: the store cannot be reached.
+        """
+        if _too_long(why):
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", _too_long(why))
+        before = await self.get(tenant, experiment_id)
+        try:
+            after = changed(before, action, actor, why, self.clock(), arm)
+        except NotPossible as error:
+            raise FailedPrecondition("EXPERIMENT_STATE_INVALID", str(error)) from None
+        if not await self.store.put(after, before.revision):
+            raise FailedPrecondition(
+                "EXPERIMENT_STATE_INVALID", "Somebody else changed it at the same time: look again."
+            )
+        return after
+
+    async def results(
+        self, tenant: str, experiment_id: str, *, is_with_fallback: bool = False
+    ) -> tuple[Experiment, Totals, Results]:
+        """An experiment, what was counted and what may be concluded.
+
+        Raises:
+            NotFound: the tenant has none with this id.
+            Unavailable: the store cannot be reached.
+        """
+        experiment = await self.get(tenant, experiment_id)
+        totals = (await self.store.evidence(tenant, experiment_id, ())).totals
+        days = experiment.days(self.clock())
+        return experiment, totals, conclude(experiment.definition, totals, days, is_with_fallback=is_with_fallback)
+
+    async def tick(self) -> Sequence[Experiment]:
+        """Does what happens by itself, and returns those experiments that it changed.
+
+        Of several processes that do it at once one succeeds with each experiment. An experiment that ended a while ago
+        forgets its units.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        now_us, moved = self.clock(), []
+        for experiment in await self.store.all():
+            tenant, experiment_id = experiment.tenant, experiment.definition.id
+            if experiment.state == "running":
+                totals = (await self.store.evidence(tenant, experiment_id, ())).totals
+                after = progressed(experiment, conclude(experiment.definition, totals, experiment.days(now_us)), now_us)
+                if after is not experiment and await self.store.put(after, experiment.revision):
+                    moved.append(after)
+            elif experiment.state in ENDED and now_us - experiment.history[-1].at_us > UNITS_KEPT_US:
+                await self.store.forget_units(tenant, experiment_id)
+        return moved
+
+
+class Told(NamedTuple):
+    """The arm of a unit in an experiment, what it stands for, and whether the unit takes part."""
+
+    unit: str
+    experiment_id: str
+    assignment: Assignment
+    value: str
+    takes_part: bool
+
+
+class Recording:
+    """Counts exposures and outcomes. In one process those of an experiment follow each other; others may interfere."""
+
+    def __init__(self, store: ExperimentStore, most_units: int) -> None:
+        self._store = store
+        self._most_units = most_units
+        self._turns: collections.defaultdict[tuple[str, str], asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+
+    async def exposures(self, experiment: Experiment, exposures: Sequence[Exposure]) -> tuple[int, int]:
+        """Counts units that met an arm; returns how many are new, and how many were left out as there are too many.
+
+        Raises:
+            InvalidArgument: there are too many, or one is out of range or of an arm that is not there.
+            FailedPrecondition: the experiment is neither running nor paused.
+            Unavailable: the store cannot be reached.
+        """
+        _require_open(experiment)
+        arms = {arm.name for arm in experiment.definition.arms}
+        _require_units([each.unit for each in exposures])
+        if not all(each.arm in arms for each in exposures):
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`arm` must be one of {', '.join(sorted(arms))}.")
+        require_numbers([each.before for each in exposures if each.before is not None])
+        outcome = 0, 0
+
+        def step(known: Evidence, units: _Known) -> Totals:
+            nonlocal outcome
+            room, new, left_out = self._most_units - known.totals.units, 0, 0
+            for each in exposures:
+                state = units.get(each.unit)
+                if state is None and new >= room:
+                    left_out += 1
+                    continue
+                new += state is None
+                units[each.unit] = exposed(state, each)
+            outcome = new, left_out
+            return known.totals
+
+        await self._count(experiment, [each.unit for each in exposures], step)
+        return outcome
+
+    async def outcomes(self, experiment: Experiment, reports: Sequence[Report]) -> tuple[int, int]:
+        """Counts what came of units; returns how many reports are of units that met an arm, and how many are not.
+
+        Raises:
+            InvalidArgument: there are too many, one is out of range, or lacks an id that it needs.
+            FailedPrecondition: the experiment is neither running nor paused.
+            Unavailable: the store cannot be reached.
+        """
+        _require_open(experiment)
+        _require_units([each.unit for each in reports])
+        require_numbers([value for each in reports for value in each.outcomes.values()])
+        _require_ids(experiment.definition, reports)
+        outcome = 0, 0
+
+        def step(known: Evidence, units: _Known) -> Totals:
+            nonlocal outcome
+            matched = 0
+            for each in reports:
+                state = units.get(each.unit)
+                if state is not None:
+                    matched += 1
+                    units[each.unit] = reported(experiment.definition, state, each)
+            outcome = matched, len(reports) - matched
+            return known.totals._replace(unmatched=known.totals.unmatched + outcome[1])
+
+        await self._count(experiment, [each.unit for each in reports], step)
+        return outcome
+
+    async def _count(
+        self, experiment: Experiment, units: Collection[str], step: Callable[[Evidence, _Known], Totals]
+    ) -> None:
+        tenant, experiment_id = experiment.tenant, experiment.definition.id
+        names = list(dict.fromkeys(units))
+        async with self._turns[tenant, experiment_id]:
+            for _ in range(_ATTEMPTS):
+                known = await self._store.evidence(tenant, experiment_id, names)
+                after = dict(known.units)
+                totals = step(known, after)
+                moved = {unit: state for unit, state in after.items() if state is not known.units.get(unit)}
+                if not moved and totals == known.totals:
+                    return
+                changes = [(known.units.get(unit), state) for unit, state in moved.items()]
+                totals = counted(experiment.definition, totals, changes)
+                if await self._store.count(tenant, experiment_id, known, totals, moved):
+                    return
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others count for this experiment at the same time.")
+
+
+class Assigning:
+    """Tells units their arms by allocations that are a second old at most, or a day while the store is away."""
+
+    def __init__(self, store: ExperimentStore, recording: Recording, monotonic: Clock) -> None:
+        self._store = store
+        self._recording = recording
+        self._monotonic = monotonic
+        self._known: Mapping[str, Sequence[Experiment]] = {}
+        self._changes = -1
+        self._read_us = -LONGEST_FALLBACK_US
+        self._owed: list[tuple[Experiment, Exposure]] = []
+
+    async def assign(
+        self,
+        tenant: str,
+        experiment_ids: Collection[str],
+        units: Mapping[str, float | None],
+        *,
+        is_exposure: bool,
+    ) -> tuple[Sequence[Told], bool]:
+        """The arms of units, and whether they are of a fallback. See `ExperimentsService.AssignUnits`.
+
+        Args:
+            tenant: whose experiments.
+            experiment_ids: which ones; none: all that run or have promoted an arm.
+            units: what was known before of each, None for nothing.
+            is_exposure: whether they meet their arms now.
+
+        Raises:
+            InvalidArgument: there are too many units, or one is out of range.
+            Unavailable: the store cannot be reached, and the last allocation is too old.
+        """
+        _require_units(list(units))
+        require_numbers([before for before in units.values() if before is not None])
+        is_fallback = not await self._is_fresh()
+        asked = [
+            each
+            for each in self._known.get(tenant, ())
+            if (each.definition.id in experiment_ids if experiment_ids else each.state in ("running", "promoted"))
+        ]
+        told = [_told(experiment, unit) for unit in units for experiment in asked]
+        if is_exposure:
+            for experiment in asked:
+                met = [
+                    Exposure(each.unit, each.assignment.arm, units[each.unit], is_fallback)
+                    for each in told
+                    if each.takes_part and each.experiment_id == experiment.definition.id
+                ]
+                is_fallback = not await self._expose(experiment, met) or is_fallback
+        return told, is_fallback
+
+    async def settle(self) -> None:
+        """Counts what could not be counted while the store was away.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        while self._owed:
+            experiment = self._owed[0][0]
+            due = [each for each in self._owed if each[0] is experiment][:MOST_UNITS]
+            with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
+                await self._recording.exposures(experiment, [exposure for _, exposure in due])
+            self._owed = [each for each in self._owed if each not in due]
+
+    async def _expose(self, experiment: Experiment, met: Sequence[Exposure]) -> bool:
+        try:
+            if met:
+                await self._recording.exposures(experiment, met)
+        except Unavailable:
+            owed = [(experiment, each._replace(is_fallback=True)) for each in met]
+            self._owed += owed[: max(0, _MOST_OWED - len(self._owed))]
+            return False
+        return True
+
+    async def _is_fresh(self) -> bool:
+        now_us = self._monotonic()
+        if 0 <= now_us - self._read_us < _FRESH_US:
+            return True
+        try:
+            changes = await self._store.changes()
+            if changes != self._changes:
+                known: dict[str, list[Experiment]] = {}
+                for each in sorted(await self._store.all(), key=lambda each: each.definition.id):
+                    known.setdefault(each.tenant, []).append(each)
+                self._known, self._changes = known, changes
+        except Unavailable:
+            if now_us - self._read_us >= LONGEST_FALLBACK_US:
+                raise
+            return False
+        self._read_us = now_us
+        return True
+
+
+def require_numbers(numbers: Collection[float]) -> None:
+    """Requires finite numbers.
+
+    Raises:
+        InvalidArgument: one is too large or no number.
+    """
+    if not all(math.isfinite(each) and abs(each) <= _LARGEST for each in numbers):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "Outcomes, and what was known before, are from -1e9 to 1e9.")
+
+
+def _told(experiment: Experiment, unit: str) -> Told:
+    assignment, takes_part = arm_of(experiment, unit)
+    value = next(arm.value for arm in experiment.definition.arms if arm.name == assignment.arm)
+    return Told(unit, experiment.definition.id, assignment, value, takes_part)
+
+
+def _require_open(experiment: Experiment) -> None:
+    if experiment.state not in ("running", "paused"):
+        message = f"The experiment is {experiment.state}; only a running or paused one counts."
+        raise FailedPrecondition("EXPERIMENT_STATE_INVALID", message)
+
+
+def _require_units(units: Collection[str]) -> None:
+    if len(units) > MOST_UNITS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"At most {MOST_UNITS:,} units at once.")
+    if not all(1 <= len(unit) <= _LONGEST_ID for unit in units):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`unit` must have 1 to {_LONGEST_ID} characters.")
+
+
+def _require_ids(definition: Definition, reports: Sequence[Report]) -> None:
+    repeatable = {each.name for each in definition.metrics if each.aggregation in ("any", "latest")}
+    if definition.score:
+        repeatable -= {definition.score.quality, definition.score.speed, definition.score.cost}
+    for each in reports:
+        if len(each.id) > _LONGEST_ID:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`reportId` has at most {_LONGEST_ID} characters.")
+        added_up = sorted((each.outcomes.keys() & definition.outcomes) - repeatable)
+        if added_up and not each.id:
+            message = f"A report with {added_up[0]} needs a `reportId`: otherwise a repetition would count twice."
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", message)
+
+
+def _too_long(why: str) -> str:
+    return f"`why` has at most {_LONGEST_TEXT} characters." if len(why) > _LONGEST_TEXT else ""

@@ -34,10 +34,11 @@ from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.adapters.insights import MeshInsights
-from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.adapters.spans import ModelSpans
+from services.intervention.language.adapters.trials import MeshTrials
 from services.intervention.language.domain.budget import Amount
-from services.intervention.language.ports import Insights, Model
+from services.intervention.language.ports import Insights, Model, Trials
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
@@ -132,8 +133,10 @@ async def over_redis(
             limits=Amount(models.daily_tokens, round(models.daily_usd * _NANO_A_USD)),
             geography=models.bedrock_geography,
         )
-        targets = (models.scoring_target, models.video_target)
-        scoring, video = [await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets]
+        targets = (models.scoring_target, models.video_target, models.experiments_target)
+        scoring, video, experiments = [
+            await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
+        ]
         yield (
             _core(
                 stores,
@@ -147,6 +150,7 @@ async def over_redis(
                 own.watch_poll_seconds,
                 models,
                 Live(RedisFeed(client), own.live_limit),
+                MeshTrials(experiments, models.experiment) if models.experiment else NoTrials(),
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
@@ -213,6 +217,7 @@ def in_memory(
         poll_seconds,
         ModelSettings(),
         Live(MemoryFeed(), 10),
+        NoTrials(),
     )
 
 
@@ -228,9 +233,12 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     poll_seconds: float,
     limits: ModelSettings,
     live: Live,
+    trials: Trials,
 ) -> Core:
     state, shards, ledger, outbox = stores
-    copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=limits.wording_seconds)
+    copywriter = Copywriter(
+        models, state, listeners, clock, time.monotonic, trials, deadline_seconds=limits.wording_seconds
+    )
     words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
     deciding = Deciding(
         policies,

@@ -182,3 +182,12 @@ class ModelSettings:
         "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
     )
     video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
+    experiment: str = setting(
+        "JOURNEYMESH_MODEL_EXPERIMENT",
+        "",
+        "The experiment, by its id, whose arms say in their values which model words an intervention; each tenant has "
+        "its own of this id, or none. Empty: none.",
+    )
+    experiments_target: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_TARGET", topology.address("experiments"), "Where the experiments service is."
+    )

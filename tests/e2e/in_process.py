@@ -17,6 +17,7 @@ from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_s
 from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
+from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
 from journeymesh.ingest.v1.export_pb2_grpc import add_ExportServiceServicer_to_server
@@ -97,7 +98,7 @@ from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.usecases import Promotion, Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
-from tests.gateway.fakes import Analytics, saved_segments
+from tests.gateway.fakes import Analytics, experiments, saved_segments
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
@@ -159,6 +160,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "access",
         "analytics",
         "archiver",
+        "experiments",
         "ingest-api",
         "ingest-dispatcher",
         "video",
@@ -194,6 +196,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
     registers: dict[str, Register] = {
         "access": _access,
         "analytics": _analytics,
+        "experiments": lambda to: add_ExperimentsServiceServicer_to_server(experiments(), to),
         "archiver": lambda to: add_RetentionServiceServicer_to_server(_retention(), to),
         "video": lambda to: add_VideoServiceServicer_to_server(
             VideoServicer(Playback(MemoryState(), MemoryShards()), traced["video"].metrics), to

@@ -14,6 +14,7 @@ from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, pe
 from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.experiments.v1 import experiments_pb2_grpc
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import (
     erasure_pb2,
@@ -30,6 +31,7 @@ from journeymesh.scoring.v1 import models_pb2_grpc, scoring_pb2, scoring_pb2_grp
 from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 
 from gateway.accepting.rows import Rows
+from mesh.clock import monotonic_clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
 from records import wire
 from services.access.keys.servicer import AccessServicer
@@ -39,6 +41,9 @@ from services.access.people.usecases import People
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.segments import SegmentsServicer
 from services.analytics.usecases import Saving
+from services.experiments import bootstrap as experiments_bootstrap
+from services.experiments.adapters.memory import MemoryExperiments
+from services.experiments.servicer import ExperimentsServicer
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
 from services.scoring.inference import InferenceServicer
@@ -777,6 +782,13 @@ class Retention(retention_pb2_grpc.RetentionServiceServicer):
         )
 
 
+def experiments() -> ExperimentsServicer:
+    """The experiments service, over memory."""
+    return experiments_bootstrap.over(
+        MemoryExperiments(), lambda: SECONDS * 1_000_000, monotonic_clock, 10_000
+    ).servicer
+
+
 @dataclasses.dataclass(frozen=True)
 class Services:
     """All behind the gateway, on one server."""
@@ -813,3 +825,4 @@ class Services:
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)
+        experiments_pb2_grpc.add_ExperimentsServiceServicer_to_server(experiments(), server)

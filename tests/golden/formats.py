@@ -42,6 +42,12 @@ from services.analytics.adapters.segments import RedisSegments
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.translation import segment_message
+from services.experiments.adapters.redis import RedisExperiments
+from services.experiments.domain.assignment import Arm
+from services.experiments.domain.definition import Definition, Metric, Score
+from services.experiments.domain.evidence import Exposure, Report, counted, exposed, reported
+from services.experiments.domain.experiment import changed, created
+from services.experiments.translation import experiment_message
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -73,7 +79,7 @@ from services.intervention.decision.state import CONTACTS, UNDELIVERED
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery
 from services.intervention.language.adapters.budget_redis import RedisSpending
-from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
@@ -239,7 +245,18 @@ async def _intervention(at_: At) -> InterventionServicer:
     nothing, unknown = (lambda: None), (lambda _: NoInsights())
     live = Live(MemoryFeed(), 1)
     core = _core(
-        stores, policies, SilentObserver(), listeners, models, unknown, nothing, clock, 1.0, ModelSettings(), live
+        stores,
+        policies,
+        SilentObserver(),
+        listeners,
+        models,
+        unknown,
+        nothing,
+        clock,
+        1.0,
+        ModelSettings(),
+        live,
+        NoTrials(),
     )
     return InterventionServicer(*core, Metrics())
 
@@ -511,6 +528,41 @@ async def read_segments(of: At) -> dict[str, Any]:
     }
 
 
+# Experiments.
+
+
+async def write_experiments(to: At) -> None:
+    store = RedisExperiments(to.client)
+    arms = (Arm("control", 9, "model-1"), Arm("new", 1, "model-2"))
+    metrics = (Metric("sold", harm=0.1), Metric("latency_ms", "average", is_larger_better=False))
+    definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0)
+    draft = created("acme", definition, "k1", "", NOW_US - MINUTE_US)
+    started = changed(draft, "start", "k1", "it is time", NOW_US)
+    assert await store.put(draft, 0)
+    assert await store.put(started, 1)
+    assert await store.put(created("", definition._replace(id="other", score=None), "k2", "", NOW_US), 0)
+    first = exposed(None, Exposure("u-1", "control", 0.25))
+    second = exposed(None, Exposure("u-2", "new", None, is_fallback=True))
+    third = exposed(exposed(None, Exposure("u-3", "new")), Exposure("u-3", "control"))
+    bought = reported(
+        definition, first, Report("u-1", "r-1", NOW_US, {"sold": 1.0, "quality": 0.5, "latency_ms": 100.0})
+    )
+    nothing = await store.evidence("acme", "models", ())
+    totals = counted(definition, nothing.totals._replace(unmatched=2), [(None, bought), (None, second), (None, third)])
+    assert await store.count("acme", "models", nothing, totals, {"u-1": bought, "u-2": second, "u-3": third})
+
+
+async def read_experiments(of: At) -> dict[str, Any]:
+    store = RedisExperiments(of.client)
+    listed = sorted(await store.all(), key=lambda each: each.definition.id)
+    evidence = await store.evidence("acme", "models", ["u-1", "u-2", "u-3", "u-4"])
+    return {
+        "changes": await store.changes(),
+        "told": told(*(experiment_message(each, NOW_US) for each in listed)),
+        "evidence": msgspec.to_builtins(evidence),
+    }
+
+
 # The audit log.
 
 
@@ -635,6 +687,7 @@ FORMATS: Final[dict[str, Format]] = {
     "leases": Format(write_leases, read_leases),
     "keys": Format(write_keys, read_keys),
     "audit": Format(write_audit, read_audit),
+    "experiments": Format(write_experiments, read_experiments),
     "people": Format(write_people, read_people),
     "segments": Format(write_segments, read_segments),
     "erasures": Format(write_erasures, read_erasures),

@@ -35,7 +35,7 @@ from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.language.adapters.budget_memory import MemorySpending
-from services.intervention.language.adapters.silence import NoInsights, SilentModelObserver
+from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
@@ -310,7 +310,9 @@ class World:
         models = Models(
             None, lambda _: MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0)
         )
-        copywriter = Copywriter(models, self.state, self.listeners, self.clock, self.clock, deadline_seconds=5)
+        copywriter = Copywriter(
+            models, self.state, self.listeners, self.clock, self.clock, NoTrials(), deadline_seconds=5
+        )
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         erasing = Erasing(self.state, self.ledger, self.outbox)
         exporting = Exporting(self.state, self.ledger, self.outbox, self.policies)

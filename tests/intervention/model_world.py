@@ -17,10 +17,11 @@ from services.intervention.decision.domain.facts import Facts, Indicator, Level
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.language.adapters.bedrock import BedrockModel
 from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.silence import NoTrials
 from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
-from services.intervention.language.ports import Call, Spending
+from services.intervention.language.ports import Call, Spending, Trials
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
@@ -128,6 +129,7 @@ async def model_world(
     limits: Amount = NO_LIMITS,
     spending: Spending | None = None,
     deadline_seconds: float = 5.0,
+    trials: Trials | None = None,
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
@@ -135,7 +137,10 @@ async def model_world(
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
         counted = spending or MemorySpending()
         models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits)
-        copywriter = Copywriter(models, state, listeners, clock, time.monotonic, deadline_seconds=deadline_seconds)
+        compared = trials or NoTrials()
+        copywriter = Copywriter(
+            models, state, listeners, clock, time.monotonic, compared, deadline_seconds=deadline_seconds
+        )
         running = asyncio.create_task(copywriter.run())
         try:
             yield ModelWorld(server, model, models, copywriter, state, listeners, clock, observer)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from offline.experiments.analysis import analyse
-from offline.experiments.comparison import Sample, adjusted, compare, sample, sample_ratio
+from offline.experiments.comparison import adjusted, compare, sample, sample_ratio
 from offline.experiments.table import Columns, Experiment, TableError, read
+from services.experiments.domain.sequential import Sample
 
 RUNS: Final = 2_000
 LOOKS: Final = 20

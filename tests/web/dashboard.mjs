@@ -173,6 +173,26 @@ const stories = {
     return { text, titles, charts, rows, nothing, trouble: await tab.getByRole('alert').innerText(), faults }
   },
 
+  /** An experiment as it runs, its differences as a table, and after it was paused by hand. */
+  async experiments(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/experiments`)
+    await answered(tab)
+    await tab.getByRole('link', { name: asked.experiment }).click()
+    await until(() => tab.getByRole('button', { name: 'Pause' }).count(), 'it is shown')
+    await answered(tab)
+    const intervals = await tab.locator('svg.interval').count()
+    const running = await tab.locator('main').innerText()
+    await tab.getByRole('button', { name: 'View as table: Differences' }).click()
+    const rows = await tab.getByRole('table', { name: 'Differences' }).locator('tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((cell) => cell.textContent)))
+    await tab.getByLabel('Why').fill('a look at the logs')
+    await tab.getByRole('button', { name: 'Pause' }).click()
+    await until(() => tab.getByRole('button', { name: 'Start' }).count(), 'it is paused')
+    const history = await tab.getByRole('table', { name: 'History' }).locator('tbody tr').first().innerText()
+    return { intervals, running, rows, history, faults }
+  },
+
   /** What another policy would have done, from the time line of one user. */
   async another(browser) {
     const { made, faults } = await context(browser)

@@ -1,7 +1,9 @@
 // What needs no browser, from the package as it is published: PACKAGE has it.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import test from 'node:test'
 
+const { assign } = await import(`${process.env.PACKAGE}/dist/tracker/experiments.js`)
 const { newId } = await import(`${process.env.PACKAGE}/dist/tracker/ids.js`)
 const { kindOf, textsIn } = await import(`${process.env.PACKAGE}/dist/widget/texts.js`)
 
@@ -11,6 +13,13 @@ test('ids are UUIDs of version 7, in the order in which they were made', () => {
   assert.equal(new Set(ids).size, ids.length)
   for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/)
   assert.ok(Math.abs(parseInt(ids[0].replace('-', '').slice(0, 12), 16) - Date.now()) < 10_000)
+})
+
+test('arms of experiments are those of the published examples', async () => {
+  const vectors = JSON.parse(await readFile(new URL('../experiments/vectors.json', import.meta.url), 'utf8'))
+  assert.ok(vectors.length >= 40)
+  for (const { arms, unit, arm, reason, ...rest } of vectors)
+    assert.deepEqual(await assign({ ...rest, arms: arms.map(([name, weight]) => ({ name, weight })) }, unit), { arm, reason })
 })
 
 test('each action of the policies is offered as what it is', () => {

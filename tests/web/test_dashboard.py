@@ -26,6 +26,7 @@ PATHS: Final = (
     "/app/retention?where=platform:is:web&risk=medium",
     "/app/struggles?page=/calculator",
     "/app/insights",
+    "/app/experiments",
     "/app/help",
     f"/app/videos?video={VIDEO}",
     "/app/model?days=1",
@@ -287,3 +288,22 @@ def test_filters_are_part_of_the_address_and_of_the_question(mesh: RunningMesh) 
 def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:
     with running_mesh(tmp_path, JOURNEYMESH_KEYS="required") as mesh:
         assert told("dashboard", mesh.url, part="stranger") == "/auth/sign-in?to=%2Fapp%2Ffunnels"
+
+
+def test_the_experiments_page_shows_what_is_known_and_pauses(mesh: RunningMesh) -> None:
+    arms = [{"name": "control"}, {"name": "large", "value": "model-2"}]
+    mesh.post("/api/experiments", {"id": "page", "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]})
+    mesh.post("/api/experiments/page:start", {})
+    units = [{"unit": f"u-{number}"} for number in range(200)]
+    assigned = mesh.post("/api/experiments:assign", {"units": units, "exposure": True}).body["assignments"]
+    sold = [each["unit"] for each in assigned if each["arm"] == "large"][::2] + ["u-1"]
+    mesh.post("/api/experiments/page/outcomes", {"reports": [{"unit": unit, "outcomes": {"sold": 1}} for unit in sold]})
+    seen = told("dashboard", mesh.url, part="experiments", experiment="page")
+    assert seen["faults"] == []
+    assert seen["intervals"] == 1
+    assert "large is better in sold" in seen["running"]
+    assert "It has run for 0.0 of 3 days." in seen["running"]
+    (row,) = seen["rows"]
+    assert (row[0], row[1], int(row[2]) + int(row[3])) == ("Sold", "large", 200)
+    assert "Paused" in seen["history"]
+    assert "a look at the logs" in seen["history"]

@@ -1,1 +1,1 @@
-"""What an experiment is."""
+"""What an experiment is, who gets which arm, and what may be concluded: pure, and free of numpy."""

@@ -60,6 +60,38 @@ class ModelObserver(Protocol):
         """A model was called. Never raises."""
 
 
+class Trial(NamedTuple):
+    """The model that a user's arm of an experiment stands for, by its id, and whether what comes of it counts.
+
+    The id is empty where there is no experiment, or no answer about it.
+    """
+
+    model_id: str = ""
+    counts: bool = False
+
+
+class Came(NamedTuple):
+    """What came of asking a model for an intervention: whether its words could be used, and what they took.
+
+    Time and cost are None where there was no answer.
+    """
+
+    intervention_id: str
+    is_used: bool
+    latency_ms: float | None
+    cost_usd: float | None
+
+
+class Trials(Protocol):
+    """An experiment that compares models. No call raises: where it is away, nothing is compared."""
+
+    async def begin(self, user_id: str) -> Trial:
+        """The user's model, which is asked now."""
+
+    async def report(self, user_id: str, came: Came) -> None:
+        """Says what came of it, of a trial that counts. A repeated call changes nothing."""
+
+
 class Insights(Protocol):
     """What the mesh knows of a user, service by service. All calls raise `Unavailable` where a service is away."""
 

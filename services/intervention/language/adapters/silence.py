@@ -2,7 +2,7 @@
 
 from mesh.errors import NotFound
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
-from services.intervention.language.ports import Call
+from services.intervention.language.ports import Call, Came, Trial
 
 
 class SilentModelObserver:
@@ -10,6 +10,17 @@ class SilentModelObserver:
 
     def called(self, call: Call) -> None:
         """See `services.intervention.language.ports.ModelObserver`."""
+
+
+class NoTrials:
+    """Compares nothing."""
+
+    async def begin(self, user_id: str) -> Trial:  # noqa: ARG002 - the port's
+        """See `services.intervention.language.ports.Trials`."""
+        return Trial()
+
+    async def report(self, user_id: str, came: Came) -> None:
+        """See `services.intervention.language.ports.Trials`."""
 
 
 class NoInsights:

@@ -22,6 +22,7 @@ from services.intervention.language.domain import generated_copy
 from services.intervention.language.domain.conversation import Complexity, NotAnswered, Refusal, Usage
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.domain.prompt import COPYWRITING
+from services.intervention.language.ports import Came, Trials
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models, Origin
 
@@ -49,18 +50,20 @@ class Copywriter:
         listeners: Listeners,
         clock: Callable[[], int],
         monotonic: Callable[[], float],
+        trials: Trials,
         *,
         deadline_seconds: float,
     ) -> None:
         self._models = models
+        self._trials = trials
         self._state = state
         self._listeners = listeners
         self._clock = clock
         self._monotonic = monotonic
         self._deadline_seconds = deadline_seconds
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_MOST_WAITING)
-        # The latest copy by the key of its brief, the most recently used last.
-        self._said: collections.OrderedDict[str, str] = collections.OrderedDict()
+        # The latest copy by its model and the key of its brief, the most recently used last.
+        self._said: collections.OrderedDict[tuple[Complexity, str], str] = collections.OrderedDict()
 
     @property
     def waiting_count(self) -> int:
@@ -103,7 +106,7 @@ class Copywriter:
     async def _write(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
             return  # the batch was delivered again
-        found = await self._generated(asked)
+        found = await self._tried(asked)
         if found.is_used:
             owner = await ownership.owner(self._state, asked.facts.user_id, asked.help_.id)
             current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
@@ -118,33 +121,48 @@ class Copywriter:
     async def _keep(self, intervention_id: str, found: GeneratedCopy) -> None:
         await self._state.save({GENERATED_COPY.key(intervention_id): GENERATED_COPY.encode(found)}, None)
 
-    async def _generated(self, asked: _Asked) -> GeneratedCopy:
+    async def _tried(self, asked: _Asked) -> GeneratedCopy:
+        """Copy by the model of the user's arm, where models are compared; what came of it is reported."""
+        user_id, began = asked.facts.user_id, self._monotonic()
+        trial = await self._trials.begin(user_id)
+        complexity = self._models.complexity_of(trial.model_id) or Complexity.QUICK
+        found = await self._generated(asked, complexity)
+        if trial.counts:
+            has_answer = found.is_used or found.output_tokens > 0
+            latency_ms = (self._monotonic() - began) * 1e3 if has_answer else None
+            cost_usd = found.cost_micro_usd / 1e6 if has_answer else None
+            await self._trials.report(user_id, Came(asked.help_.id, found.is_used, latency_ms, cost_usd))
+        return found
+
+    async def _generated(self, asked: _Asked, complexity: Complexity) -> GeneratedCopy:
         brief = generated_copy.brief(asked.help_, asked.facts)
-        remembered = self._said.get(brief.key)
+        key = (complexity, brief.key)
+        remembered = self._said.get(key)
         if remembered is not None:
-            self._said.move_to_end(brief.key)
-            return self._result(asked, remembered, None, is_cached=True)
+            self._said.move_to_end(key)
+            return self._result(asked, complexity, remembered, None, is_cached=True)
         if self._is_late(asked):
-            self._models.turned_away(Complexity.QUICK, Refusal.LATE)
-            return self._result(asked, "", None)
+            self._models.turned_away(complexity, Refusal.LATE)
+            return self._result(asked, complexity, "", None)
         remaining = asked.until - self._monotonic()
         tenant = tenant_of(asked.facts.user_id)
         origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id), tenant)
         try:
-            answer, usage = await self._models.ask(Complexity.QUICK, brief.question, remaining, origin)
+            answer, usage = await self._models.ask(complexity, brief.question, remaining, origin)
         except NotAnswered as error:
-            return self._result(asked, "", None, refusal=error.refusal)
+            return self._result(asked, complexity, "", None, refusal=error.refusal)
         try:
             text = generated_copy.text_of(answer, brief)
         except NotAnswered as error:
-            self._models.unusable(Complexity.QUICK, error.refusal)
-            return self._result(asked, "", usage, refusal=error.refusal)
-        self._remember(brief.key, text)
-        return self._result(asked, text, usage)
+            self._models.unusable(complexity, error.refusal)
+            return self._result(asked, complexity, "", usage, refusal=error.refusal)
+        self._remember(key, text)
+        return self._result(asked, complexity, text, usage)
 
     def _result(
         self,
         asked: _Asked,
+        complexity: Complexity,
         text: str,
         usage: Usage | None,
         *,
@@ -155,7 +173,7 @@ class Copywriter:
             text, refusal = "", Refusal.LATE
         return GeneratedCopy(
             text=text,
-            model_id=self._models.model_id(Complexity.QUICK),
+            model_id=self._models.model_id(complexity),
             prompt_version=COPYWRITING.version,
             prompt_hash=COPYWRITING.hash,
             is_used=refusal is None,
@@ -170,7 +188,7 @@ class Copywriter:
     def _is_late(self, asked: _Asked) -> bool:
         return self._monotonic() >= asked.until or self._clock() >= asked.help_.expires_us
 
-    def _remember(self, key: str, text: str) -> None:
+    def _remember(self, key: tuple[Complexity, str], text: str) -> None:
         self._said[key] = text
         if len(self._said) > _MOST_REMEMBERED:
             self._said.popitem(last=False)

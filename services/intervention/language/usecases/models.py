@@ -119,6 +119,10 @@ class Models:
         """The id of the model for such questions."""
         return self._ids[complexity]
 
+    def complexity_of(self, model_id: str) -> Complexity | None:
+        """The questions that a model is for, by its id with or without the geography; None for an id not known here."""
+        return next((each for each, name in MODELS.items() if model_id in (name, self._ids[each])), None)
+
     async def affordable(self, wanted: Complexity, tenant: str = DEFAULT) -> Complexity:
         """The most complex question up to the wanted one that a tenant's budget allows now: see `budget.affordable`."""
         try:

@@ -1,0 +1,169 @@
+"""The life of an experiment: its states, who changed them when and why, and what happens to it by itself."""
+
+import math
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from services.experiments.domain.assignment import Allocation, Assignment, assign
+from services.experiments.domain.conclusion import Results
+from services.experiments.domain.definition import Definition
+
+HOUR_US: Final = 3_600_000_000
+DAY_US: Final = 24 * HOUR_US
+ITSELF: Final = "experiments"
+"""Who made a change that happened by itself."""
+LONGEST_HISTORY: Final = 1_000
+_CAUTIOUS_PERCENT: Final = 10.0
+"""Beyond this part of the units only goes whose guardrails are certainly not harmed."""
+
+State = Literal["draft", "running", "paused", "stopped", "promoted", "rolled_back"]
+Action = Literal["start", "pause", "stop", "promote", "roll_back"]
+ENDED: Final[frozenset[State]] = frozenset(("stopped", "promoted", "rolled_back"))
+
+_AFTER: Final[Mapping[Action, State]] = {
+    "start": "running",
+    "pause": "paused",
+    "stop": "stopped",
+    "promote": "promoted",
+    "roll_back": "rolled_back",
+}
+_FROM: Final[Mapping[Action, frozenset[State]]] = {
+    "start": frozenset(("draft", "paused")),
+    "pause": frozenset(("running",)),
+    "stop": frozenset(("draft", "running", "paused")),
+    "promote": frozenset(("running", "paused", "stopped")),
+    "roll_back": frozenset(("running", "paused", "promoted")),
+}
+
+
+class Change(NamedTuple):
+    """One line of the history: when in Unix microseconds, what it became, who did it and why."""
+
+    at_us: int
+    state: State
+    percent: float
+    actor: str
+    why: str
+
+
+class Experiment(NamedTuple):
+    """An experiment of a tenant. `step` is its place on the ramp; `since_us` when it came there or was started again.
+
+    `ran_us` is how long it ran before it was last started, `promoted` the arm that everybody gets.
+    `revision` grows by 1 with each change. The history is never shortened.
+    """
+
+    tenant: str
+    definition: Definition
+    state: State
+    history: tuple[Change, ...]
+    step: int = 0
+    since_us: int = 0
+    started_us: int = 0
+    ran_us: int = 0
+    promoted: str = ""
+    revision: int = 1
+
+    @property
+    def percent(self) -> float:
+        """The percent of units that are included now."""
+        return self.definition.ramp[self.step] if self.state == "running" else 0.0
+
+    @property
+    def allocation(self) -> Allocation:
+        """What decides who gets which arm while it runs."""
+        definition = self.definition
+        return Allocation(definition.salt, definition.arms, self.percent, definition.holdout_percent)
+
+    def days(self, now_us: int) -> float:
+        """For how many days it has been running."""
+        running_us = max(0, now_us - self.started_us) if self.state == "running" else 0
+        return (self.ran_us + running_us) / DAY_US
+
+
+class NotPossible(Exception):
+    """The experiment is not in a state for this; the message says why."""
+
+
+def created(tenant: str, definition: Definition, actor: str, why: str, now_us: int) -> Experiment:
+    """A draft."""
+    return Experiment(tenant, definition, "draft", (Change(now_us, "draft", 0.0, actor, why),))
+
+
+def changed(experiment: Experiment, action: Action, actor: str, why: str, now_us: int, arm: str = "") -> Experiment:
+    """The experiment after an act of a person, or of itself.
+
+    Args:
+        experiment: as it is.
+        action: what is done.
+        actor: who does it.
+        why: for the history.
+        now_us: the time in Unix microseconds.
+        arm: which one to promote.
+
+    Raises:
+        NotPossible: it is not in a state for this, has no such arm, or its history is full.
+    """
+    if experiment.state not in _FROM[action]:
+        allowed = ", ".join(sorted(_FROM[action]))
+        message = f"It is {experiment.state}; this is possible when it is: {allowed}."
+        raise NotPossible(message)
+    if action == "promote" and arm not in {each.name for each in experiment.definition.arms}:
+        message = f"It has no arm {arm!r}. It has {', '.join(each.name for each in experiment.definition.arms)}."
+        raise NotPossible(message)
+    ran_us = experiment.ran_us
+    if experiment.state == "running":
+        ran_us += max(0, now_us - experiment.started_us)
+    is_start = action == "start"
+    after = experiment._replace(
+        state=_AFTER[action],
+        ran_us=ran_us,
+        started_us=now_us if is_start else experiment.started_us,
+        since_us=now_us if is_start else experiment.since_us,
+        promoted=arm if action == "promote" else "",
+    )
+    return _recorded(after, actor, why or (f"promoted {arm}" if arm else ""), now_us)
+
+
+def progressed(experiment: Experiment, results: Results, now_us: int) -> Experiment:
+    """The experiment after what happens by itself; the same if nothing does.
+
+    One that harms a guardrail is rolled back. The ramp goes a step up once the step has lasted long enough, if the
+    numbers of units fit the shares; beyond ten percent only once no guardrail can be harmed as much as its `harm`.
+    """
+    if experiment.state != "running":
+        return experiment
+    harmed = [each for each in results.findings if each.guarded == "harmed"]
+    if harmed:
+        why = "; ".join(f"{each.arm} is worse in {each.metric}: {_percents(each.relative)}" for each in harmed)
+        return changed(experiment, "roll_back", ITSELF, why, now_us)
+    definition = experiment.definition
+    is_last = experiment.step + 1 == len(definition.ramp)
+    is_due = now_us - experiment.since_us >= definition.step_hours * HOUR_US
+    if is_last or not is_due or results.ratio == "alarm" or len(experiment.history) >= LONGEST_HISTORY:
+        return experiment
+    percent = definition.ramp[experiment.step + 1]
+    if percent > _CAUTIOUS_PERCENT and any(each.guarded == "open" for each in results.findings):
+        return experiment
+    after = experiment._replace(step=experiment.step + 1, since_us=now_us)
+    return _recorded(after, ITSELF, f"the ramp goes to {percent:g} %", now_us)
+
+
+def arm_of(experiment: Experiment, unit: str) -> tuple[Assignment, bool]:
+    """The arm that a unit gets now, and whether it takes part, so that its exposure and outcomes count."""
+    if experiment.state == "promoted":
+        return Assignment(experiment.promoted, "assigned"), False
+    assignment = assign(experiment.allocation, unit)
+    return assignment, experiment.state == "running" and assignment.reason == "assigned"
+
+
+def _recorded(experiment: Experiment, actor: str, why: str, now_us: int) -> Experiment:
+    if len(experiment.history) > LONGEST_HISTORY:
+        message = f"Its history is full: an experiment is changed at most {LONGEST_HISTORY:,} times."
+        raise NotPossible(message)
+    change = Change(now_us, experiment.state, experiment.percent, actor, why)
+    return experiment._replace(history=(*experiment.history, change), revision=experiment.revision + 1)
+
+
+def _percents(relative: float) -> str:
+    return "by an amount of a mean of 0" if math.isnan(relative) else f"{relative:+.1%}"
