@@ -104,7 +104,7 @@ SERVICES: Final = (
                 "ingest",
                 "Accepts events and appends them to the stream.",
                 7101,
-                ("video", "features", "scoring", "intervention", "access", "store", "kinesis"),
+                ("video", "features", "scoring", "experiments", "intervention", "access", "store", "kinesis"),
                 Resources(50, 80, 256),
                 role="api",
                 feeds=("dispatcher", "archiver"),

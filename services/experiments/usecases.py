@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.state import exporting
+from records.tenants import plain, qualified, tenant_of
 from services.experiments.domain.assignment import Assignment
 from services.experiments.domain.conclusion import Results, conclude
 from services.experiments.domain.definition import Definition, trouble
@@ -41,6 +43,8 @@ _LARGEST: Final = 1e9
 _ATTEMPTS: Final = 20
 _FRESH_US: Final = 1_000_000
 _MOST_OWED: Final = 100_000
+
+_UNITS: Final = "experiments.units"
 
 _Known = dict[str, UnitState]
 
@@ -146,6 +150,63 @@ class Experiments:
             elif experiment.state in ENDED and now_us - experiment.history[-1].at_us > UNITS_KEPT_US:
                 await self.store.forget_units(tenant, experiment_id)
         return moved
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Persons:
+    """What is kept of people as units, under their plain ids; who calls knows them with their tenants.
+
+    Every call raises `Unavailable` if the store cannot be reached; then some may be erased.
+    """
+
+    store: ExperimentStore
+
+    async def kept(self, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        return {_UNITS: len(await self._found(user_ids))}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated."""
+        for experiment, units in await self._asked(user_ids):
+            await self.store.erase_units(experiment.tenant, experiment.definition.id, units)
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+        """
+        return exporting.bounded(
+            [
+                exporting.record(
+                    _UNITS,
+                    {
+                        "user_id": qualified(experiment.tenant, unit),
+                        "experiment_id": experiment.definition.id,
+                        "arm": state.arm,
+                        "before": state.before,
+                        "outcomes": {name: value._asdict() for name, value in state.values.items()},
+                    },
+                )
+                for experiment, unit, state in await self._found(user_ids)
+            ]
+        )
+
+    async def _found(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, str, UnitState]]:
+        return [
+            (experiment, unit, state)
+            for experiment, units in await self._asked(user_ids)
+            for unit, state in (
+                await self.store.evidence(experiment.tenant, experiment.definition.id, units)
+            ).units.items()
+        ]
+
+    async def _asked(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, Sequence[str]]]:
+        """Each experiment of the tenants of these ids, with the units that they are in it."""
+        by_tenant: dict[str, list[str]] = {}
+        for user_id in user_ids:
+            by_tenant.setdefault(tenant_of(user_id), []).append(plain(user_id))
+        return [(each, by_tenant[each.tenant]) for each in await self.store.all() if each.tenant in by_tenant]
 
 
 class Told(NamedTuple):

@@ -170,7 +170,13 @@ def people(on: Resources) -> People:
     """Erasures and exports, of which an erasure erases those of the person."""
     own, client = on.own, on.client
     records = OwnRecords(RedisIdentities(client), RedisSkews(client), RedisFailedEvents(client))
-    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
+    targets = (
+        own.video_target,
+        own.features_target,
+        own.scoring_target,
+        own.experiments_target,
+        own.intervention_target,
+    )
     kept, exports, suppressions = RedisErasures(client), RedisExports(client), RedisSuppressions(client)
     services = peers.services(*targets, on.traced, on.site.tls)
     audit = peers.PeerAuditLog(own.access_target, on.traced, on.site.tls)

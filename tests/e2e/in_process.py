@@ -216,7 +216,8 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         behind = Peers.dial(*visited, traced["ingest-dispatcher"])
         records = OwnRecords(identities, skews, failed)
         kept, exports = MemoryErasures(), MemoryExports()
-        services = peers.services(*visited, traced["ingest-api"])
+        holding = (*visited[:3], targets["experiments"], visited[3])
+        services = peers.services(*holding, traced["ingest-api"])
         audit = peers.PeerAuditLog(targets["access"], traced["ingest-api"])
         exporting = Exporting(
             kept=exports,

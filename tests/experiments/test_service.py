@@ -1,6 +1,7 @@
 """The service behind a real stub: an experiment's life, units counted once, ramps, roll backs, and a store away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -302,6 +303,36 @@ async def test_units_are_forgotten_a_month_after_the_end(told: Told) -> None:
     await told.room.experiments.tick()
     left: Evidence = await told.store.evidence("", "sales", ["ann"])
     assert (left.units, left.totals.units) == ({}, 1)
+
+
+async def test_a_person_is_exported_and_erased_and_nobody_else_is(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    await told.assign(["ada", "bob"], is_exposure=True)
+    await told.report([("ada", "", {"sold": 1})])
+    ids = ["ada", "ada-browser"]
+    (record,) = (await told.stub.ExportUser(wire.ExportUserRequest(user_ids=ids))).records
+    exported = json.loads(record.json)
+    assert (record.store, exported["user_id"], exported["experiment_id"]) == ("experiments.units", "ada", "sales")
+    assert exported["outcomes"]["sold"]["total"] == 1
+    for counts_only, left in ((True, 1), (False, 0), (False, 0)):
+        asked = wire.EraseUserRequest(user_ids=ids, counts_only=counts_only)
+        (store,) = (await told.stub.EraseUser(asked)).stores
+        assert (store.store, store.count) == ("experiments.units", left)
+    assert not (await told.stub.ExportUser(wire.ExportUserRequest(user_ids=ids))).records
+    assert list((await told.store.evidence("", "sales", ["ada", "bob"])).units) == ["bob"]
+    assert sum(each.units for each in (await told.results()).units) == 2
+    with pytest.raises(InvalidArgument):
+        await told.stub.EraseUser(wire.EraseUserRequest())
+
+
+async def test_who_has_read_an_erased_unit_does_not_write_it(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    await told.assign(["ada"], is_exposure=True)
+    seen: Evidence = await told.store.evidence("", "sales", ["ada"])
+    await told.store.erase_units("", "sales", ["ada"])
+    assert not await told.store.count("", "sales", seen, seen.totals, seen.units)
 
 
 async def test_the_totals_are_those_of_the_units(told: Told) -> None:
