@@ -584,9 +584,12 @@ async def read_exports(of: At) -> dict[str, Any]:
 
 # The archive.
 
+LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
+
 
 def _row(sequence: int) -> EventRows:
-    made = event(f"e-{sequence}", kind="purchase", purchase=event_pb2.Purchase(amount=sequence, currency="EUR"))
+    bought = event_pb2.Purchase(amount=sequence, currency="EUR", order_id=f"o-{sequence}", lines=[LINE])
+    made = event(f"e-{sequence}", kind="purchase", purchase=bought)
     return EventRows(sequence, table.of_events([made]), [0])
 
 
