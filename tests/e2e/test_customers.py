@@ -44,7 +44,13 @@ async def test_orders_are_told_as_they_stand_and_erased_with_the_person() -> Non
         await mesh.client.post("/api/events/track", json=event)
         await applied(mesh, "e-2")
 
+        traits = {"plan": "gold", "email": "ada@example.com", "phone": "+49 30 901820"}
+        identify = {"type": "identify", "messageId": "i-1", "userId": "ada", "traits": traits}
+        await mesh.client.post("/v1/batch", json={"batch": [identify]})
+        await applied(mesh, "i-1")
+
         found = (await mesh.client.get("/api/customers/ada")).json()
+        assert [(each["name"], each["value"]) for each in found["traits"]] == [("phone", "[phone]"), ("plan", "gold")]
         money = [(each["currency"], each["orderCount"], each["amount"], each["refunded"]) for each in found["money"]]
         assert money == [("EUR", 1, 7.5, 5), ("USD", 1, 3, 0)]
         orders = (await mesh.client.get("/api/customers/ada/purchases")).json()["orders"]
