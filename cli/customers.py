@@ -17,11 +17,12 @@ from cli.terminal import plain
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
 from offline.customers import purchases as tables
-from offline.customers import segments
-from offline.customers.forecast import Expected, Forecast, forecast
+from offline.customers.fitting import FitError
+from offline.customers.forecast import Forecast, forecast
 from offline.customers.purchases import Columns, Known, PurchaseError, Purchases
-from offline.customers.repeats import FitError
-from offline.customers.spending import mean_of_all
+from services.customers.domain import segments
+from services.customers.domain.forecast import Expected
+from services.customers.domain.spending import mean_of_all
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from offline.customers.repeats import Column, Histories
+from services.customers.domain.repeats import Column, Histories
 
 _CUSTOMER_NAMES: Final = ("customer", "customerid", "user", "userid", "masterid", "householdid", "householdkey", "id")
 _TIME_NAMES: Final = ("date", "time", "timestamp", "invoicedate", "orderdate", "purchasedate", "transactiontimestamp")

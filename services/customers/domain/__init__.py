@@ -1,0 +1,1 @@
+"""The domain knows neither wire nor store."""
