@@ -14,6 +14,8 @@ from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub
 from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
 from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceStub
+from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceStub
+from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceStub
@@ -38,6 +40,8 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
     from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceAsyncStub
+    from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceAsyncStub
+    from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
     from journeymesh.ingest.v1.export_pb2_grpc import ExportServiceAsyncStub
@@ -48,9 +52,20 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceAsyncStub
     from journeymesh.video.v1.video_pb2_grpc import VideoServiceAsyncStub
 
-_SERVICES: Final = ("access", "ingest", "archiver", "features", "scoring", "video", "intervention", "analytics")
+SERVICES: Final = (
+    "access",
+    "ingest",
+    "archiver",
+    "features",
+    "scoring",
+    "video",
+    "intervention",
+    "analytics",
+    "experiments",
+    "customers",
+)
 """The services, named as the settings name their addresses."""
-_BESIDE: Final = frozenset({"analytics", "archiver"})
+_BESIDE: Final = frozenset({"analytics", "archiver", "experiments", "customers"})
 """Services without which the gateway is ready all the same: they answer questions, and help nobody."""
 _HEALTH_SECONDS: Final = 1.0
 
@@ -75,6 +90,8 @@ class Peers:
     erasure: "ErasureServiceAsyncStub"
     analytics: "AnalyticsServiceAsyncStub"
     segments: "SegmentsServiceAsyncStub"
+    experiments: "ExperimentsServiceAsyncStub"
+    customers: "CustomersServiceAsyncStub"
     export: "ExportServiceAsyncStub"
     retention: "RetentionServiceAsyncStub"
     accept: Accept
@@ -92,7 +109,7 @@ async def connect(settings: Settings, telemetry: Telemetry, tls: Tls | None) -> 
     async with contextlib.AsyncExitStack() as stack:
         channels = {
             name: await stack.enter_async_context(channel.dial(getattr(settings, name), telemetry, tls))
-            for name in _SERVICES
+            for name in SERVICES
         }
         yield over(channels)
 
@@ -118,6 +135,8 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         erasure=ErasureServiceStub(channels["ingest"]),
         analytics=AnalyticsServiceStub(channels["analytics"]),
         segments=SegmentsServiceStub(channels["analytics"]),
+        experiments=ExperimentsServiceStub(channels["experiments"]),
+        customers=CustomersServiceStub(channels["customers"]),
         export=ExportServiceStub(channels["ingest"]),
         retention=RetentionServiceStub(channels["archiver"]),
         accept=accept,

@@ -82,6 +82,12 @@ class Settings:
     analytics: str = setting(
         "JOURNEYMESH_ANALYTICS_TARGET", topology.address("analytics"), "Where the analytics service is."
     )
+    experiments: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_TARGET", topology.address("experiments"), "Where the experiments service is."
+    )
+    customers: str = setting(
+        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where the customers service is."
+    )
     cors_origins: str = setting(
         "JOURNEYMESH_CORS_ORIGINS",
         "",

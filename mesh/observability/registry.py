@@ -81,6 +81,8 @@ RPC_SECONDS: Final = _histogram(
     "intervention",
     "access",
     "analytics",
+    "experiments",
+    "customers",
     labels=("method", "status"),
 )
 

@@ -36,7 +36,7 @@ def resources() -> dict[str, dict[str, int]]:
 
 def test_all_the_trial_asks_for_is_below_two_gibibytes() -> None:
     asked = resources()
-    assert len(asked) == 11
+    assert len(asked) == 13
     assert sum(each["requests"] for each in asked.values()) <= 2 * UNITS["Gi"]
 
 

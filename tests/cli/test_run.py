@@ -24,8 +24,10 @@ def test_each_program_has_a_port_of_its_own_for_metrics() -> None:
         "archiver": "127.0.0.1:7207",
         "access": "127.0.0.1:7208",
         "analytics": "127.0.0.1:7209",
-        "dispatcher-2": "127.0.0.1:7210",
-        "dispatcher-3": "127.0.0.1:7211",
+        "experiments": "127.0.0.1:7210",
+        "customers": "127.0.0.1:7211",
+        "dispatcher-2": "127.0.0.1:7212",
+        "dispatcher-3": "127.0.0.1:7213",
     }
 
 

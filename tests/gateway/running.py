@@ -58,8 +58,7 @@ async def running(
     services, tracing = services or Services(), traced or telemetry.off("gateway")
     settings = Settings(**members)
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
-        names = ("access", "ingest", "archiver", "features", "scoring", "video", "intervention", "analytics")
-        known = peers.over(dict.fromkeys(names, channel))
+        known = peers.over(dict.fromkeys(peers.SERVICES, channel))
         people = SignIn.wanted(settings, outside)
         core = bootstrap(settings, known, tracing, asyncio.Event(), people, monotonic=monotonic)
         application = Application(core, clock)

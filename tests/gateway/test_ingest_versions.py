@@ -88,8 +88,7 @@ class Older:
 @contextlib.asynccontextmanager
 async def over(ingest: Older) -> AsyncIterator[Coalescer]:
     async with serving(ingest.register) as channel:
-        names = ("access", "ingest", "archiver", "features", "scoring", "video", "intervention", "analytics")
-        accept = peers.over(dict.fromkeys(names, channel)).accept
+        accept = peers.over(dict.fromkeys(peers.SERVICES, channel)).accept
         yield Coalescer(accept, telemetry.off(), 2_000, Shares(1_000_000, 1_000_000))
 
 

@@ -29,6 +29,8 @@ PROCESSES = (
     ("ingest", ("dispatcher",)),
     ("ingest", ("api",)),
     ("access", ()),
+    ("experiments", ()),
+    ("customers", ()),
     ("gateway", ()),
 )
 

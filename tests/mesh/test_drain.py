@@ -29,7 +29,18 @@ from tests.mesh.echo import Echo, later
 
 OFF = telemetry.off("test")
 LEASE_SECONDS = 30.0
-SERVICES = ("access", "analytics", "ingest", "archiver", "features", "scoring", "video", "intervention")
+SERVICES = (
+    "access",
+    "analytics",
+    "ingest",
+    "archiver",
+    "features",
+    "scoring",
+    "video",
+    "intervention",
+    "experiments",
+    "customers",
+)
 
 
 async def test_a_running_call_ends_before_its_server_does() -> None:
