@@ -222,3 +222,20 @@ def test_the_command_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     found = command(str(tmp_path / "none.csv"))
     assert (found.returncode, found.stdout) == (1, "")
     assert "gives no forecast" in found.stderr
+
+
+def test_the_command_tells_which_products_come_next(tmp_path: Path) -> None:
+    chance = np.random.default_rng(8)
+    rows = [
+        {"user": f"c{customer}", "date": dt.date.fromordinal(DAY + day).isoformat(), "product": f"p{product}"}
+        for customer in range(30)
+        for day in range(customer % 7, 120, 7)
+        for product in chance.choice(12, 3, replace=False)
+    ]
+    found = command(str(written(tmp_path, rows)), "--products")
+    assert found.returncode == 0, found.stderr
+    assert "30 customers" in found.stdout
+    assert "personal frequency" in found.stdout
+    refused = command(str(written(tmp_path, [{"user": "a", "date": "2026-01-01", "amount": "1"}])), "--products")
+    assert refused.returncode == 1
+    assert "--product" in refused.stderr
