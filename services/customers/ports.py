@@ -1,1 +1,1 @@
-"""What the use cases need from outside: nothing yet."""
+"""The use cases need the ports of `mesh.state` only."""

@@ -1,1 +1,59 @@
-"""The verbs of the customers service."""
+"""The use cases of the customers service: fetch through ports, apply in the domain, record through ports."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from mesh.errors import NotFound
+from mesh.state import erasing, exporting, keyed
+from mesh.state.applied import Batch
+from mesh.state.port import StateStore
+from services.customers.domain import history
+from services.customers.domain.history import Bought, Purchased
+from services.customers.states import PURCHASED
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Purchases:
+    """Applies purchases and refunds, and reads customers."""
+
+    state: StateStore
+
+    async def apply(self, batch: Batch, rows: Sequence[tuple[str, Bought]]) -> None:
+        """Applies what users bought and gave back."""
+        customers = keyed.Changed(PURCHASED, [user_id for user_id, _ in rows])
+        async with keyed.batch(self.state, batch, customers):
+            for user_id, bought in rows:
+                history.add(customers.states[user_id], bought)
+
+    async def customer(self, user_id: str) -> Purchased:
+        """What a user bought.
+
+        Raises:
+            NotFound: `USER_NOT_FOUND`, nothing.
+            Unavailable: the store cannot be reached.
+        """
+        found = await keyed.read(self.state, PURCHASED, user_id)
+        if not found.entries:
+            raise NotFound("USER_NOT_FOUND", "This user has bought nothing.")
+        return found
+
+    async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        return {"customers.purchases": await erasing.count(self.state, [*map(PURCHASED.key, user_ids)])}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated.
+
+        Raises:
+            Unavailable: some may be erased.
+        """
+        await erasing.erase(self.state, [*map(PURCHASED.key, user_ids)])
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+            Unavailable: the store cannot be reached.
+        """
+        return exporting.bounded(await exporting.states(self.state, "customers.purchases", PURCHASED, user_ids))

@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from journeymesh.common.v1 import event_pb2
+from journeymesh.customers.v1 import customers_pb2
 from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
@@ -42,6 +43,9 @@ from services.analytics.adapters.segments import RedisSegments
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.translation import segment_message
+from services.customers.domain.history import ORDERS_KEPT
+from services.customers.servicer import CustomersServicer
+from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.redis import RedisDuplicates, RedisIdentities, RedisSkews
@@ -95,6 +99,8 @@ from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.access.builders import key
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.customers.builders import back, line, paid
+from tests.customers.test_service import request as purchases_request
 from tests.features.test_service import at
 from tests.features.test_service import batch as features_batch
 from tests.intervention.builders import MINUTE, NOON_ISH, Row
@@ -201,6 +207,31 @@ async def read_video(of: At) -> dict[str, Any]:
     viewer = await service.GetViewer(video_pb2.GetViewerRequest(user_id="ada"), NO_CONTEXT)
     video = await service.GetVideo(video_pb2.GetVideoRequest(video_id="v"), NO_CONTEXT)
     return {"told": told(viewer, video)}
+
+
+# Customers: what each bought.
+
+
+def _customers(at_: At) -> CustomersServicer:
+    return CustomersServicer(Purchases(RedisState(at_.client, "customers", LIFETIME)), lambda: NOW_US)
+
+
+async def write_customers(to: At) -> None:
+    service = _customers(to)
+    order = paid("e-1", 5, "o-1", 20.5, "EUR", line("p", 2, 5.0), line("q", 1, 10.5))
+    many = [paid(f"b-{number}", number, amount=0.1) for number in range(ORDERS_KEPT + 1)]
+    await service.ApplyPurchases(purchases_request(1, [order, paid("e-2", 6, amount=1.0, currency="")]), NO_CONTEXT)
+    await service.ApplyPurchases(purchases_request(2, [back("e-3", 9, "o-1", 0.0, "EUR", line("p", 1))]), NO_CONTEXT)
+    await service.ApplyPurchases(purchases_request(1, many, "bob"), NO_CONTEXT)
+
+
+async def read_customers(of: At) -> dict[str, Any]:
+    service = _customers(of)
+    customers = [
+        await service.GetCustomer(customers_pb2.GetCustomerRequest(user_id=each), NO_CONTEXT) for each in ("ada", "bob")
+    ]
+    orders = await service.ListPurchases(customers_pb2.ListPurchasesRequest(user_id="ada"), NO_CONTEXT)
+    return {"told": told(*customers, orders)}
 
 
 # Intervention: users, tallies, records, the ledger, policies, the outbox.
@@ -584,9 +615,12 @@ async def read_exports(of: At) -> dict[str, Any]:
 
 # The archive.
 
+LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
+
 
 def _row(sequence: int) -> EventRows:
-    made = event(f"e-{sequence}", kind="purchase", purchase=event_pb2.Purchase(amount=sequence, currency="EUR"))
+    bought = event_pb2.Purchase(amount=sequence, currency="EUR", order_id=f"o-{sequence}", lines=[LINE])
+    made = event(f"e-{sequence}", kind="purchase", purchase=bought)
     return EventRows(sequence, table.of_events([made]), [0])
 
 
@@ -626,6 +660,7 @@ FORMATS: Final[dict[str, Format]] = {
     "features": Format(write_features, read_features),
     "scoring": Format(write_scoring, read_scoring),
     "video": Format(write_video, read_video),
+    "customers": Format(write_customers, read_customers),
     "intervention": Format(write_intervention, read_intervention),
     "ids": Format(write_ids, read_ids),
     "failed": Format(write_failed, read_failed),
