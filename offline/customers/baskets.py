@@ -97,11 +97,11 @@ def _learnt(histories: Mapping[str, History], cut: int, until: int) -> _Learnt:
     return _Learnt(cut, due, basket.together(baskets), popular(known.values()), known, after)
 
 
-def popular(customers: Iterable[Sequence[Bought]]) -> Mapping[str, float]:
-    """The share of each product in what customers buy, once per customer; of the 200 that most customers buy."""
+def popular(customers: Iterable[Sequence[Bought]], most: int = _POPULAR) -> Mapping[str, float]:
+    """The share of each product in what customers buy, once per customer; of those that most customers buy."""
     counts = Counter(each.product for of in customers for each in of)
     total = counts.total()
-    return {product: counts[product] / total for product in basket.first(counts, _POPULAR)}
+    return {product: counts[product] / total for product in basket.first(counts, most)}
 
 
 def _ours(of: _Learnt, blend: Blend) -> _Scored:

@@ -14,6 +14,9 @@ _REPEATS_STARTS: Final = ((1.0, 1.0, 1.0, 1.0), (0.25, 4.0, 0.8, 2.5), (2.0, 10.
 
 _SPENDING_STARTS: Final = ((6.0, 4.0, 15.0), (1.0, 2.0, 1.0), (20.0, 10.0, 50.0))
 _LEAST_CUSTOMERS: Final = 30
+_STEP: Final = 1e-3
+_NORMAL_80: Final = 1.2815515655446004
+"""The normal distribution has 80 % between this below and above its mean."""
 
 
 class FitError(Exception):
@@ -52,6 +55,38 @@ def repeats(of: Histories) -> Repeats:
     best = min(found, key=lambda each: float(each.fun))
     r, alpha, a, b = (float(value) for value in np.exp(best.x))
     return Repeats(r, alpha, a, b, float(repeats_log_likelihoods(r, alpha, a, b, of).sum()))
+
+
+def repeats_intervals(model: Repeats, of: Histories) -> tuple[tuple[float, float], ...]:
+    """Intervals of 80 % of r, alpha, a and b, from the curvature of the likelihood at its top, in logarithms.
+
+    Empty where the likelihood is flat: the histories leave a parameter open.
+    """
+    distinct, counts = np.unique(np.column_stack(of), axis=0, return_counts=True)
+    columns = Histories(*distinct.T)
+    top = np.log(model[:4])
+
+    def loss(moved: Column) -> float:
+        r, alpha, a, b = np.exp(top + moved)
+        return -float(counts @ repeats_log_likelihoods(r, alpha, a, b, columns))
+
+    steps = np.eye(4) * _STEP
+    curvature = np.array(
+        [
+            [loss(one + other) - loss(one - other) - loss(other - one) + loss(-one - other) for other in steps]
+            for one in steps
+        ]
+    ) / (4 * _STEP**2)
+    try:
+        variances = np.diag(np.linalg.inv(curvature))
+    except np.linalg.LinAlgError:
+        return ()
+    if not (np.isfinite(variances).all() and (variances > 0).all()):
+        return ()
+    widths = _NORMAL_80 * np.sqrt(variances)
+    return tuple(
+        (float(np.exp(log - width)), float(np.exp(log + width))) for log, width in zip(top, widths, strict=True)
+    )
 
 
 def spending(purchases: Column, means: Column) -> Spending:

@@ -66,11 +66,11 @@ def forecast(purchases: Purchases, until: int, horizons: Sequence[int], seed: in
         spends,
         repeats.probability_active(buys, histories),
         [expected(buys, histories, each, days, seed) for days in horizons],
-        _back_test(early, until),
+        back_test(early, until),
     )
 
 
-def _back_test(purchases: Purchases, until: int) -> BackTest | None:
+def back_test(purchases: Purchases, until: int) -> BackTest | None:
     """The last half of the time, told from the first; None where one is too little to learn from or to compare with."""
     start = int(purchases.days.min())
     split = start + (until - start) // 2

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.customers.domain.repeats import Column
+from services.customers.domain.repeats import Column, Counts
 
 
 class Spending(NamedTuple):
@@ -31,4 +31,22 @@ def expected(model: Spending, purchases: Column, means: Column) -> Column:
     """
     weight = model.p * purchases / (model.p * purchases + model.q - 1)
     found: Column = weight * np.where(purchases > 0, means, 0.0) + (1 - weight) * mean_of_all(model)
+    return found
+
+
+def drawn(model: Spending, purchases: int, mean: float, orders: Counts, chance: np.random.Generator) -> Column:
+    """The money of a customer's next orders, drawn from what `purchases` of a mean leave open.
+
+    The rate of the customer is Gamma(p purchases + q, v + purchases mean), and what an order brings Gamma(p, rate).
+
+    Args:
+        model: how customers spend.
+        purchases: how many are in the mean, 0 or more.
+        mean: what they brought on average.
+        orders: how many orders come, an entry per draw; 0 brings nothing.
+        chance: what to draw with.
+    """
+    shape = model.p * purchases + model.q
+    rates = chance.gamma(shape, 1 / (model.v + purchases * mean), orders.size)
+    found: Column = np.where(orders > 0, chance.gamma(np.maximum(model.p * orders, 1e-9)) / rates, 0.0)
     return found
