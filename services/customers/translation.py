@@ -32,6 +32,13 @@ def rows_of(request: wire.ApplyPurchasesRequest) -> list[tuple[str, Bought]]:
     return [(row.user_id, _bought(row)) for row in request.purchases]
 
 
+def bought_of(event_id: str, at_us: int, of: event_pb2.Purchase) -> Bought:
+    """What an event says was bought or given back. `event_id` is that of the original, `at_us` Unix microseconds."""
+    amount = -abs(of.amount) if of.is_refund else of.amount
+    lines = tuple(Line(each.product_id, each.name, each.category, each.quantity, each.price) for each in of.lines)
+    return Bought(event_id, at_us // 1000, of.order_id, amount, of.currency, of.is_refund or of.amount < 0, lines)
+
+
 def customer_message(user_id: str, of: Facts, now_us: int) -> wire.GetCustomerResponse:
     """A customer as a message, as of a time in Unix microseconds."""
     return wire.GetCustomerResponse(
@@ -69,10 +76,7 @@ def _bought(row: wire.PurchaseRow) -> Bought:
         math.isfinite(number) and abs(number) <= AMOUNT_MOST for number in numbers
     ):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A purchase has a time from 1970 to 2255, and amounts up to 10^12.")
-    amount = -abs(of.amount) if of.is_refund else of.amount
-    lines = tuple(Line(each.product_id, each.name, each.category, each.quantity, each.price) for each in of.lines)
-    is_refund = of.is_refund or of.amount < 0
-    return Bought(row.event_id, row.event_time_us // 1000, of.order_id, amount, of.currency, is_refund, lines)
+    return bought_of(row.event_id, row.event_time_us, of)
 
 
 def _money(of: Money) -> wire.CustomerMoney:

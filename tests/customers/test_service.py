@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -115,12 +115,13 @@ async def test_a_customer_is_told_with_their_orders(stub: "CustomersServiceAsync
 
 async def test_who_bought_nothing_is_not_found(stub: "CustomersServiceAsyncStub") -> None:
     await stub.ApplyPurchases(request(1, [paid("e-1")]))
-    for call, asked in (
+    calls: list[tuple[Any, Any]] = [
         (stub.GetCustomer, wire.GetCustomerRequest(user_id="bob")),
         (stub.ListPurchases, wire.ListPurchasesRequest(user_id="bob")),
-    ):
+    ]
+    for call, asked in calls:
         with pytest.raises(NotFound) as refused:
-            await call(asked)  # type: ignore[arg-type]
+            await call(asked)
         assert refused.value.reason == "USER_NOT_FOUND"
 
 
