@@ -9,11 +9,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.common.v1 import event_pb2
 from journeymesh.customers.v1 import customers_pb2 as wire
+from journeymesh.customers.v1 import predictions_pb2
 
 from mesh.clock import LATEST_US
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from records.tenants import plain
+from services.customers.domain.fit import Fit
 from services.customers.domain.history import Bought, Facts, Money
 from services.customers.domain.purchases import History, Line, Order
 from services.customers.domain.traits import Declared, Trait
@@ -60,6 +62,15 @@ def customer_message(user_id: str, of: Facts, traits: Mapping[str, Trait], now_u
 def purchases_message(user_id: str, orders: History) -> wire.ListPurchasesResponse:
     """Orders as a message, in the order given."""
     return wire.ListPurchasesResponse(user_id=user_id, orders=[*map(_order, orders)])
+
+
+def fit_message(fit: Fit | None) -> predictions_pb2.CustomersFit:
+    """What was learnt, as a message."""
+    if not fit:
+        return predictions_pb2.CustomersFit(state=predictions_pb2.LEARNING_STATE_LEARNING)
+    return predictions_pb2.CustomersFit(
+        state=predictions_pb2.LEARNING_STATE_READY, fitted_time=_time(fit.fitted_ms), customer_count=fit.customers
+    )
 
 
 def _bought(row: wire.PurchaseRow) -> Bought:

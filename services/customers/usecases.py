@@ -10,6 +10,7 @@ from mesh.state.port import StateStore
 from services.customers.domain import history
 from services.customers.domain.history import Bought, Purchased
 from services.customers.domain.traits import Declared, declare
+from services.customers.ports import FitStore
 from services.customers.states import PURCHASED
 
 
@@ -18,6 +19,7 @@ class Purchases:
     """Applies purchases and refunds, and reads customers."""
 
     state: StateStore
+    learnt: FitStore
 
     async def apply(self, batch: Batch, rows: Sequence[tuple[str, Bought | Declared]]) -> None:
         """Applies what users bought and gave back, and what was declared of them."""
@@ -43,7 +45,11 @@ class Purchases:
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store."""
-        return {"customers.purchases": await erasing.count(self.state, [*map(PURCHASED.key, user_ids)])}
+        segments = [await self.learnt.segment(user_id) for user_id in user_ids]
+        return {
+            "customers.purchases": await erasing.count(self.state, [*map(PURCHASED.key, user_ids)]),
+            "customers.segments": sum(map(bool, segments)),
+        }
 
     async def erase(self, user_ids: Sequence[str]) -> None:
         """Erases what is kept of a person with these ids. May be repeated.
@@ -52,6 +58,7 @@ class Purchases:
             Unavailable: some may be erased.
         """
         await erasing.erase(self.state, [*map(PURCHASED.key, user_ids)])
+        await self.learnt.erase(user_ids)
 
     async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
         """All that is kept of a person with these ids.
@@ -60,4 +67,10 @@ class Purchases:
             ResourceExhausted: `EXPORT_TOO_LARGE`.
             Unavailable: the store cannot be reached.
         """
-        return exporting.bounded(await exporting.states(self.state, "customers.purchases", PURCHASED, user_ids))
+        bought = await exporting.states(self.state, "customers.purchases", PURCHASED, user_ids)
+        segments = [
+            exporting.record("customers.segments", {"user_id": user_id, "segment": segment})
+            for user_id in user_ids
+            if (segment := await self.learnt.segment(user_id))
+        ]
+        return exporting.bounded([*bought, *segments])

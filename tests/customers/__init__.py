@@ -1,1 +1,1 @@
-"""Tests of the video service."""
+"""Tests of the customers service."""

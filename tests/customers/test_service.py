@@ -17,6 +17,7 @@ from journeymesh.customers.v1.customers_pb2_grpc import (
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound
 from mesh.state import applied
 from mesh.state.memory import MemoryState
+from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.history import Bought
 from services.customers.servicer import CustomersServicer
 from services.customers.translation import rows_of
@@ -33,7 +34,7 @@ NOW_MS = NOW_US // 1000
 
 @pytest.fixture
 async def stub() -> AsyncIterator["CustomersServiceAsyncStub"]:
-    servicer = CustomersServicer(Purchases(MemoryState()), lambda: NOW_US)
+    servicer = CustomersServicer(Purchases(MemoryState(), MemoryFits()), lambda: NOW_US)
     async with serving(lambda server: add_CustomersServiceServicer_to_server(servicer, server)) as channel:
         yield CustomersServiceStub(channel)
 
@@ -73,7 +74,7 @@ async def test_cuts_and_redeliveries_change_nothing(records: list[list[Bought]],
     async def deliver(to: MemoryState, sequence: int, parts: Sequence[list[Bought]], *, is_retraction: bool) -> None:
         sequences = tuple(range(sequence, sequence + len(parts)))
         at = applied.Batch("events", "3", sequences, is_retraction=is_retraction)
-        await Purchases(to).apply(at, [("ada", each) for part in parts for each in part])
+        await Purchases(to, MemoryFits()).apply(at, [("ada", each) for part in parts for each in part])
 
     once, often, checkpoint = MemoryState(), MemoryState(), 0
     for sequence, events_of in enumerate(records):
@@ -184,9 +185,12 @@ async def test_a_person_is_exported_and_erased(stub: "CustomersServiceAsyncStub"
     assert (record.store, said["key"]) == ("customers.purchases", "ada")
     assert said["state"]["entries"]["o-1"]["bought"]["lines"][0]["name"] == "P-1"
     counted = await stub.EraseUser(wire.EraseUserRequest(user_ids=["ada"], counts_only=True))
-    assert [(each.store, each.count) for each in counted.stores] == [("customers.purchases", 1)]
+    assert [(each.store, each.count) for each in counted.stores] == [
+        ("customers.purchases", 1),
+        ("customers.segments", 0),
+    ]
     erased = await stub.EraseUser(wire.EraseUserRequest(user_ids=["ada"]))
-    assert [each.count for each in erased.stores] == [0]
+    assert [each.count for each in erased.stores] == [0, 0]
     with pytest.raises(NotFound):
         await stub.GetCustomer(wire.GetCustomerRequest(user_id="ada"))
     assert (await stub.GetCustomer(wire.GetCustomerRequest(user_id="bob"))).order_count == 1

@@ -58,6 +58,7 @@ from services.access.limits.usecases import Limits as SharedLimits
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
+from services.customers.adapters.memory import MemoryFits
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.experiments.servicer import ExperimentsServicer
@@ -207,7 +208,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         ),
         "experiments": lambda to: add_ExperimentsServiceServicer_to_server(ExperimentsServicer(), to),
         "customers": lambda to: add_CustomersServiceServicer_to_server(
-            CustomersServicer(Purchases(MemoryState()), system_clock), to
+            CustomersServicer(Purchases(MemoryState(), MemoryFits()), system_clock), to
         ),
         "intervention": lambda to: add_InterventionServiceServicer_to_server(
             InterventionServicer(*interventions, traced["intervention"].metrics), to

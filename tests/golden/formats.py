@@ -43,7 +43,15 @@ from services.analytics.adapters.segments import RedisSegments
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.translation import segment_message
+from services.customers.adapters.fits import RedisFits
+from services.customers.adapters.memory import MemoryFits
+from services.customers.domain.consumption import Consumption
+from services.customers.domain.fit import BackTest, Fit
 from services.customers.domain.history import ORDERS_KEPT
+from services.customers.domain.recommendations import Product
+from services.customers.domain.repeats import Repeats
+from services.customers.domain.segments import Cuts
+from services.customers.domain.spending import Spending
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
@@ -214,7 +222,7 @@ async def read_video(of: At) -> dict[str, Any]:
 
 
 def _customers(at_: At) -> CustomersServicer:
-    return CustomersServicer(Purchases(RedisState(at_.client, "customers", LIFETIME)), lambda: NOW_US)
+    return CustomersServicer(Purchases(RedisState(at_.client, "customers", LIFETIME), MemoryFits()), lambda: NOW_US)
 
 
 async def write_customers(to: At) -> None:
@@ -234,6 +242,37 @@ async def read_customers(of: At) -> dict[str, Any]:
     ]
     orders = await service.ListPurchases(customers_pb2.ListPurchasesRequest(user_id="ada"), NO_CONTEXT)
     return {"told": told(*customers, orders)}
+
+
+# Customers: what was learnt of all of a tenant.
+
+_LEARNT: Final = Fit(
+    fitted_ms=NOW_US // 1000,
+    today=NOW_US // 86_400_000_000,
+    customers=3,
+    buys=Repeats(0.25, 4.5, 0.75, 2.5, -9582.5),
+    intervals=((0.125, 0.5), (4.0, 5.0), (0.5, 1.0), (2.0, 3.0)),
+    spends={"EUR": Spending(6.25, 3.75, 15.5, -4055.5)},
+    back_test=BackTest(12.5, 14, 0.75, 1.0),
+    cuts=Cuts((-90, -30, -14, -7), (2, 3, 5, 9)),
+    consumption=Consumption(2, 1.5, 0.01, {"Coffee": 0.05}, {"p": 0.0625}),
+    products={"p": Product("Espresso", "Coffee", True), "q": Product("Cup", "", False)},
+    together={"p": {"q": 0.5}},
+    popular={"": {"p": 1.0}, "New": {"p": 0.75, "q": 0.25}},
+    members={"New": 2, "Loyal": 1},
+    moved={"none yet": {"New": 2, "Loyal": 1}},
+)
+
+
+async def write_customers_fit(to: At) -> None:
+    fits = RedisFits(to.client)
+    await fits.replace("acme", _LEARNT, {qualified("acme", each): "New" for each in "abc"}, 0)
+    await fits.erase([qualified("acme", "b")])
+
+
+async def read_customers_fit(of: At) -> dict[str, Any]:
+    fits = RedisFits(of.client)
+    return {"fit": msgspec.to_builtins(await fits.fit("acme")), "standing": (await fits.standing("acme"))._asdict()}
 
 
 # Intervention: users, tallies, records, the ledger, policies, the outbox.
@@ -663,6 +702,7 @@ FORMATS: Final[dict[str, Format]] = {
     "scoring": Format(write_scoring, read_scoring),
     "video": Format(write_video, read_video),
     "customers": Format(write_customers, read_customers),
+    "customers_fit": Format(write_customers_fit, read_customers_fit),
     "intervention": Format(write_intervention, read_intervention),
     "ids": Format(write_ids, read_ids),
     "failed": Format(write_failed, read_failed),
