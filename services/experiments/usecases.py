@@ -4,6 +4,7 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -41,7 +42,6 @@ _LONGEST_TEXT: Final = 500
 _LONGEST_ID: Final = 256
 _LARGEST: Final = 1e9
 _ATTEMPTS: Final = 20
-_FRESH_US: Final = 1_000_000
 _MOST_OWED: Final = 100_000
 
 _UNITS: Final = "experiments.units"
@@ -308,7 +308,7 @@ class Recording:
 
 
 class Assigning:
-    """Tells units their arms by allocations that are a second old at most, or a day while the store is away."""
+    """Tells units their arms by the allocations of now, or those of the last day while the store is away."""
 
     def __init__(self, store: ExperimentStore, recording: Recording, monotonic: Clock) -> None:
         self._store = store
@@ -366,10 +366,10 @@ class Assigning:
         """
         while self._owed:
             experiment = self._owed[0][0]
-            due = [each for each in self._owed if each[0] is experiment][:MOST_UNITS]
+            due = list(itertools.takewhile(lambda each: each[0] is experiment, self._owed[:MOST_UNITS]))
             with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
                 await self._recording.exposures(experiment, [exposure for _, exposure in due])
-            self._owed = [each for each in self._owed if each not in due]
+            del self._owed[: len(due)]  # what came meanwhile is behind them
 
     async def _expose(self, experiment: Experiment, met: Sequence[Exposure]) -> bool:
         try:
@@ -383,8 +383,6 @@ class Assigning:
 
     async def _is_fresh(self) -> bool:
         now_us = self._monotonic()
-        if 0 <= now_us - self._read_us < _FRESH_US:
-            return True
         try:
             changes = await self._store.changes()
             if changes != self._changes:

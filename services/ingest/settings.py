@@ -158,4 +158,7 @@ class Settings:
     intervention_target: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention is reached."
     )
+    customers_target: str = setting(
+        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where customers is reached."
+    )
     access_target: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where access is reached.")
