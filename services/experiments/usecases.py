@@ -4,7 +4,6 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -42,7 +41,8 @@ _LONGEST_TEXT: Final = 500
 _LONGEST_ID: Final = 256
 _LARGEST: Final = 1e9
 _ATTEMPTS: Final = 20
-_MOST_OWED: Final = 100_000
+_MOST_OWED: Final = 1_000
+"""Requests whose exposures wait for the store."""
 
 _UNITS: Final = "experiments.units"
 
@@ -317,7 +317,7 @@ class Assigning:
         self._known: Mapping[str, Sequence[Experiment]] = {}
         self._changes = -1
         self._read_us = -LONGEST_FALLBACK_US
-        self._owed: list[tuple[Experiment, Exposure]] = []
+        self._owed: list[tuple[Experiment, Sequence[Exposure]]] = []
 
     async def assign(
         self,
@@ -365,19 +365,18 @@ class Assigning:
             Unavailable: the store cannot be reached.
         """
         while self._owed:
-            experiment = self._owed[0][0]
-            due = list(itertools.takewhile(lambda each: each[0] is experiment, self._owed[:MOST_UNITS]))
+            experiment, exposures = self._owed[0]
             with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
-                await self._recording.exposures(experiment, [exposure for _, exposure in due])
-            del self._owed[: len(due)]  # what came meanwhile is behind them
+                await self._recording.exposures(experiment, exposures)
+            del self._owed[0]  # what came meanwhile is behind it
 
     async def _expose(self, experiment: Experiment, met: Sequence[Exposure]) -> bool:
         try:
             if met:
                 await self._recording.exposures(experiment, met)
         except Unavailable:
-            owed = [(experiment, each._replace(is_fallback=True)) for each in met]
-            self._owed += owed[: max(0, _MOST_OWED - len(self._owed))]
+            if len(self._owed) < _MOST_OWED:
+                self._owed.append((experiment, [each._replace(is_fallback=True) for each in met]))
             return False
         return True
 
