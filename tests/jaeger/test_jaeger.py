@@ -48,8 +48,7 @@ def told_at_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 
 # Without keys the gateway does not ask for any, the command that does leaves no trace, and nobody looks at figures or
-# asks what retention deletes, what customers buy or
-# how experiments do.
+# asks what retention deletes, what customers buy or how experiments do; and no models are compared.
 UNTRACED: Final = {
     ("gateway", "access"),
     ("access", "access"),
@@ -57,6 +56,7 @@ UNTRACED: Final = {
     ("gateway", "archiver"),
     ("archiver", "access"),
     ("gateway", "experiments"),
+    ("intervention", "experiments"),
     ("gateway", "customers"),
 }
 # Ingest calls others to erase people, and nobody is erased in the story; it always follows what tenants mask.
