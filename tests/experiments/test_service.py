@@ -205,6 +205,19 @@ async def test_those_who_count_at_the_same_time_lose_nothing(told: Told) -> None
     assert sum(each.units for each in (await told.results()).units) == 300
 
 
+async def test_tenants_have_experiments_of_their_own(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    acme = {"tenant": "acme", "experiment_id": "sales"}
+    with pytest.raises(NotFound):
+        await told.stub.GetExperiment(wire.GetExperimentRequest(**acme))
+    with pytest.raises(NotFound):
+        await told.stub.GetResults(wire.GetResultsRequest(**acme))
+    assert not (await told.stub.ListExperiments(wire.ListExperimentsRequest(tenant="acme"))).experiments
+    assert not (await told.assign(["ada"], tenant="acme", is_exposure=True)).assignments
+    assert sum(each.units for each in (await told.results()).units) == 0
+
+
 async def test_who_meets_two_arms_counts_for_none(told: Told) -> None:
     await told.create()
     await told.change(START)
