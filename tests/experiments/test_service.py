@@ -208,7 +208,7 @@ async def test_those_who_count_at_the_same_time_lose_nothing(told: Told) -> None
 async def test_tenants_have_experiments_of_their_own(told: Told) -> None:
     await told.create()
     await told.change(START)
-    acme = {"tenant": "acme", "experiment_id": "sales"}
+    acme: dict[str, Any] = {"tenant": "acme", "experiment_id": "sales"}
     with pytest.raises(NotFound):
         await told.stub.GetExperiment(wire.GetExperimentRequest(**acme))
     with pytest.raises(NotFound):
