@@ -16,15 +16,20 @@ from rich.table import Table
 from cli.terminal import plain
 from mesh.errors import Unavailable
 from mesh.settings import SettingError
+from offline.customers import baskets, consuming, lines
 from offline.customers import purchases as tables
-from offline.customers import segments
-from offline.customers.forecast import Expected, Forecast, forecast
+from offline.customers.fitting import FitError
+from offline.customers.forecast import Forecast, forecast
+from offline.customers.lines import ProductColumns
 from offline.customers.purchases import Columns, Known, PurchaseError, Purchases
-from offline.customers.repeats import FitError
-from offline.customers.spending import mean_of_all
+from services.customers.domain import segments
+from services.customers.domain.forecast import Expected
+from services.customers.domain.spending import mean_of_all
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
+_DUE_DAYS: Final = 28
+_EPOCH_DAY: Final = 719_163  # 1970-01-01 as an ordinal
 
 _Read = TypeVar("_Read")
 
@@ -44,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", default="", metavar="COLUMN", help="the column of the time")
     parser.add_argument("--amount", default="", metavar="COLUMN", help="the column of the amount")
     parser.add_argument(
+        "--products",
+        action="store_true",
+        help="of a table with a row per line: how well it is told which products customers buy next",
+    )
+    parser.add_argument("--product", default="", metavar="COLUMN", help="the column that names the product")
+    parser.add_argument("--category", default="", metavar="COLUMN", help="the column of the product's category")
+    parser.add_argument(
         "--until", type=_date, metavar="DATE", help="the last complete day (default: the last in the file)"
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write a row per customer to this CSV file")
@@ -56,6 +68,8 @@ def main(arguments: argparse.Namespace) -> int:
     """Prints the forecast and the segments; returns the exit code."""
     console = Console(highlight=False, markup=False)
     try:
+        if arguments.products:
+            return _products(arguments, console)
         purchases = _archived(arguments, console) if arguments.archive else _table(arguments)
         until = arguments.until or int(purchases.days.max())
         with console.status("fitting"):
@@ -80,6 +94,39 @@ def main(arguments: argparse.Namespace) -> int:
 def _table(arguments: argparse.Namespace) -> Purchases:
     columns = Columns(arguments.customer, arguments.time, arguments.amount)
     return tables.read(arguments.file, columns, _tracked)
+
+
+def _products(arguments: argparse.Namespace, console: Console) -> int:
+    if not arguments.file:
+        raise PurchaseError("--products needs a table.")
+    columns = Columns(arguments.customer, arguments.time, arguments.amount)
+    said = ProductColumns(arguments.product, arguments.category)
+    histories = lines.read(arguments.file, columns, said, _tracked)
+    products = {line.product for history in histories.values() for order in history for line in order.lines}
+    baskets_of_all = sum(map(len, histories.values()))
+    console.print(f"{len(histories):,} customers, {baskets_of_all:,} baskets, {len(products):,} products.")
+    with console.status("fitting"):
+        test = consuming.back_test(histories, _DUE_DAYS)
+    if not test:
+        raise PurchaseError("No customer bought a product on two days and one of them again: there is nothing to test.")
+    console.print(
+        f"Needed again within {test.days} days of {_told_since_1970(test.cut)}: {test.pairs:,} products of customers; "
+        f"{test.told:.1%} told, {test.happened:.1%} happened."
+    )
+    table = Table(title="A product bought on two days or more", title_justify="left")
+    for heading in ("told by", "Brier score", "AUROC"):
+        table.add_column(heading, justify="left" if heading == "told by" else "right")
+    for name, found in (("mesh", test.ours), ("last gap", test.last_gap), ("median gap", test.median_gap)):
+        table.add_row(name, f"{found.brier:.4f}", f"{found.auroc:.4f}")
+    console.print(table)
+    told = baskets.told(histories, _tracked)
+    table = Table(title=f"Next basket: recall@10 of {told.baskets:,} after {_told_since_1970(told.cut)}")
+    for heading in ("told by", "all", "bought before", "new"):
+        table.add_column(heading, justify="left" if heading == "told by" else "right")
+    for name, recall in (("mesh", told.ours), ("personal frequency", told.personal)):
+        table.add_row(name, *(f"{each:.4f}" for each in recall))
+    console.print(table)
+    return 0
 
 
 def _archived(arguments: argparse.Namespace, console: Console) -> Purchases:
@@ -210,6 +257,10 @@ def _row(of: Expected, number: int) -> Sequence[str]:
 
 def _told(ordinal: int) -> str:
     return dt.date.fromordinal(ordinal).isoformat()
+
+
+def _told_since_1970(day: int) -> str:
+    return _told(_EPOCH_DAY + day)
 
 
 def _date(text: str) -> int:

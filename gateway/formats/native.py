@@ -5,11 +5,11 @@ in range, ingest decides. Every event is read strictly first; where that fails, 
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, Playback, Purchase
+from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, OrderLine, Playback, Purchase
 
 from gateway.formats import ids, schema
 from gateway.formats.json import lenient
@@ -24,7 +24,7 @@ from gateway.formats.schema import (
     Properties,
     PurchaseProperties,
 )
-from gateway.formats.values import money, pages, purchases, times, vocabulary
+from gateway.formats.values import money, orders, pages, purchases, times, vocabulary
 from mesh.errors import InvalidArgument
 
 MAX_EVENT_BYTES: Final = 32 * 1024
@@ -263,14 +263,19 @@ def _read_properties_leniently(written: bytes, event_type: int, fault: Exception
 
 
 def _read_purchase(properties: Properties, written: bytes, warn: Warn) -> None:
-    """Reads amount and currency in whichever form they are written; ours needs no reading."""
+    """Reads the order, and amount and currency, in whichever form they are written; our amounts need no reading."""
     paid = cast("PurchaseProperties", properties)
     is_code = paid.currency is None or (len(paid.currency) == 3 and paid.currency.isupper())
     is_paid = paid.amount is not None and 0 < paid.amount <= money.AMOUNT_MOST and paid.is_refund is None
+    members = lenient.members(written)
     if not is_code or not is_paid or b"efund" in written:
-        paid.amount, paid.currency, paid.is_refund = purchases.purchase(
-            lenient.members(written), purchases.OWN_NAMES, warn
-        )
+        paid.amount, paid.currency, paid.is_refund = purchases.purchase(members, purchases.OWN_NAMES, warn)
+    put_order(paid, members, warn)
+
+
+def put_order(paid: PurchaseProperties, members: Mapping[str, msgspec.Raw], warn: Warn) -> None:
+    """Reads the order of a purchase: its id and lines."""
+    paid.order_id, paid.lines = orders.order_id(members), orders.lines(members, warn)
 
 
 def _detail(properties: Properties) -> dict[str, Any]:
@@ -287,7 +292,9 @@ def _detail(properties: Properties) -> dict[str, Any]:
             outcome["outcome"] = _number(schema.OUTCOMES, properties.outcome, "properties.outcome")
             return {"outcome": InterventionOutcome(**outcome)}
         case PurchaseProperties():
-            return {"purchase": Purchase(**_members(properties, _PAID))}
+            paid = _members(properties, _PAID)
+            paid["lines"] = [OrderLine(**line._asdict()) for line in paid.get("lines", ())]
+            return {"purchase": Purchase(**paid)}
     return {}
 
 

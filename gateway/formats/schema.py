@@ -166,12 +166,38 @@ class OutcomeProperties(Properties, rename="camel"):
     channel: Annotated[Text, _about("The channel it went by. Required without an id.")] = None
 
 
+LINES_MOST: Final = 100
+"""Lines of one order; more are left out."""
+QUANTITY_MOST: Final = 1_000_000
+"""Pieces of one line."""
+_LINES: Final = msgspec.Meta(
+    description="What was bought, or given back; also called `products` or `items` (docs/clients.md).",
+    extra_json_schema={
+        "type": ["array", "null"],
+        "maxItems": LINES_MOST,
+        "items": {
+            "type": "object",
+            "required": ["productId"],
+            "properties": {
+                "productId": {"type": "string", "maxLength": 128},
+                "name": {"type": "string", "maxLength": 256},
+                "category": {"type": "string", "maxLength": 128},
+                "quantity": {"type": "integer", "minimum": 1, "maximum": QUANTITY_MOST, "default": 1},
+                "price": {"type": "number", "minimum": 0, "description": "Per piece, in `currency`."},
+            },
+        },
+    },
+)
+
+
 class PurchaseProperties(Properties, rename="camel"):
     """What is known in the `properties` of a `purchase`."""
 
     amount: Annotated[float | None, _about("Price paid, or what was given back. Texts are read as well.")] = None
     currency: Annotated[Text, _about("ISO 4217 code. Example: `EUR`.")] = None
     is_refund: Annotated[bool | None, _about("Money went back: a refund, a return, a cancelled order.")] = None
+    order_id: Annotated[Any, _about("The shop's id of the order; of a refund that of the order refunded.")] = None
+    lines: Annotated[Any, _LINES] = None
 
 
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {

@@ -34,6 +34,7 @@ from gateway.routes import (
     users,
     web,
 )
+from gateway.routes.customers import CUSTOMER_ROUTES
 from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
@@ -334,6 +335,7 @@ ROUTES: Final = (
         example='{"outcome":"accepted"}',
         ignores_query=True,
     ),
+    *CUSTOMER_ROUTES,
     *DECIDED_ROUTES,
     _get(
         "/api/policies",

@@ -12,6 +12,8 @@ from journeymesh.common.v1 import event_pb2
 from offline.archive import NOTHING_YET, Contents
 from offline.customers.purchases import PurchaseError, Purchases, summed
 from records import tenants
+from services.customers.domain.history import Purchased, add
+from services.customers.translation import bought_of
 from services.ingest.archive.adapters.event_rows import Archived, archived
 from services.ingest.archive.adapters.files import ParquetArchive
 
@@ -74,6 +76,38 @@ def read(
             continue
         spent_on.setdefault((each.customer, each.day), []).append(each.amount)
     return summed(spent_on, skipped)
+
+
+def histories(
+    archive: ParquetArchive,
+    found: Contents,
+    progress: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]],
+    *,
+    tenant: str = tenants.DEFAULT,
+) -> dict[str, Purchased]:
+    """What each customer of a tenant bought, by user id, as the customers service keeps it; `history` tells the orders.
+
+    Events of bots and failed events do not count. An event that was copied to a known user's journey is that user's as
+    well as the anonymous one's.
+
+    Args:
+        archive: where the files are.
+        found: the files to read; none: nobody bought anything.
+        progress: is handed what is read, batch by batch.
+        tenant: whose customers.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    made: dict[str, Purchased] = {}
+    batches = progress(batch for file in found.files for batch in archive.batches(file, _COLUMNS))
+    for each in itertools.chain.from_iterable(map(_purchases, batches)):
+        event = each.event
+        if each.is_set_aside or event.is_bot or tenants.tenant_of(event.user_id) != tenant:
+            continue
+        bought = bought_of(event.copied_event_id or event.event_id, event.event_time_us, event.purchase)
+        add(made.setdefault(tenants.plain(event.user_id), Purchased({}, {})), bought)
+    return made
 
 
 def _counted(batches: Iterable[pa.RecordBatch], tenant: str) -> Sequence[_Bought]:

@@ -1,35 +1,16 @@
 """What is to be expected of customers, and how well the same model would have told what has happened since."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from offline.customers import repeats, spending
+from offline.customers import fitting
 from offline.customers.purchases import Purchases, known
-from offline.customers.repeats import Column, Histories, Repeats
-from offline.customers.spending import Spending
-
-_DAYS_PER_WEEK: Final = 7
-_DRAWS: Final = 400
-_CUSTOMERS_AT_ONCE: Final = 10_000
-_TAILS: Final = (10, 90)
-
-
-class Expected(NamedTuple):
-    """Orders of each customer in the next `days`, with the ends of an interval of 80 %, and the money they bring.
-
-    `total` and `total_interval` are of all customers together. Intervals are of what chance does if the model is true;
-    the back-test shows how far it is.
-    """
-
-    days: int
-    orders: Column
-    lower: Column
-    upper: Column
-    money: Column
-    total: float
-    total_interval: tuple[float, float]
+from services.customers.domain import repeats, spending
+from services.customers.domain.forecast import DAYS_PER_WEEK, Expected, expected
+from services.customers.domain.repeats import Column, Repeats
+from services.customers.domain.spending import Spending
 
 
 class BackTest(NamedTuple):
@@ -71,11 +52,11 @@ def forecast(purchases: Purchases, until: int, horizons: Sequence[int], seed: in
     early = purchases.until(until)
     of = known(early)
     histories = of.histories(until)
-    buys = repeats.fitted(histories)
+    buys = fitting.repeats(histories)
     again = of.repeat_money > 0
     try:
-        spends = spending.fitted(histories.repeats[again], of.repeat_means()[again])
-    except repeats.FitError:
+        spends = fitting.spending(histories.repeats[again], of.repeat_means()[again])
+    except fitting.FitError:
         spends = None
     each = np.full(of.orders.size, np.nan)
     if spends:
@@ -84,27 +65,12 @@ def forecast(purchases: Purchases, until: int, horizons: Sequence[int], seed: in
         buys,
         spends,
         repeats.probability_active(buys, histories),
-        [_expected(buys, histories, each, days, seed) for days in horizons],
-        _back_test(early, until),
+        [expected(buys, histories, each, days, seed) for days in horizons],
+        back_test(early, until),
     )
 
 
-def _expected(buys: Repeats, histories: Histories, each: Column, days: int, seed: int) -> Expected:
-    orders = repeats.expected(buys, histories, days / _DAYS_PER_WEEK)
-    chance = np.random.default_rng([seed, days])
-    lower, upper = np.empty(orders.size), np.empty(orders.size)
-    totals = np.zeros(_DRAWS)
-    for start in range(0, orders.size, _CUSTOMERS_AT_ONCE):
-        part = slice(start, start + _CUSTOMERS_AT_ONCE)
-        some = Histories(*(column[part] for column in histories))
-        drawn = repeats.drawn(buys, some, days / _DAYS_PER_WEEK, _DRAWS, chance)
-        lower[part], upper[part] = np.percentile(drawn, _TAILS, axis=0)
-        totals += drawn.sum(axis=1)
-    ends = np.percentile(totals, _TAILS)
-    return Expected(days, orders, lower, upper, orders * each, float(orders.sum()), (float(ends[0]), float(ends[1])))
-
-
-def _back_test(purchases: Purchases, until: int) -> BackTest | None:
+def back_test(purchases: Purchases, until: int) -> BackTest | None:
     """The last half of the time, told from the first; None where one is too little to learn from or to compare with."""
     start = int(purchases.days.min())
     split = start + (until - start) // 2
@@ -112,10 +78,10 @@ def _back_test(purchases: Purchases, until: int) -> BackTest | None:
     of = known(early)
     histories = of.histories(split)
     try:
-        buys = repeats.fitted(histories)
-    except repeats.FitError:
+        buys = fitting.repeats(histories)
+    except fitting.FitError:
         return None
-    expected = repeats.expected(buys, histories, (until - split) / _DAYS_PER_WEEK)
+    told = repeats.expected(buys, histories, (until - split) / DAYS_PER_WEEK)
     numbers = {name: number for number, name in enumerate(early.customers)}
     happened = np.zeros(of.orders.size)
     late = purchases.days > split
@@ -124,12 +90,12 @@ def _back_test(purchases: Purchases, until: int) -> BackTest | None:
     for number in purchases.of[late]:
         if (at := numbers.get(purchases.customers[number])) is not None:
             happened[at] += 1
-    naive = histories.repeats / np.maximum(histories.watched, 1 / _DAYS_PER_WEEK) * (until - split) / _DAYS_PER_WEEK
+    naive = histories.repeats / np.maximum(histories.watched, 1 / DAYS_PER_WEEK) * (until - split) / DAYS_PER_WEEK
     return BackTest(
         split + 1,
         until,
-        float(expected.sum()),
+        float(told.sum()),
         int(happened.sum()),
-        float(np.abs(expected - happened).mean()),
+        float(np.abs(told - happened).mean()),
         float(np.abs(naive - happened).mean()),
     )

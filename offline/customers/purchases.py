@@ -12,13 +12,13 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from offline.customers.repeats import Column, Histories
+from services.customers.domain.repeats import Column, Histories
 
-_CUSTOMER_NAMES: Final = ("customer", "customerid", "user", "userid", "masterid", "householdid", "householdkey", "id")
-_TIME_NAMES: Final = ("date", "time", "timestamp", "invoicedate", "orderdate", "purchasedate", "transactiontimestamp")
-_AMOUNT_NAMES: Final = ("amount", "sales", "salesvalue", "total", "revenue", "value", "price")
-_QUANTITY_NAMES: Final = ("quantity", "qty", "units")
-_UNIT_PRICE_NAMES: Final = ("unitprice", "priceperunit", "itemprice")
+CUSTOMER_NAMES: Final = ("customer", "customerid", "user", "userid", "masterid", "householdid", "householdkey", "id")
+TIME_NAMES: Final = ("date", "time", "timestamp", "invoicedate", "orderdate", "purchasedate", "transactiontimestamp")
+AMOUNT_NAMES: Final = ("amount", "sales", "salesvalue", "total", "revenue", "value", "price")
+QUANTITY_NAMES: Final = ("quantity", "qty", "units")
+UNIT_PRICE_NAMES: Final = ("unitprice", "priceperunit", "itemprice")
 _DAYS_PER_WEEK: Final = 7
 
 Row: TypeAlias = Mapping[str, str]
@@ -70,15 +70,15 @@ def read(path: Path, columns: Columns, progress: Callable[[Iterable[Row]], Itera
     """
     spent_on: dict[tuple[str, int], list[float]] = {}
     skipped = 0
-    with _opened(path) as rows:
+    with opened(path) as rows:
         header = rows.fieldnames or ()
-        customer, time = _found(header, columns.customer, _CUSTOMER_NAMES), _found(header, columns.time, _TIME_NAMES)
+        customer, time = column(header, columns.customer, CUSTOMER_NAMES), column(header, columns.time, TIME_NAMES)
         amount = _amount(header, columns.amount)
         if not customer or not time:
             message = f"Say the columns of customer and time (--customer, --time). It has {', '.join(header)}."
             raise PurchaseError(message)
         for row in progress(rows):
-            day, spent = _day(row[time] or ""), amount(row)
+            day, spent = day_of(row[time] or ""), amount(row)
             if not row[customer] or day is None or spent is None:
                 skipped += 1
                 continue
@@ -145,29 +145,35 @@ def known(purchases: Purchases) -> Known:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator["csv.DictReader[str]"]:
+def opened(path: Path) -> Iterator["csv.DictReader[str]"]:
+    """The rows of a CSV file, compressed by gzip or not."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         yield csv.DictReader(file)
 
 
 def _amount(header: Sequence[str], said: str) -> Callable[[Row], float | None]:
-    quantity, price = _found(header, "", _QUANTITY_NAMES), _found(header, "", _UNIT_PRICE_NAMES)
-    amount = _found(header, said, _AMOUNT_NAMES)
+    quantity, price = column(header, "", QUANTITY_NAMES), column(header, "", UNIT_PRICE_NAMES)
+    amount = column(header, said, AMOUNT_NAMES)
     if amount:
-        return lambda row: _number(row[amount])
+        return lambda row: number_of(row[amount])
     if not quantity or not price:
         message = f"Say which column holds the amount (--amount). It has {', '.join(header)}."
         raise PurchaseError(message)
 
     def multiplied(row: Row) -> float | None:
-        count, each = _number(row[quantity]), _number(row[price])
+        count, each = number_of(row[quantity]), number_of(row[price])
         return None if count is None or each is None else count * each
 
     return multiplied
 
 
-def _found(header: Sequence[str], said: str, known_names: Sequence[str]) -> str:
+def column(header: Sequence[str], said: str, known_names: Sequence[str]) -> str:
+    """The column that was said, else one of a known name; empty if there is none.
+
+    Raises:
+        PurchaseError: there is no column of the name that was said.
+    """
     if said and said not in header:
         message = f"There is no column {said}. It has {', '.join(header)}."
         raise PurchaseError(message)
@@ -175,14 +181,16 @@ def _found(header: Sequence[str], said: str, known_names: Sequence[str]) -> str:
     return said or next((plain[name] for name in known_names if name in plain), "")
 
 
-def _day(text: str) -> int | None:
+def day_of(text: str) -> int | None:
+    """The day of a date with or without a time, as an ordinal; None if it is none."""
     try:
         return dt.datetime.fromisoformat(text.strip()).toordinal()
     except ValueError:
         return None
 
 
-def _number(text: str | None) -> float | None:
+def number_of(text: str | None) -> float | None:
+    """A finite number; None if it is none."""
     try:
         value = float(text or "")
     except ValueError:

@@ -13,3 +13,9 @@ class Settings:
     listen: str = setting(
         "JOURNEYMESH_CUSTOMERS_LISTEN", topology.address("customers"), "Where the customers service listens."
     )
+    lifetime_seconds: int = setting(
+        "JOURNEYMESH_CUSTOMERS_LIFETIME_SECONDS",
+        3 * 365 * 86_400,
+        "How long a customer's purchases are kept after the last one.",
+        minimum=3_600,
+    )

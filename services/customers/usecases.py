@@ -1,1 +1,76 @@
-"""The verbs of the customers service."""
+"""The use cases of the customers service: fetch through ports, apply in the domain, record through ports."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from mesh.errors import NotFound
+from mesh.state import erasing, exporting, keyed
+from mesh.state.applied import Batch
+from mesh.state.port import StateStore
+from services.customers.domain import history
+from services.customers.domain.history import Bought, Purchased
+from services.customers.domain.traits import Declared, declare
+from services.customers.ports import FitStore
+from services.customers.states import PURCHASED
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Purchases:
+    """Applies purchases and refunds, and reads customers."""
+
+    state: StateStore
+    learnt: FitStore
+
+    async def apply(self, batch: Batch, rows: Sequence[tuple[str, Bought | Declared]]) -> None:
+        """Applies what users bought and gave back, and what was declared of them."""
+        customers = keyed.Changed(PURCHASED, [user_id for user_id, _ in rows])
+        async with keyed.batch(self.state, batch, customers):
+            for user_id, said in rows:
+                if isinstance(said, Bought):
+                    history.add(customers.states[user_id], said)
+                else:
+                    declare(customers.states[user_id].traits, said)
+
+    async def customer(self, user_id: str) -> Purchased:
+        """What a user bought.
+
+        Raises:
+            NotFound: `USER_NOT_FOUND`, nothing.
+            Unavailable: the store cannot be reached.
+        """
+        found = await keyed.read(self.state, PURCHASED, user_id)
+        if not found.entries:
+            raise NotFound("USER_NOT_FOUND", "This user has bought nothing.")
+        return found
+
+    async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        segments = [await self.learnt.segment(user_id) for user_id in user_ids]
+        return {
+            "customers.purchases": await erasing.count(self.state, [*map(PURCHASED.key, user_ids)]),
+            "customers.segments": sum(map(bool, segments)),
+        }
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated.
+
+        Raises:
+            Unavailable: some may be erased.
+        """
+        await erasing.erase(self.state, [*map(PURCHASED.key, user_ids)])
+        await self.learnt.erase(user_ids)
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+            Unavailable: the store cannot be reached.
+        """
+        bought = await exporting.states(self.state, "customers.purchases", PURCHASED, user_ids)
+        segments = [
+            exporting.record("customers.segments", {"user_id": user_id, "segment": segment})
+            for user_id in user_ids
+            if (segment := await self.learnt.segment(user_id))
+        ]
+        return exporting.bounded([*bought, *segments])

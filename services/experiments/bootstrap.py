@@ -8,7 +8,7 @@ from mesh.clock import Clock
 from mesh.errors import Unavailable
 from services.experiments.ports import ExperimentStore
 from services.experiments.servicer import ExperimentsServicer
-from services.experiments.usecases import Assigning, Experiments, Recording
+from services.experiments.usecases import Assigning, Experiments, Persons, Recording
 
 _EVERY_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ class Room(NamedTuple):
     experiments: Experiments
     recording: Recording
     assigning: Assigning
+    persons: Persons
 
     @property
     def servicer(self) -> ExperimentsServicer:
@@ -30,7 +31,7 @@ class Room(NamedTuple):
 def over(store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int) -> Room:
     """The service over a store; `monotonic` tells how old an allocation is."""
     recording = Recording(store, most_units)
-    return Room(Experiments(store, clock), recording, Assigning(store, recording, monotonic))
+    return Room(Experiments(store, clock), recording, Assigning(store, recording, monotonic), Persons(store))
 
 
 async def keep_up(room: Room) -> None:

@@ -42,5 +42,8 @@ class ExperimentStore(Protocol):
     ) -> bool:
         """Replaces totals and units in one atomic step; False, and nothing is written, if others wrote meanwhile."""
 
+    async def erase_units(self, tenant: str, experiment_id: str, units: Collection[str]) -> None:
+        """Drops what is known of these units; the totals stay. Who has read them before counts nothing any more."""
+
     async def forget_units(self, tenant: str, experiment_id: str) -> None:
         """Drops what is known of each unit; the totals stay. Nothing happens if it was done before."""

@@ -1,20 +1,23 @@
 """The gRPC face of the experiments service: translate, call, translate."""
 
+from journeymesh.common.v1 import erasure_pb2
 from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceServicer
 
 from mesh.rpc.context import ServerContext
+from mesh.state import erasing
 from services.experiments import translation
-from services.experiments.usecases import Assigning, Experiments, Recording
+from services.experiments.usecases import Assigning, Experiments, Persons, Recording
 
 
 class ExperimentsServicer(ExperimentsServiceServicer):
     """Serves `ExperimentsService`."""
 
-    def __init__(self, experiments: Experiments, recording: Recording, assigning: Assigning) -> None:
+    def __init__(self, experiments: Experiments, recording: Recording, assigning: Assigning, persons: Persons) -> None:
         self._experiments = experiments
         self._recording = recording
         self._assigning = assigning
+        self._persons = persons
 
     async def CreateExperiment(
         self, request: wire.CreateExperimentRequest, _context: ServerContext
@@ -80,6 +83,24 @@ class ExperimentsServicer(ExperimentsServiceServicer):
             request.tenant, request.experiment_id, is_with_fallback=request.is_with_fallback
         )
         return translation.results_message(*found)
+
+    async def EraseUser(self, request: wire.EraseUserRequest, _context: ServerContext) -> wire.EraseUserResponse:
+        """Erases what is kept of a person, or counts it."""
+        erasing.require_person(request.user_ids)
+        if not request.counts_only:
+            await self._persons.erase(request.user_ids)
+        kept = await self._persons.kept(request.user_ids)
+        return wire.EraseUserResponse(
+            stores=[erasure_pb2.PersonalEntries(store=store, count=count) for store, count in kept.items()]
+        )
+
+    async def ExportUser(self, request: wire.ExportUserRequest, _context: ServerContext) -> wire.ExportUserResponse:
+        """Reads all that is kept of a person."""
+        erasing.require_person(request.user_ids)
+        records = await self._persons.export(request.user_ids)
+        return wire.ExportUserResponse(
+            records=[erasure_pb2.PersonalRecord(store=each.store, json=each.json) for each in records]
+        )
 
     def _now_us(self) -> int:
         return self._experiments.clock()

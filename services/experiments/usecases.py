@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.state import exporting
+from records.tenants import plain, qualified, tenant_of
 from services.experiments.domain.assignment import Assignment
 from services.experiments.domain.conclusion import Results, conclude
 from services.experiments.domain.definition import Definition, trouble
@@ -39,8 +41,10 @@ _LONGEST_TEXT: Final = 500
 _LONGEST_ID: Final = 256
 _LARGEST: Final = 1e9
 _ATTEMPTS: Final = 20
-_FRESH_US: Final = 1_000_000
-_MOST_OWED: Final = 100_000
+_MOST_OWED: Final = 1_000
+"""Requests whose exposures wait for the store."""
+
+_UNITS: Final = "experiments.units"
 
 _Known = dict[str, UnitState]
 
@@ -148,6 +152,63 @@ class Experiments:
         return moved
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Persons:
+    """What is kept of people as units, under their plain ids; who calls knows them with their tenants.
+
+    Every call raises `Unavailable` if the store cannot be reached; then some may be erased.
+    """
+
+    store: ExperimentStore
+
+    async def kept(self, user_ids: Sequence[str]) -> Mapping[str, int]:
+        """How many entries are kept of a person with these ids, by store."""
+        return {_UNITS: len(await self._found(user_ids))}
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """Erases what is kept of a person with these ids. May be repeated."""
+        for experiment, units in await self._asked(user_ids):
+            await self.store.erase_units(experiment.tenant, experiment.definition.id, units)
+
+    async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
+        """All that is kept of a person with these ids.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`.
+        """
+        return exporting.bounded(
+            [
+                exporting.record(
+                    _UNITS,
+                    {
+                        "user_id": qualified(experiment.tenant, unit),
+                        "experiment_id": experiment.definition.id,
+                        "arm": state.arm,
+                        "before": state.before,
+                        "outcomes": {name: value._asdict() for name, value in state.values.items()},
+                    },
+                )
+                for experiment, unit, state in await self._found(user_ids)
+            ]
+        )
+
+    async def _found(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, str, UnitState]]:
+        return [
+            (experiment, unit, state)
+            for experiment, units in await self._asked(user_ids)
+            for unit, state in (
+                await self.store.evidence(experiment.tenant, experiment.definition.id, units)
+            ).units.items()
+        ]
+
+    async def _asked(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, Sequence[str]]]:
+        """Each experiment of the tenants of these ids, with the units that they are in it."""
+        by_tenant: dict[str, list[str]] = {}
+        for user_id in user_ids:
+            by_tenant.setdefault(tenant_of(user_id), []).append(plain(user_id))
+        return [(each, by_tenant[each.tenant]) for each in await self.store.all() if each.tenant in by_tenant]
+
+
 class Told(NamedTuple):
     """The arm of a unit in an experiment, what it stands for, and whether the unit takes part."""
 
@@ -247,7 +308,7 @@ class Recording:
 
 
 class Assigning:
-    """Tells units their arms by allocations that are a second old at most, or a day while the store is away."""
+    """Tells units their arms by the allocations of now, or those of the last day while the store is away."""
 
     def __init__(self, store: ExperimentStore, recording: Recording, monotonic: Clock) -> None:
         self._store = store
@@ -256,7 +317,7 @@ class Assigning:
         self._known: Mapping[str, Sequence[Experiment]] = {}
         self._changes = -1
         self._read_us = -LONGEST_FALLBACK_US
-        self._owed: list[tuple[Experiment, Exposure]] = []
+        self._owed: list[tuple[Experiment, Sequence[Exposure]]] = []
 
     async def assign(
         self,
@@ -304,26 +365,23 @@ class Assigning:
             Unavailable: the store cannot be reached.
         """
         while self._owed:
-            experiment = self._owed[0][0]
-            due = [each for each in self._owed if each[0] is experiment][:MOST_UNITS]
+            experiment, exposures = self._owed[0]
             with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
-                await self._recording.exposures(experiment, [exposure for _, exposure in due])
-            self._owed = [each for each in self._owed if each not in due]
+                await self._recording.exposures(experiment, exposures)
+            del self._owed[0]  # what came meanwhile is behind it
 
     async def _expose(self, experiment: Experiment, met: Sequence[Exposure]) -> bool:
         try:
             if met:
                 await self._recording.exposures(experiment, met)
         except Unavailable:
-            owed = [(experiment, each._replace(is_fallback=True)) for each in met]
-            self._owed += owed[: max(0, _MOST_OWED - len(self._owed))]
+            if len(self._owed) < _MOST_OWED:
+                self._owed.append((experiment, [each._replace(is_fallback=True) for each in met]))
             return False
         return True
 
     async def _is_fresh(self) -> bool:
         now_us = self._monotonic()
-        if 0 <= now_us - self._read_us < _FRESH_US:
-            return True
         try:
             changes = await self._store.changes()
             if changes != self._changes:

@@ -166,13 +166,18 @@ def faces(on: Resources, people: People) -> list[Register]:
     ]
 
 
+def _targets(own: Settings) -> Sequence[str]:
+    """Where the services that a batch goes through are reached, in the order of `Peers`."""
+    return own.video_target, own.features_target, own.scoring_target, own.intervention_target, own.customers_target
+
+
 def people(on: Resources) -> People:
     """Erasures and exports, of which an erasure erases those of the person."""
     own, client = on.own, on.client
     records = OwnRecords(RedisIdentities(client), RedisSkews(client), RedisFailedEvents(client))
-    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
+    targets = (*_targets(own), own.experiments_target)
     kept, exports, suppressions = RedisErasures(client), RedisExports(client), RedisSuppressions(client)
-    services = peers.services(*targets, on.traced, on.site.tls)
+    services = peers.services(targets, on.traced, on.site.tls)
     audit = peers.PeerAuditLog(own.access_target, on.traced, on.site.tls)
     erasing = Erasing(
         kept=kept,
@@ -216,8 +221,8 @@ def working(on: Resources, people: People) -> tuple[Coroutine[Any, Any, None], .
 def dispatching(on: Resources) -> Sharing:
     """The dispatcher, on its share of the shards."""
     own, client, leases = on.own, on.client, on.leases("dispatcher")
-    targets = own.video_target, own.features_target, own.scoring_target, own.intervention_target
-    behind = Peers.dial(*targets, on.traced, on.site.tls)
+    targets = _targets(own)
+    behind = Peers.dial(targets, on.traced, on.site.tls)
     runs = Dispatcher(
         reader=on.reader,
         leases=leases,

@@ -152,7 +152,13 @@ class Settings:
         "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
     )
     video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
+    experiments_target: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_TARGET", topology.address("experiments"), "Where the experiments service is."
+    )
     intervention_target: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention is reached."
+    )
+    customers_target: str = setting(
+        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where customers is reached."
     )
     access_target: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where access is reached.")

@@ -5,7 +5,8 @@ Owns the policies that were in force, the state of users with waiting help and o
 ledger of all decisions, including those not to help.
 The dispatcher calls it last of all with every batch; the gateway reads and watches; the archiver reads the ledger.
 To decide, it calls only its store. In the background it has copy generated and sends messages: by Bedrock, SES,
-SNS and webhooks, as far as they are set up. To analyze a user it calls scoring and video.
+SNS and webhooks, as far as they are set up. To analyze a user it calls scoring and video; where models
+are compared, experiments says which one to ask, and is told what came of it.
 Without the store it answers `UNAVAILABLE`; the dispatcher repeats the batch, and the repeat is answered as the first.
 Where a model fails the template's words stay; where a channel fails its messages wait until they expire, and decisions
 go on. An invalid policy document changes nothing.

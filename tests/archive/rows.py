@@ -93,6 +93,9 @@ def _member(member: pa.Field, detail: Message) -> Any:
         return _cell(member, member.name, detail)
     if kind.has_presence and not detail.HasField(member.name):
         return None
+    if kind.is_repeated:
+        lines = getattr(detail, member.name)
+        return [{each.name: getattr(line, each.name) for each in member.type.value_type} for line in lines]
     return getattr(detail, member.name)
 
 

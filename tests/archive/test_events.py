@@ -125,11 +125,31 @@ def test_what_a_newer_version_has_added_is_not_lost() -> None:
     newer.MergeFromString(b"\xc2\x3e\x05hello")  # field 1000
     inside = event(kind="click")
     inside.click.MergeFromString(b"\xc2\x3e\x05hello")
+    within = event(kind="purchase", purchase={"lines": [{"product_id": "p"}]})
+    within.purchase.lines[0].MergeFromString(b"\xc2\x3e\x05hello")
     plain = event(kind="click", click={"x": 3.0})
-    rows = records([EventRow(1, index, each) for index, each in enumerate((newer, inside, plain))], one_by_one=True)
-    assert [each.event for each in written_and_read(rows)] == [newer, inside, plain]
+    events = (newer, inside, within, plain)
+    rows = records([EventRow(1, index, each) for index, each in enumerate(events)], one_by_one=True)
+    assert [each.event for each in written_and_read(rows)] == [*events]
     raws = event_rows.batch("3", rows).column("raw").to_pylist()
-    assert [raw is None for raw in raws] == [False, False, True]
+    assert [raw is None for raw in raws] == [False, False, False, True]
+
+
+def test_purchases_of_older_files_are_joined_with_orders_of_newer_ones() -> None:
+    bought = event(kind="purchase", purchase={"amount": 5, "currency": "EUR"})
+    order = event("e-2", kind="purchase", purchase={"order_id": "o-1", "lines": [{"product_id": "p", "quantity": 2}]})
+    older, newer = (event_rows.batch("3", records([EventRow(1, 0, each)])) for each in (bought, order))
+    place = older.schema.get_field_index("purchase")
+    amounts = older.column("purchase")
+    past = pa.StructArray.from_arrays(
+        [amounts.field(name) for name in ("amount", "currency", "is_refund")], ["amount", "currency", "is_refund"]
+    )
+    older = older.set_column(place, "purchase", past)
+    into = io.BytesIO()
+    groups = [fitted(written(each, ()), event_rows.SCHEMA) for each in grouped([older, newer], 1)]
+    pq.write_table(pa.concat_tables(groups), into)
+    read = [each.event for batch in pq.ParquetFile(into).iter_batches() for each in event_rows.archived(batch)]
+    assert read == [bought, order]
 
 
 def test_columns_say_what_a_reader_expects() -> None:

@@ -17,6 +17,7 @@ from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_s
 from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
+from journeymesh.customers.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
@@ -58,6 +59,9 @@ from services.access.limits.usecases import Limits as SharedLimits
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
+from services.customers.adapters.memory import MemoryFits
+from services.customers.servicer import CustomersServicer
+from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.accept.adapters.memory import MemoryDuplicates, MemoryIdentities, MemorySkews
@@ -167,6 +171,8 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "features",
         "scoring",
         "intervention",
+        "customers",
+        "experiments",
     )
     traced = {name: telemetry.exporting(name, exporter, sample_ratio) for name in names}
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
@@ -204,6 +210,9 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "features": lambda to: add_FeaturesServiceServicer_to_server(
             FeaturesServicer(Features(MemoryState()), traced["features"].metrics), to
         ),
+        "customers": lambda to: add_CustomersServiceServicer_to_server(
+            CustomersServicer(Purchases(MemoryState(), MemoryFits()), system_clock), to
+        ),
         "intervention": lambda to: add_InterventionServiceServicer_to_server(
             InterventionServicer(*interventions, traced["intervention"].metrics), to
         ),
@@ -215,11 +224,11 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
             + str(await stack.enter_async_context(serving("127.0.0.1:0", [register], [], {}, traced[name])))
             for name, register in registers.items()
         }
-        visited = targets["video"], targets["features"], targets["scoring"], targets["intervention"]
-        behind = Peers.dial(*visited, traced["ingest-dispatcher"])
+        visited = [targets[name] for name in ("video", "features", "scoring", "intervention", "customers")]
+        behind = Peers.dial(visited, traced["ingest-dispatcher"])
         records = OwnRecords(identities, skews, failed)
         kept, exports = MemoryErasures(), MemoryExports()
-        services = peers.services(*visited, traced["ingest-api"])
+        services = peers.services([*visited, targets["experiments"]], traced["ingest-api"])
         audit = peers.PeerAuditLog(targets["access"], traced["ingest-api"])
         exporting = Exporting(
             kept=exports,

@@ -20,6 +20,13 @@ async def _struggle(mesh: Mesh, user: str) -> None:
     assert answer.json().get("accepted") == len(events), answer.text
     for number in range(8):
         await applied(mesh, f"{user}-{number}")
+    arms = [{"name": "control"}, {"name": "new"}]
+    await mesh.client.post(
+        "/api/experiments", json={"id": user, "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]}
+    )
+    await mesh.client.post(f"/api/experiments/{user}:start")
+    exposed = {"units": [{"unit": user}], "experiments": [user], "exposure": True}
+    assert (await mesh.client.post("/api/experiments:assign", json=exposed)).json()["assignments"]
 
 
 async def _all_reads(mesh: Mesh, user: str) -> dict[str, tuple[int, str]]:
@@ -75,6 +82,7 @@ async def test_an_export_says_all_that_is_kept_of_a_person_and_nothing_of_others
             "features.events",
             "scoring.journals",
             "video.viewers",
+            "experiments.units",
             "intervention.users",
             "intervention.made",
             "intervention.ledger",
@@ -131,6 +139,7 @@ async def test_an_erased_person_is_nobody_and_nobody_else_is_touched() -> None:
             "features.users",
             "scoring.journals",
             "video.viewers",
+            "experiments.units",
             "intervention.users",
             "intervention.made",
             "intervention.ledger",

@@ -1,6 +1,7 @@
 """The service behind a real stub: an experiment's life, units counted once, ramps, roll backs, and a store away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -125,7 +126,6 @@ async def test_the_life_of_an_experiment(told: Told) -> None:
         await told.change(PROMOTE, arm="old")
     promoted = await told.change(PROMOTE, arm="new")
     assert (promoted.state, promoted.promoted, promoted.days) == (wire.EXPERIMENT_STATE_PROMOTED, "new", 1)
-    told.clock[0] += 2_000_000
     found = (await told.assign(users(50))).assignments
     assert {(each.arm, each.value, each.takes_part) for each in found} == {("new", "NEW", False)}
     assert (await told.change(ROLL_BACK)).state == wire.EXPERIMENT_STATE_ROLLED_BACK
@@ -203,6 +203,19 @@ async def test_those_who_count_at_the_same_time_lose_nothing(told: Told) -> None
         )
     )
     assert sum(each.units for each in (await told.results()).units) == 300
+
+
+async def test_tenants_have_experiments_of_their_own(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    acme: dict[str, Any] = {"tenant": "acme", "experiment_id": "sales"}
+    with pytest.raises(NotFound):
+        await told.stub.GetExperiment(wire.GetExperimentRequest(**acme))
+    with pytest.raises(NotFound):
+        await told.stub.GetResults(wire.GetResultsRequest(**acme))
+    assert not (await told.stub.ListExperiments(wire.ListExperimentsRequest(tenant="acme"))).experiments
+    assert not (await told.assign(["ada"], tenant="acme", is_exposure=True)).assignments
+    assert sum(each.units for each in (await told.results()).units) == 0
 
 
 async def test_who_meets_two_arms_counts_for_none(told: Told) -> None:
@@ -302,6 +315,36 @@ async def test_units_are_forgotten_a_month_after_the_end(told: Told) -> None:
     await told.room.experiments.tick()
     left: Evidence = await told.store.evidence("", "sales", ["ann"])
     assert (left.units, left.totals.units) == ({}, 1)
+
+
+async def test_a_person_is_exported_and_erased_and_nobody_else_is(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    await told.assign(["ada", "bob"], is_exposure=True)
+    await told.report([("ada", "", {"sold": 1})])
+    ids = ["ada", "ada-browser"]
+    (record,) = (await told.stub.ExportUser(wire.ExportUserRequest(user_ids=ids))).records
+    exported = json.loads(record.json)
+    assert (record.store, exported["user_id"], exported["experiment_id"]) == ("experiments.units", "ada", "sales")
+    assert exported["outcomes"]["sold"]["total"] == 1
+    for counts_only, left in ((True, 1), (False, 0), (False, 0)):
+        asked = wire.EraseUserRequest(user_ids=ids, counts_only=counts_only)
+        (store,) = (await told.stub.EraseUser(asked)).stores
+        assert (store.store, store.count) == ("experiments.units", left)
+    assert not (await told.stub.ExportUser(wire.ExportUserRequest(user_ids=ids))).records
+    assert list((await told.store.evidence("", "sales", ["ada", "bob"])).units) == ["bob"]
+    assert sum(each.units for each in (await told.results()).units) == 2
+    with pytest.raises(InvalidArgument):
+        await told.stub.EraseUser(wire.EraseUserRequest())
+
+
+async def test_who_has_read_an_erased_unit_does_not_write_it(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    await told.assign(["ada"], is_exposure=True)
+    seen: Evidence = await told.store.evidence("", "sales", ["ada"])
+    await told.store.erase_units("", "sales", ["ada"])
+    assert not await told.store.count("", "sales", seen, seen.totals, seen.units)
 
 
 async def test_the_totals_are_those_of_the_units(told: Told) -> None:

@@ -14,6 +14,7 @@ from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, pe
 from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
+from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc
 from journeymesh.experiments.v1 import experiments_pb2_grpc
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import (
@@ -436,6 +437,29 @@ class Registry:
         return self._stages
 
 
+class Customers(customers_pb2_grpc.CustomersServiceServicer):
+    """Knows every customer but `nobody`."""
+
+    ApplyPurchases: Any = None
+    EraseUser: Any = None
+    ExportUser: Any = None
+
+    async def GetCustomer(
+        self, request: customers_pb2.GetCustomerRequest, context: object
+    ) -> customers_pb2.GetCustomerResponse:
+        known(request.user_id)
+        money = customers_pb2.CustomerMoney(currency="EUR", order_count=2, amount=23, mean_amount=11.5)
+        return customers_pb2.GetCustomerResponse(user_id=request.user_id, order_count=2, money=[money])
+
+    async def ListPurchases(
+        self, request: customers_pb2.ListPurchasesRequest, context: object
+    ) -> customers_pb2.ListPurchasesResponse:
+        known(request.user_id)
+        line = event_pb2.OrderLine(product_id="p-1", name="Beans", quantity=2, price=9.9)
+        order = customers_pb2.CustomerOrder(order_id="o-1", amount=19.8, currency="EUR", lines=[line])
+        return customers_pb2.ListPurchasesResponse(user_id=request.user_id, orders=[order] * min(request.limit, 2))
+
+
 class Video(video_pb2_grpc.VideoServiceServicer):
     """Knows the video `v-1` and every viewer but `nobody`."""
 
@@ -804,6 +828,7 @@ class Services:
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     registry: Registry = dataclasses.field(default_factory=Registry)
     video: Video = dataclasses.field(default_factory=Video)
+    customers: Customers = dataclasses.field(default_factory=Customers)
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
 
@@ -822,6 +847,7 @@ class Services:
         models_pb2_grpc.add_ModelsServiceServicer_to_server(models, server)
         add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Fixed(OneTerm())), server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
+        customers_pb2_grpc.add_CustomersServiceServicer_to_server(self.customers, server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)

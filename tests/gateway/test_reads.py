@@ -50,6 +50,22 @@ async def test_messages_are_returned_whole(gateway: Gateway) -> None:
     assert (await get(gateway, "/api/features"))["definitions"][0]["name"] == "error_count"
 
 
+async def test_a_customer_is_returned_with_their_orders(gateway: Gateway) -> None:
+    customer = await get(gateway, "/api/customers/ada")
+    assert (customer["orderCount"], customer["cadenceDays"], customer["lastOrderTime"]) == (2, None, None)
+    assert customer["money"][0] == {
+        "currency": "EUR", "orderCount": 2, "amount": 23, "refunded": 0, "meanAmount": 11.5
+    }  # fmt: skip
+    orders = (await get(gateway, "/api/customers/ada/purchases"))["orders"]
+    assert len(orders) == 2
+    assert orders[0]["lines"] == [
+        {"productId": "p-1", "name": "Beans", "category": "", "quantity": 2, "price": 9.9}
+    ]  # fmt: skip
+    assert len((await get(gateway, "/api/customers/ada/purchases?limit=1"))["orders"]) == 1
+    refused = await gateway.client.get("/api/customers/ada/purchases?limit=201")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_PARAMETER")
+
+
 @pytest.mark.parametrize("user_id", ["a/b", "a b", "ü@example.com", "a%2Fb", "a:b", "..", "?", "#"])
 async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
     escaped = "".join(f"%{byte:02X}" for byte in user_id.encode())
@@ -65,6 +81,8 @@ async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
         ("/api/users/nobody/profile", "USER_NOT_FOUND"),
         ("/api/users/nobody/risk", "USER_NOT_FOUND"),
         ("/api/users/nobody/videos", "USER_NOT_FOUND"),
+        ("/api/customers/nobody", "USER_NOT_FOUND"),
+        ("/api/customers/nobody/purchases", "USER_NOT_FOUND"),
         ("/api/videos/none", "VIDEO_NOT_FOUND"),
         ("/api/events/none", "EVENT_NOT_FOUND"),
         ("/api/decisions/none", "DECISION_NOT_FOUND"),

@@ -234,6 +234,10 @@ async def test_what_is_counted_is_ones_own() -> None:
             assert profile["purchaseAmount"] == 7 * tenant.share
             assert (profile["userId"], profile["lastPage"]) == ("ada", f"/{tenant.mark}")
             assert (await tenant.get("/api/videos/v-1"))["viewerCount"] == tenant.share
+            customer = await tenant.get("/api/customers/ada")
+            assert (customer["orderCount"], customer["money"][0]["amount"]) == (tenant.share, 7 * tenant.share)
+            orders = (await tenant.get("/api/customers/ada/purchases?limit=200"))["orders"]
+            assert len(orders) == tenant.share
             viewer = await tenant.get("/api/users/viewer-0/videos")
             assert [each["videoId"] for each in viewer["videos"]] == ["v-1"]
             assert viewer["recommendedContent"] in {"", tenant.mark}
@@ -307,8 +311,9 @@ async def test_what_looks_like_another_tenants_id_is_none() -> None:
             answer = (await tenant.ask("POST", "/api/events/track", json={"events": events})).json()
             assert [each["reason"] for each in answer["rejected"]] == ["INVALID_IDENTIFIER"] * 2
             assert [each["member"] for each in answer["warnings"]] == ["anonymousId"]
-            for path in ("profile", "events", "features", "risk", "videos"):
-                found = await tenant.ask("GET", f"/api/users/%1F{ACME}%1Fada/{path}")
+            reads = [f"users/%1F{ACME}%1Fada/{path}" for path in ("profile", "events", "features", "risk", "videos")]
+            for path in (*reads, f"customers/%1F{ACME}%1Fada", f"customers/%1F{ACME}%1Fada/purchases"):
+                found = await tenant.ask("GET", f"/api/{path}")
                 assert found.status_code == 404 or found.json() == {"events": []}, found.text
                 assert acme.mark not in found.text
             token = jwt.encode(

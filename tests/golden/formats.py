@@ -9,6 +9,7 @@ import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from journeymesh.common.v1 import event_pb2
+from journeymesh.customers.v1 import customers_pb2
 from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
@@ -42,6 +43,17 @@ from services.analytics.adapters.segments import RedisSegments
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.translation import segment_message
+from services.customers.adapters.fits import RedisFits
+from services.customers.adapters.memory import MemoryFits
+from services.customers.domain.consumption import Consumption
+from services.customers.domain.fit import BackTest, Fit
+from services.customers.domain.history import ORDERS_KEPT
+from services.customers.domain.recommendations import Product
+from services.customers.domain.repeats import Repeats
+from services.customers.domain.segments import Cuts
+from services.customers.domain.spending import Spending
+from services.customers.servicer import CustomersServicer
+from services.customers.usecases import Purchases
 from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.domain.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
@@ -101,6 +113,9 @@ from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
 from tests.access.builders import key
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
+from tests.customers.builders import back, line, paid
+from tests.customers.test_service import declaring
+from tests.customers.test_service import request as purchases_request
 from tests.features.test_service import at
 from tests.features.test_service import batch as features_batch
 from tests.intervention.builders import MINUTE, NOON_ISH, Row
@@ -207,6 +222,63 @@ async def read_video(of: At) -> dict[str, Any]:
     viewer = await service.GetViewer(video_pb2.GetViewerRequest(user_id="ada"), NO_CONTEXT)
     video = await service.GetVideo(video_pb2.GetVideoRequest(video_id="v"), NO_CONTEXT)
     return {"told": told(viewer, video)}
+
+
+# Customers: what each bought.
+
+
+def _customers(at_: At) -> CustomersServicer:
+    return CustomersServicer(Purchases(RedisState(at_.client, "customers", LIFETIME), MemoryFits()), lambda: NOW_US)
+
+
+async def write_customers(to: At) -> None:
+    service = _customers(to)
+    order = paid("e-1", 5, "o-1", 20.5, "EUR", line("p", 2, 5.0), line("q", 1, 10.5))
+    many = [paid(f"b-{number}", number, amount=0.1) for number in range(ORDERS_KEPT + 1)]
+    await service.ApplyPurchases(purchases_request(1, [order, paid("e-2", 6, amount=1.0, currency="")]), NO_CONTEXT)
+    await service.ApplyPurchases(purchases_request(2, [back("e-3", 9, "o-1", 0.0, "EUR", line("p", 1))]), NO_CONTEXT)
+    await service.ApplyPurchases(purchases_request(1, many, "bob"), NO_CONTEXT)
+    await service.ApplyPurchases(declaring(3, ("i-1", 7, b'{"plan":"gold","age":41}')), NO_CONTEXT)
+
+
+async def read_customers(of: At) -> dict[str, Any]:
+    service = _customers(of)
+    customers = [
+        await service.GetCustomer(customers_pb2.GetCustomerRequest(user_id=each), NO_CONTEXT) for each in ("ada", "bob")
+    ]
+    orders = await service.ListPurchases(customers_pb2.ListPurchasesRequest(user_id="ada"), NO_CONTEXT)
+    return {"told": told(*customers, orders)}
+
+
+# Customers: what was learnt of all of a tenant.
+
+_LEARNT: Final = Fit(
+    fitted_ms=NOW_US // 1000,
+    today=NOW_US // 86_400_000_000,
+    customers=3,
+    buys=Repeats(0.25, 4.5, 0.75, 2.5, -9582.5),
+    intervals=((0.125, 0.5), (4.0, 5.0), (0.5, 1.0), (2.0, 3.0)),
+    spends={"EUR": Spending(6.25, 3.75, 15.5, -4055.5)},
+    back_test=BackTest(12.5, 14, 0.75, 1.0),
+    cuts=Cuts((-90, -30, -14, -7), (2, 3, 5, 9)),
+    consumption=Consumption(2, 1.5, 0.01, {"Coffee": 0.05}, {"p": 0.0625}),
+    products={"p": Product("Espresso", "Coffee", True), "q": Product("Cup", "", False)},
+    together={"p": {"q": 0.5}},
+    popular={"": {"p": 1.0}, "New": {"p": 0.75, "q": 0.25}},
+    members={"New": 2, "Loyal": 1},
+    moved={"none yet": {"New": 2, "Loyal": 1}},
+)
+
+
+async def write_customers_fit(to: At) -> None:
+    fits = RedisFits(to.client)
+    await fits.replace("acme", _LEARNT, {qualified("acme", each): "New" for each in "abc"}, 0)
+    await fits.erase([qualified("acme", "b")])
+
+
+async def read_customers_fit(of: At) -> dict[str, Any]:
+    fits = RedisFits(of.client)
+    return {"fit": msgspec.to_builtins(await fits.fit("acme")), "standing": (await fits.standing("acme"))._asdict()}
 
 
 # Intervention: users, tallies, records, the ledger, policies, the outbox.
@@ -636,9 +708,12 @@ async def read_exports(of: At) -> dict[str, Any]:
 
 # The archive.
 
+LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
+
 
 def _row(sequence: int) -> EventRows:
-    made = event(f"e-{sequence}", kind="purchase", purchase=event_pb2.Purchase(amount=sequence, currency="EUR"))
+    bought = event_pb2.Purchase(amount=sequence, currency="EUR", order_id=f"o-{sequence}", lines=[LINE])
+    made = event(f"e-{sequence}", kind="purchase", purchase=bought)
     return EventRows(sequence, table.of_events([made]), [0])
 
 
@@ -678,6 +753,8 @@ FORMATS: Final[dict[str, Format]] = {
     "features": Format(write_features, read_features),
     "scoring": Format(write_scoring, read_scoring),
     "video": Format(write_video, read_video),
+    "customers": Format(write_customers, read_customers),
+    "customers_fit": Format(write_customers_fit, read_customers_fit),
     "intervention": Format(write_intervention, read_intervention),
     "ids": Format(write_ids, read_ids),
     "failed": Format(write_failed, read_failed),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from journeymesh.common.v1 import event_pb2
+from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
@@ -24,6 +25,7 @@ class Steps(
     features_pb2_grpc.FeaturesServiceServicer,
     scoring_pb2_grpc.ScoringServiceServicer,
     intervention_pb2_grpc.InterventionServiceServicer,
+    customers_pb2_grpc.CustomersServiceServicer,
 ):
     """Answers every step with as many rows as it was given."""
 
@@ -73,6 +75,10 @@ class Steps(
         self._serve("intervention", request, list(request.event_ids))
         return intervention_pb2.DecideInterventionsResponse()
 
+    async def ApplyPurchases(self, request: Any, context: Any) -> customers_pb2.ApplyPurchasesResponse:
+        self._serve("customers", request, [row.event_id for row in request.purchases])
+        return customers_pb2.ApplyPurchasesResponse()
+
 
 def applied_events(request: features_pb2.ApplyEventsRequest) -> list[event_pb2.Event]:
     """The events that features is sent, in their order."""
@@ -87,12 +93,13 @@ def recording(fault: Fault = lambda _step, _request: None) -> Steps:
 
 @contextlib.asynccontextmanager
 async def peers(steps: Steps, observed_by: Telemetry | None = None) -> AsyncIterator[Peers]:
-    """Stubs of all four, served by `steps` over a real channel."""
+    """Stubs of all five, served by `steps` over a real channel."""
     async with serving(
         lambda to: video_pb2_grpc.add_VideoServiceServicer_to_server(steps, to),
         lambda to: features_pb2_grpc.add_FeaturesServiceServicer_to_server(steps, to),
         lambda to: scoring_pb2_grpc.add_ScoringServiceServicer_to_server(steps, to),
         lambda to: intervention_pb2_grpc.add_InterventionServiceServicer_to_server(steps, to),
+        lambda to: customers_pb2_grpc.add_CustomersServiceServicer_to_server(steps, to),
         observed_by=observed_by,
     ) as channel:
         yield Peers(
@@ -100,4 +107,5 @@ async def peers(steps: Steps, observed_by: Telemetry | None = None) -> AsyncIter
             features_pb2_grpc.FeaturesServiceStub(channel),
             scoring_pb2_grpc.ScoringServiceStub(channel),
             intervention_pb2_grpc.InterventionServiceStub(channel),
+            customers_pb2_grpc.CustomersServiceStub(channel),
         )

@@ -211,22 +211,32 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         session_id=MAIL,
         device_id=MAIL,
     )
-    (one, two, three, four), result = judged(page, click, playback, outcome)
+    lines = [
+        event_pb2.OrderLine(product_id="4006381333931", name=f"Card for {MAIL}", category=MAIL, quantity=1),
+        event_pb2.OrderLine(product_id=MAIL, name=MAIL, quantity=1),  # the shop gave no id
+    ]
+    purchase = event("e-5", kind="purchase", purchase=event_pb2.Purchase(order_id=MAIL, lines=lines))
+    (one, two, three, four, five), result = judged(page, click, playback, outcome, purchase)
     assert one.page == "/u/[email]?token=[token]&x=1"
     assert one.address == "/u/[email]?token=[token]&x=1&utm_source=a"
     assert (one.target, one.error_code) == ("mail [email]", "[card]")
     assert one.properties == b'{"to":["[email]"],"password":"[secret]"}'
     assert (one.session_id, one.device_id) == (MAIL, MAIL)
     assert two.click.role == three.playback.topic == three.playback.content_type == four.outcome.channel == "[email]"
-    assert three.playback.video_id == MAIL
+    assert (three.playback.video_id, five.purchase.order_id) == (MAIL, MAIL)
+    assert [(line.product_id, line.name, line.category) for line in five.purchase.lines] == [
+        ("4006381333931", "Card for [email]", "[email]"),
+        ("[email]", "[email]", ""),
+    ]
     assert [note.member for note in result.notes[0]] == ["page", "target", "errorCode", "properties"]
     assert result.notes[0][3].detail == "It held personal data or secrets, which were masked: email, secret."
     assert {row: [note.member for note in notes] for row, notes in result.notes.items() if row} == {
         1: ["role"],
         2: ["contentType", "topic"],
         3: ["channel"],
+        4: ["lines"],
     }
-    assert sorted(result.masked) == ["card"] + 8 * ["email"] + ["secret"] + 2 * ["token"]
+    assert sorted(result.masked) == ["card"] + 11 * ["email"] + ["secret"] + 2 * ["token"]
 
 
 def test_an_identify_keeps_its_contact_and_nothing_else() -> None:

@@ -18,6 +18,11 @@ from services.ingest.events.domain.event import Event
 from tests.builders import NOW_US, event
 
 PLAY: dict[str, Any] = {"video_id": "v", "action": event_pb2.PLAYBACK_ACTION_HEARTBEAT}
+LINE: dict[str, Any] = {"product_id": "p", "quantity": 2, "price": 1.5}
+BAD_LINES: list[dict[str, Any]] = [
+    {"product_id": ""}, {"quantity": 0}, {"quantity": 1_000_001}, {"price": -1.0}, {"price": float("nan")},
+    {"price": 1e13},
+]  # fmt: skip
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -94,6 +99,18 @@ CLEANED = {
     "control characters for a currency": (bought(amount=3, currency="E\x00R"), bought(amount=3), ["currency"]),
     "a return": (bought(amount=-3), bought(amount=-3, is_refund=True), []),
     "a refund as it is sent": (bought(amount=3, is_refund=True), bought(amount=-3, is_refund=True), []),
+    "an order's id with a line break": (bought(order_id="o\n1"), bought(), ["orderId"]),
+    "a line's texts": (
+        bought(lines=[LINE | {"name": " Beans\n", "category": "x" * 200}]),
+        bought(lines=[LINE | {"name": "Beans", "category": "x" * 128}]),
+        ["lines"],
+    ),
+    "lines that are none": (
+        bought(lines=[LINE, *(LINE | bad for bad in BAD_LINES), LINE]),
+        bought(lines=[LINE, LINE]),
+        ["lines"],
+    ),
+    "more lines than there may be": (bought(lines=[LINE] * 101), bought(lines=[LINE] * 100), ["lines"]),
     "nobody before a login": (
         event(user_id="undefined", anonymous_id="a-1"),
         event(user_id="a-1", anonymous_id="a-1"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2
+from journeymesh.customers.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.intervention.v1.intervention_pb2_grpc import (
     InterventionServiceStub,
@@ -22,6 +23,9 @@ from mesh.rpc import channel
 from mesh.state.memory import MemoryShards, MemoryState
 from mesh.stream.memory import MemoryStream
 from records.table import of_events
+from services.customers.adapters.memory import MemoryFits
+from services.customers.servicer import CustomersServicer
+from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
 from services.ingest.archive import archiver
@@ -61,6 +65,7 @@ class Mesh(NamedTuple):
     dispatcher: Dispatcher
     archiver: Archiver
     features: MemoryState
+    customers: MemoryState
 
     async def send(self, *events: event_pb2.Event) -> None:
         """Puts events on the stream, each user's in their order."""
@@ -92,7 +97,7 @@ class Mesh(NamedTuple):
 @contextlib.asynccontextmanager
 async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]:
     """A mesh that archives into a folder."""
-    features, traced = MemoryState(), telemetry.off("test")
+    features, customers, traced = MemoryState(), MemoryState(), telemetry.off("test")
     interventions = in_memory([(0, document)], lambda: NOW_US)
     registers: list[Any] = [
         lambda to: add_VideoServiceServicer_to_server(
@@ -103,6 +108,9 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
         ),
         lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
+        lambda to: add_CustomersServiceServicer_to_server(
+            CustomersServicer(Purchases(customers, MemoryFits()), lambda: NOW_US), to
+        ),
     ]
     stream = MemoryStream(shard_count=2)
     log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemoryFailedRecords()
@@ -113,7 +121,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
             applying = Dispatcher(
                 reader=QuickReader(stream),
                 leases=dispatched,
-                steps=Steps("events", seen, log, Peers.dial(target, target, target, target, traced), traced),
+                steps=Steps("events", seen, log, Peers.dial([target] * 5, traced), traced),
                 failed=MemoryFailedEvents(),
                 failed_records=set_aside,
                 applied=MemoryApplied(),
@@ -135,4 +143,4 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
                 limits=archiver.Limits(flush_events=20, rest_seconds=0),
                 metrics=Metrics(),
             )
-            yield Mesh(stream, log, applying, archiving, features)
+            yield Mesh(stream, log, applying, archiving, features, customers)

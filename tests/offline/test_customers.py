@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.settings import read
+from offline.customers import fitting
 from offline.customers import purchases as tables
-from offline.customers import repeats, segments, spending
+from offline.customers.fitting import FitError
 from offline.customers.forecast import forecast
 from offline.customers.purchases import Columns, PurchaseError, known
-from offline.customers.repeats import FitError, Histories, Repeats
-from offline.customers.spending import Spending
 from offline.settings import Settings
+from services.customers.domain import repeats, segments, spending
+from services.customers.domain.repeats import Histories, Repeats
+from services.customers.domain.spending import Spending
 
 CDNOW: Final = Path(read(Settings, os.environ).data) / "cdnow_sample" / "cdnow_elog.csv.gz"
 has_data = pytest.mark.skipif(not CDNOW.exists(), reason="the published data is not here")
@@ -84,8 +86,8 @@ def test_spending_of_the_customers_of_the_paper() -> None:
 
 def test_parameters_of_simulated_customers_are_found_again() -> None:
     of, later = lived(4_000, 52, seed=5)
-    found = repeats.fitted(of)
-    truth = float(repeats.log_likelihoods(*PUBLISHED[:4], of).sum())
+    found = fitting.repeats(of)
+    truth = float(fitting.repeats_log_likelihoods(*PUBLISHED[:4], of).sum())
     assert 0 <= found.log_likelihood - truth < 8  # twice the difference is chi-squared with 4 degrees, p > .003
     assert repeats.expected(found, of, 52).sum() == pytest.approx(later.sum(), rel=0.1)
 
@@ -191,9 +193,9 @@ def test_what_is_no_table_of_purchases_is_refused_with_a_sentence(
 
 def test_too_little_to_learn_from_is_said() -> None:
     with pytest.raises(FitError, match="too few"):
-        repeats.fitted(ONE)
+        fitting.repeats(ONE)
     with pytest.raises(FitError, match="Nobody bought again"):
-        repeats.fitted(Histories(np.zeros(50), np.zeros(50), np.ones(50)))
+        fitting.repeats(Histories(np.zeros(50), np.zeros(50), np.ones(50)))
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -220,3 +222,20 @@ def test_the_command_refuses_what_it_cannot_read(tmp_path: Path) -> None:
     found = command(str(tmp_path / "none.csv"))
     assert (found.returncode, found.stdout) == (1, "")
     assert "gives no forecast" in found.stderr
+
+
+def test_the_command_tells_which_products_come_next(tmp_path: Path) -> None:
+    chance = np.random.default_rng(8)
+    rows = [
+        {"user": f"c{customer}", "date": dt.date.fromordinal(DAY + day).isoformat(), "product": f"p{product}"}
+        for customer in range(30)
+        for day in range(customer % 7, 120, 7)
+        for product in chance.choice(12, 3, replace=False)
+    ]
+    found = command(str(written(tmp_path, rows)), "--products")
+    assert found.returncode == 0, found.stderr
+    assert "30 customers" in found.stdout
+    assert "personal frequency" in found.stdout
+    refused = command(str(written(tmp_path, [{"user": "a", "date": "2026-01-01", "amount": "1"}])), "--products")
+    assert refused.returncode == 1
+    assert "--product" in refused.stderr

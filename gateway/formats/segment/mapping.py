@@ -12,7 +12,7 @@ from gateway.formats.schema import OutcomeProperties, PlaybackProperties, Proper
 from gateway.formats.segment import names, values, video
 from gateway.formats.segment.context import MessageContext
 from gateway.formats.segment.message import Message
-from gateway.formats.values import pages, purchases
+from gateway.formats.values import orders, pages, purchases
 from mesh.errors import InvalidArgument
 
 _INTERACTION: Final = event_pb2.EVENT_TYPE_FEATURE_INTERACTION
@@ -90,7 +90,10 @@ def _tracked(parsed: ParsedMessage) -> MappedMessage:
     if event_type == _CLICK:
         what = values.name(parsed.members, "product_id", "promotion_id", "name")
     properties |= {"target": what or event, "errorCode": by_name.error_code}
-    return _mapped(event_type, properties, {"event": event}, is_system=by_name.is_system)
+    mapped = _mapped(event_type, properties, {"event": event}, is_system=by_name.is_system)
+    if isinstance(mapped.properties, PurchaseProperties):
+        native.put_order(mapped.properties, parsed.members, parsed.warn)
+    return mapped
 
 
 def _own(parsed: ParsedMessage, event_type: int, event: str) -> MappedMessage:
@@ -202,7 +205,7 @@ def _paid(parsed: ParsedMessage, *, is_refund: bool) -> dict[str, Any]:
 
 def _is_reported_before(parsed: ParsedMessage, *, is_refund: bool) -> bool:
     """Whether the request has already reported this order of the user under another name; warns if so."""
-    order_id = purchases.order_id(parsed.members)
+    order_id = orders.order_id(parsed.members)
     if not order_id or is_refund:
         return False
     key, message_id = (parsed.user_id, order_id), parsed.message.message_id

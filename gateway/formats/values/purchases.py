@@ -3,7 +3,6 @@
 Clients spell the members in many ways: `Revenue`, `order_total`. The first one with a value counts.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -11,7 +10,7 @@ import msgspec
 
 from gateway.formats.json.lenient import Warn
 from gateway.formats.values import money
-from mesh.errors import InvalidArgument
+from gateway.formats.values.spelling import AnySpelling, plain
 
 SHOP_NAMES: Final = (
     *("revenue", "total", "value", "amount", "price"),
@@ -22,11 +21,7 @@ SHOP_NAMES: Final = (
 OWN_NAMES: Final = ("amount", *(name for name in SHOP_NAMES if name != "amount"))
 
 _CURRENCY_NAMES: Final = ("currency", "currencycode")
-_ORDER_NAMES: Final = ("orderid", "ordernumber", "transactionid")
 _REFUND_NAMES: Final = ("isrefund", "refund")
-_TRUE: Final = frozenset({"true", "yes", "1"})
-_EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
-_NO_LETTER: Final = re.compile(r"[^a-z]+")
 
 _NO_AMOUNT: Final = "No amount was told; the purchase counts as 0."
 _NO_CODE: Final = "It names no single currency, as EUR does, and was left out."
@@ -49,7 +44,7 @@ def purchase(
     Raises:
         InvalidArgument: `UNREADABLE_AMOUNT`.
     """
-    spelt = _AnySpelling(members)
+    spelt = AnySpelling(members)
     is_refund = is_refund or spelt.is_true(_REFUND_NAMES)
     amount = _amount(spelt, names)
     if amount is None and not is_refund:
@@ -61,44 +56,17 @@ def purchase(
 
 def has_amount(members: Mapping[str, msgspec.Raw], names: tuple[str, ...]) -> bool:
     """Whether one of these members is a number or a text, and so may be an amount."""
-    return bool(_plain(_AnySpelling(members).values(names)))
+    return bool(plain(AnySpelling(members).values(names)))
 
 
-def order_id(members: Mapping[str, msgspec.Raw]) -> str:
-    """The id of the order; empty if there is none."""
-    return next(map(str, _plain(_AnySpelling(members).values(_ORDER_NAMES))), "")
-
-
-class _AnySpelling:
-    """Members by name without case and separators; of several with one name, the first with a value counts."""
-
-    def __init__(self, members: Mapping[str, msgspec.Raw]) -> None:
-        self._found: dict[str, list[msgspec.Raw]] = {}
-        for name, raw in members.items():
-            self._found.setdefault(_NO_LETTER.sub("", name.lower()), []).append(raw)
-
-    def values(self, names: tuple[str, ...]) -> list[object]:
-        """The values under these names that are not empty."""
-        decoded = [_value(raw) for name in names for raw in self._found.get(name, ())]
-        return [one for one in decoded if one not in _EMPTY]
-
-    def is_true(self, names: tuple[str, ...]) -> bool:
-        """Whether one of these members is true."""
-        return any(str(one).lower() in _TRUE for one in self.values(names))
-
-
-def _amount(spelt: _AnySpelling, names: tuple[str, ...]) -> money.Amount | None:
+def _amount(spelt: AnySpelling, names: tuple[str, ...]) -> money.Amount | None:
     """The first amount; objects and lists count only if there is nothing else."""
     values = spelt.values(names)
-    first = next(iter(_plain(values) or values), None)
+    first = next(iter(plain(values) or values), None)
     return None if first is None else money.amount(first)
 
 
-def _plain(values: list[object]) -> list[object]:
-    return [one for one in values if isinstance(one, (int, float, str)) and not isinstance(one, bool)]
-
-
-def _currency(spelt: _AnySpelling, amount: money.Amount | None, sign: str, warn: Warn) -> str:
+def _currency(spelt: AnySpelling, amount: money.Amount | None, sign: str, warn: Warn) -> str:
     words = spelt.values(_CURRENCY_NAMES)
     if not words:
         return sign
@@ -108,16 +76,3 @@ def _currency(spelt: _AnySpelling, amount: money.Amount | None, sign: str, warn:
     elif amount and sign not in {"", code}:
         warn("currency", _OTHER_CURRENCY)
     return code or sign
-
-
-def _value(raw: msgspec.Raw) -> object:
-    """A member's value, a text without surrounding space.
-
-    Raises:
-        InvalidArgument: `UNREADABLE_AMOUNT`: a number has too many digits.
-    """
-    try:
-        value = msgspec.json.decode(raw)
-    except msgspec.ValidationError:
-        raise InvalidArgument("UNREADABLE_AMOUNT", "The amount is too large.") from None
-    return value.strip() if isinstance(value, str) else value

@@ -1,1 +1,1 @@
-"""What a customer is."""
+"""The domain knows neither wire nor store."""

@@ -58,6 +58,15 @@ class MemoryExperiments:
         self._units.setdefault(key, {}).update(units)
         return True
 
+    async def erase_units(self, tenant: str, experiment_id: str, units: Collection[str]) -> None:
+        """See `services.experiments.ports.ExperimentStore`."""
+        key = (tenant, experiment_id)
+        if key in self._counted:
+            written, totals = self._counted[key]
+            self._counted[key] = written + 1, totals
+        for unit in units:
+            self._units.get(key, {}).pop(unit, None)
+
     async def forget_units(self, tenant: str, experiment_id: str) -> None:
         """See `services.experiments.ports.ExperimentStore`."""
         self._units.pop((tenant, experiment_id), None)

@@ -41,6 +41,11 @@ redis.call('HSET', KEYS[1], 'totals', ARGV[2])
 for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 return 1
 """)
+# KEYS: what was counted, the units. ARGV: the units.
+_ERASE: Final = redis.Script("""
+if redis.call('HDEL', KEYS[2], unpack(ARGV)) > 0 then redis.call('HINCRBY', KEYS[1], 'written', 1) end
+return 1
+""")
 
 
 class RedisExperiments:
@@ -92,6 +97,11 @@ class RedisExperiments:
         arguments: list[str | bytes | int] = [seen.written, packing.pack(totals), *rows]
         (is_done,) = await _COUNT.run(self._client, redis.Call(_keys(tenant, experiment_id), arguments))
         return bool(is_done)
+
+    async def erase_units(self, tenant: str, experiment_id: str, units: Collection[str]) -> None:
+        """See `services.experiments.ports.ExperimentStore`."""
+        digests = [_digest(tenant, experiment_id, unit) for unit in units]
+        await _ERASE.run(self._client, redis.Call(_keys(tenant, experiment_id), digests))
 
     async def forget_units(self, tenant: str, experiment_id: str) -> None:
         """See `services.experiments.ports.ExperimentStore`."""

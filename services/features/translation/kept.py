@@ -76,6 +76,8 @@ def _shortened(event: event_pb2.Event) -> bytes:
     event.ClearField("carried")
     event.ClearField("properties")
     if event.ByteSize() > WHOLE_EVENT_BYTES:
+        _shorten_lines(event)
+    if event.ByteSize() > WHOLE_EVENT_BYTES:
         for member in ("user_agent", "correlation_id"):
             event.ClearField(member)
         # As `events_of` does: a copy of it is the same to the features.
@@ -83,6 +85,15 @@ def _shortened(event: event_pb2.Event) -> bytes:
     if event.ByteSize() > ADDRESS_BYTES:
         event.address = shortened(event.address)
     return event.SerializeToString()
+
+
+def _shorten_lines(event: event_pb2.Event) -> None:
+    """What a copy of a large order says: products, quantities and prices; without them, the order."""
+    for line in event.purchase.lines if event.HasField("purchase") else ():
+        line.ClearField("name")
+        line.ClearField("category")
+    if event.ByteSize() > WHOLE_EVENT_BYTES and event.HasField("purchase"):
+        event.purchase.ClearField("lines")
 
 
 def _serialized(of: Table) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Takes a batch through the mesh, step by step.
 
-    claim → video → features → scoring → intervention → copies
+    claim → video → features → scoring → intervention → customers → copies
 
 The claim decides which of two duplicates is applied: the one whose position is remembered. Every step may be repeated:
 services answer a repeated batch as they did at first, and appended events have computed ids.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from journeymesh.common.v1 import event_pb2, position_pb2
+from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.intervention.v1 import intervention_pb2, intervention_pb2_grpc
 from journeymesh.scoring.v1 import scoring_pb2, scoring_pb2_grpc
@@ -36,6 +37,7 @@ from services.ingest.dispatch.translation.deciding import (
 )
 from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.dispatch.translation.journeys import Departure, arrivals, copies, departures
+from services.ingest.dispatch.translation.purchases import purchases_of, traits_of
 from services.ingest.events.claims import claimed
 from services.ingest.events.ports import EventLog, SeenEvents
 from services.ingest.events.translation.records import Decoded, Rows, covered
@@ -56,17 +58,18 @@ class Peers(NamedTuple):
     features: "features_pb2_grpc.FeaturesServiceAsyncStub"
     scoring: "scoring_pb2_grpc.ScoringServiceAsyncStub"
     intervention: "intervention_pb2_grpc.InterventionServiceAsyncStub"
+    customers: "customers_pb2_grpc.CustomersServiceAsyncStub"
 
     @classmethod
-    def dial(
-        cls, video: str, features: str, scoring: str, intervention: str, traced: Telemetry, tls: Tls | None = None
-    ) -> "Peers":
-        """Stubs of the services at these targets."""
+    def dial(cls, targets: Sequence[str], traced: Telemetry, tls: Tls | None = None) -> "Peers":
+        """Stubs of the services at these targets, in the same order."""
+        video, features, scoring, intervention, customers = (channel.dial(target, traced, tls) for target in targets)
         return cls(
-            video_pb2_grpc.VideoServiceStub(channel.dial(video, traced, tls)),
-            features_pb2_grpc.FeaturesServiceStub(channel.dial(features, traced, tls)),
-            scoring_pb2_grpc.ScoringServiceStub(channel.dial(scoring, traced, tls)),
-            intervention_pb2_grpc.InterventionServiceStub(channel.dial(intervention, traced, tls)),
+            video_pb2_grpc.VideoServiceStub(video),
+            features_pb2_grpc.FeaturesServiceStub(features),
+            scoring_pb2_grpc.ScoringServiceStub(scoring),
+            intervention_pb2_grpc.InterventionServiceStub(intervention),
+            customers_pb2_grpc.CustomersServiceStub(customers),
         )
 
 
@@ -120,6 +123,7 @@ class Steps:
             with step("intervention"):
                 decisions = decide_request(position, rows, groups, applied, vectors, assessed)
                 decided = await self._decide(decisions)
+            await self._apply_purchases(position, rows)
             if is_retraction:
                 return
             linked = [each.row for each in decisions.linked_rows]
@@ -180,6 +184,15 @@ class Steps:
             features_pb2.EngagementUpdate(row=row, score=score)
             for row, score in zip(played, response.engagement_scores, strict=True)
         ]
+
+    async def _apply_purchases(self, position: position_pb2.BatchPosition, rows: Rows) -> None:
+        bought, declared = purchases_of(rows.table), traits_of(rows.table)
+        if bought or declared:
+            with self.telemetry.metrics.timing(registry.STEP_SECONDS, "customers"):
+                await self.peers.customers.ApplyPurchases(
+                    customers_pb2.ApplyPurchasesRequest(position=position, purchases=bought, declared=declared),
+                    timeout=_STEP_SECONDS,
+                )
 
     async def _move_journeys(self, moving: Sequence[Departure]) -> None:
         """Moves anonymous journeys to their users: appends what moves, and copies of the last session.

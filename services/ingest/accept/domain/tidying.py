@@ -8,20 +8,24 @@ import functools
 import math
 import re
 import zoneinfo
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableSequence
 from typing import Any, Final, NamedTuple
 
 from services.ingest.accept.domain.columns import odd_rows
 from services.ingest.accept.domain.page import PAGE_LENGTH, Page, PageRules, is_plain, page_of
 from services.ingest.accept.domain.placeholder import is_ordinary, is_placeholder
 from services.ingest.accept.domain.text import Cleaned, cleaned, is_clean, is_identifier
-from services.ingest.events.domain.event import Click, Event, Kind, Playback, Purchase, Table
+from services.ingest.events.domain.event import Click, Event, Kind, OrderLine, Playback, Purchase, Table
 
 ID_LENGTH: Final = 128
 TARGET_LENGTH: Final = 256
 USER_AGENT_LENGTH: Final = 512
 ROLE_LENGTH: Final = 64
+PRODUCT_NAME_LENGTH: Final = 256
 ATTEMPTS_MOST: Final = 1000
+LINES_MOST: Final = 100
+QUANTITY_MOST: Final = 1_000_000
+PRICE_MOST: Final = 1e12
 PIXELS_MOST: Final = 1e6
 # As in the video service, to which nothing longer is a length.
 VIDEO_SECONDS_MOST: Final = 24 * 3600.0
@@ -49,6 +53,7 @@ class Rules(NamedTuple):
 
 DEFAULT_RULES: Final = Rules()
 
+_LINE_TEXTS: Final = (("product_id", ID_LENGTH), ("name", PRODUCT_NAME_LENGTH), ("category", ID_LENGTH))
 _LABELS: Final = (
     ("error_code", "errorCode", ID_LENGTH),
     ("user_agent", "context.userAgent", USER_AGENT_LENGTH),
@@ -60,6 +65,7 @@ _IDENTIFIERS: Final = (
     ("correlation_id", "context.correlationId"),
 )
 _NO_IDENTIFIER: Final = f"It must be at most {ID_LENGTH} characters without line breaks; it was left out."
+_NO_LINE: Final = "A line without a product, a quantity or a price in range was left out."
 _CLEANED: Final = "It held characters that cannot be shown or was too long, and was cleaned."
 
 
@@ -228,6 +234,29 @@ def _tidy_purchase(event: Event, notes: list[Note]) -> None:
         purchase.is_refund = True
     elif purchase.is_refund and purchase.amount > 0 and math.isfinite(purchase.amount):
         purchase.amount = -purchase.amount
+    if purchase.order_id and not is_identifier(purchase.order_id, ID_LENGTH):
+        purchase.order_id = ""
+        notes.append(Note("orderId", _NO_IDENTIFIER))
+    if purchase.lines:
+        _tidy_lines(purchase.lines, notes)
+
+
+def _tidy_lines(lines: MutableSequence[OrderLine], notes: list[Note]) -> None:
+    """Cleans the texts of lines, and leaves out lines that cannot be used."""
+    texts: list[Note] = []
+    for line in lines:
+        for attribute, most in _LINE_TEXTS:
+            if not is_clean(getattr(line, attribute), most):
+                _put_text(line, attribute, "lines", most, texts)
+    notes += texts[:1]
+    bad = [place for place, line in enumerate(lines) if not _is_line(line)]
+    for place in reversed(bad):
+        del lines[place]
+    if bad:
+        notes.append(Note("lines", _NO_LINE))
+    if len(lines) > LINES_MOST:
+        del lines[LINES_MOST:]
+        notes.append(Note("lines", f"An order has at most {LINES_MOST} lines; the others were left out."))
 
 
 def _tidy_outcome(event: Event, notes: list[Note]) -> None:
@@ -282,7 +311,22 @@ def _is_tidy_playback(playback: Playback) -> bool:
 
 def _is_tidy_purchase(purchase: Purchase) -> bool:
     code = purchase.currency
-    return purchase.amount >= 0 and not purchase.is_refund and (not code or bool(_CURRENCY.fullmatch(code)))
+    return (
+        purchase.amount >= 0
+        and not purchase.is_refund
+        and (not code or bool(_CURRENCY.fullmatch(code)))
+        and (not purchase.order_id or is_identifier(purchase.order_id, ID_LENGTH))
+        and len(purchase.lines) <= LINES_MOST
+        and all(map(_is_tidy_line, purchase.lines))
+    )
+
+
+def _is_tidy_line(line: OrderLine) -> bool:
+    return _is_line(line) and all(is_clean(getattr(line, attribute), most) for attribute, most in _LINE_TEXTS)
+
+
+def _is_line(line: OrderLine) -> bool:
+    return bool(line.product_id) and 0 < line.quantity <= QUANTITY_MOST and 0 <= line.price <= PRICE_MOST
 
 
 @functools.lru_cache(maxsize=1024)

@@ -58,6 +58,15 @@ _IN_WORDS: Final[Mapping[str, Callable[[Any], str | None]]] = {
     **dict.fromkeys(_IDS, lambda of: of.hex() or None),
 }
 
+_LINE: Final = pa.struct(
+    [
+        ("product_id", text_type),
+        ("name", text_type),
+        ("category", text_type),
+        ("quantity", pa.uint32()),
+        ("price", pa.float64()),
+    ]
+)
 _DETAILS: Final = {
     "click": pa.struct(
         [
@@ -86,7 +95,15 @@ _DETAILS: Final = {
         ]
     ),
     "outcome": pa.struct([("intervention_id", text_type), ("outcome", text_type), ("channel", text_type)]),
-    "purchase": pa.struct([("amount", pa.float64()), ("currency", text_type), ("is_refund", pa.bool_())]),
+    "purchase": pa.struct(
+        [
+            ("amount", pa.float64()),
+            ("currency", text_type),
+            ("is_refund", pa.bool_()),
+            ("order_id", text_type),
+            ("lines", pa.list_(_LINE)),
+        ]
+    ),
 }
 _DETAIL_WORDS: Final = {"action": _ACTIONS, "outcome": _OUTCOMES}
 
@@ -221,6 +238,8 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
     values = [*map(operator.attrgetter(name), messages)]
     if field.enum_type is not None:
         return [*map(_DETAIL_WORDS[name].word, values)]
+    if name == "lines":
+        return [[{each.name: getattr(line, each.name) for each in _LINE} for line in lines] for lines in values]
     if field.has_presence:
         is_set = [message.HasField(name) for message in messages]
         return [value if is_one_set else None for value, is_one_set in zip(values, is_set, strict=True)]
@@ -239,12 +258,17 @@ def _raw(records: Sequence[EventRows], tables: Sequence[Table]) -> dict[str, lis
 
 
 def _untold(table: Table) -> dict[int, event_pb2.Event]:
-    rows = {*table.carried} | {row for row, detail in table.details.items() if UnknownFieldSet(detail)}
+    rows = {*table.carried} | {row for row, detail in table.details.items() if _is_newer(detail)}
     if table.has("is_own"):
         rows.update(itertools.compress(range(len(table)), table.is_own))
     if table.has("properties"):
         rows.update(row for row, text in enumerate(table.properties) if text and not text.isascii() and not utf8(text))
     return {row: table.event(row) for row in rows}
+
+
+def _is_newer(detail: Message) -> bool:
+    lines = detail.lines if isinstance(detail, event_pb2.Purchase) else ()
+    return bool(UnknownFieldSet(detail)) or any(map(UnknownFieldSet, lines))
 
 
 def _newer(record: EventRows) -> dict[int, event_pb2.Event]:

@@ -7,6 +7,10 @@ from typing import Any, Final
 
 from journeymesh.access.v1 import audit_pb2
 from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
+from journeymesh.customers.v1 import customers_pb2
+from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceStub
+from journeymesh.experiments.v1 import experiments_pb2
+from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.intervention.v1 import intervention_pb2
@@ -31,7 +35,7 @@ _ACT_ID_BYTES: Final = 16
 class PeerService:
     """One service, by its stub and messages."""
 
-    def __init__(self, stub: Any, messages: ModuleType) -> None:  # noqa: ANN401 - four stubs with one method in common
+    def __init__(self, stub: Any, messages: ModuleType) -> None:  # noqa: ANN401 - stubs with one method in common
         self._stub = stub
         self._messages = messages
 
@@ -73,13 +77,18 @@ class PeerAuditLog:
         return Signature(signed.signature.hex(), signed.public_key.hex())
 
 
-def services(
-    video: str, features: str, scoring: str, intervention: str, traced: Telemetry, tls: Tls | None = None
-) -> list[PeerService]:
-    """The services at these targets. Intervention comes last: what it keeps is about what the others keep."""
+def services(targets: Sequence[str], traced: Telemetry, tls: Tls | None = None) -> list[PeerService]:
+    """The services at these targets: of video, features, scoring, intervention, customers, experiments.
+
+    Intervention comes last: what it keeps is about what the others keep.
+    """
+    dialled = (channel.dial(target, traced, tls) for target in targets)
+    video, features, scoring, intervention, customers, experiments = dialled
     return [
-        PeerService(VideoServiceStub(channel.dial(video, traced, tls)), video_pb2),
-        PeerService(FeaturesServiceStub(channel.dial(features, traced, tls)), features_pb2),
-        PeerService(ScoringServiceStub(channel.dial(scoring, traced, tls)), scoring_pb2),
-        PeerService(InterventionServiceStub(channel.dial(intervention, traced, tls)), intervention_pb2),
+        PeerService(VideoServiceStub(video), video_pb2),
+        PeerService(FeaturesServiceStub(features), features_pb2),
+        PeerService(ScoringServiceStub(scoring), scoring_pb2),
+        PeerService(CustomersServiceStub(customers), customers_pb2),
+        PeerService(ExperimentsServiceStub(experiments), experiments_pb2),
+        PeerService(InterventionServiceStub(intervention), intervention_pb2),
     ]

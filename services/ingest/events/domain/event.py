@@ -1,7 +1,7 @@
 """An event as ingest sees it: by shape, so that the wire's own object can be judged without copying it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from enum import IntEnum
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -54,12 +54,27 @@ class InterventionOutcome(Protocol):
     channel: str
 
 
+class OrderLine(Protocol):
+    """One product of an order."""
+
+    product_id: str
+    name: str
+    category: str
+    quantity: int
+    price: float
+
+
 class Purchase(Protocol):
-    """Something bought."""
+    """Something bought. `lines` are changed in place; an item can be deleted."""
 
     amount: float
     currency: str
     is_refund: bool
+    order_id: str
+
+    @property
+    def lines(self) -> MutableSequence[OrderLine]:
+        """What was bought."""
 
 
 class Event(Protocol):

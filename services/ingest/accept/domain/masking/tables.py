@@ -10,7 +10,7 @@ from services.ingest.accept.domain.masking.json_text import masked_json
 from services.ingest.accept.domain.masking.kinds import Masking
 from services.ingest.accept.domain.masking.texts import masked_text
 from services.ingest.accept.domain.page import PAGE_LENGTH
-from services.ingest.accept.domain.tidying import ID_LENGTH, ROLE_LENGTH, TARGET_LENGTH
+from services.ingest.accept.domain.tidying import ID_LENGTH, PRODUCT_NAME_LENGTH, ROLE_LENGTH, TARGET_LENGTH
 from services.ingest.events.domain.event import Kind, Table
 
 CONTACT: Final = frozenset(("email", "pushTarget"))
@@ -29,6 +29,7 @@ _DETAILS: Final = (
     ("playback", (("content_type", "contentType", ID_LENGTH), ("topic", "topic", ID_LENGTH))),
     ("outcome", (("channel", "channel", ID_LENGTH),)),
 )
+_LINE_TEXTS: Final = (("name", PRODUCT_NAME_LENGTH), ("category", ID_LENGTH))
 CHANGED: Final = (*(name for name, _, _ in _COLUMNS), "properties")
 """The columns that masking changes; details are changed where they are."""
 _PROPERTIES_BYTES: Final = 32 * 1024
@@ -59,6 +60,7 @@ def mask_table(table: Table, masking: Masking) -> Masked:
         details = table.details_of(name)
         for attribute, member, most in texts if details else ():
             _mask_details(details, attribute, member, most, masking, masked)
+    _mask_lines(table, masking, masked)
     if table.has("properties"):
         _mask_properties(table, masking, masked)
     return masked
@@ -82,6 +84,22 @@ def _mask_details(
             changed, kinds = changes[text]
             setattr(details[row], attribute, changed)
             masked.add(row, member, kinds)
+
+
+def _mask_lines(table: Table, masking: Masking, masked: Masked) -> None:
+    """Masks the lines of orders; a product's id only where the shop gave none, and it is the product's name."""
+    for row, purchase in table.details_of("purchase").items():
+        for line in purchase.lines:
+            is_named = line.product_id == line.name
+            for attribute, most in _LINE_TEXTS:
+                text = getattr(line, attribute)
+                changes = _changes([text], most, masking) if text else {}
+                if changes:
+                    changed, kinds = changes[text]
+                    setattr(line, attribute, changed)
+                    masked.add(row, "lines", kinds)
+            if is_named:
+                line.product_id = line.name[:ID_LENGTH]
 
 
 def _changes(texts: Iterable[str], most: int, masking: Masking) -> dict[str, tuple[str, list[str]]]:

@@ -1,0 +1,126 @@
+"""How well next baskets are told: recall beside that of personal frequency, on the same split.
+
+The split is by time. All is learnt from the days up to a cut; told is the first basket of each customer after it, of
+customers who bought before. A basket is all that a customer buys on a day. The cut comes after 80 % of the baskets;
+the blend is chosen at an earlier cut, after 60 %, on the first baskets between the two, and not changed afterwards.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from offline.customers import consuming
+from services.customers.domain import basket, consumption
+from services.customers.domain.basket import Blend, Shares, Together
+from services.customers.domain.consumption import Bought
+from services.customers.domain.purchases import History
+
+_TOLD: Final = 10
+_POPULAR: Final = 200
+_BLENDS: Final = tuple(
+    Blend(due=due, together=together, popular=popular)
+    for due, together, popular in itertools.product((1.0, 4.0), (0.05, 0.3), (0.5, 3.0))
+)
+
+_Scored: TypeAlias = Callable[[str], Mapping[str, float]]
+
+
+class Recall(NamedTuple):
+    """Of the products in a basket the share that is among 10 told, a mean over baskets.
+
+    `repeat` is of the products that the customer had bought before, `explore` of the others; each over the baskets that
+    have one.
+    """
+
+    all: float
+    repeat: float
+    explore: float
+
+
+class Told(NamedTuple):
+    """The blend that was chosen, how it did, and how personal frequency did on the same `baskets` after `cut`."""
+
+    cut: int
+    baskets: int
+    blend: Blend
+    ours: Recall
+    personal: Recall
+
+
+class _Learnt(NamedTuple):
+    cut: int
+    due: Mapping[str, Shares]
+    together: Together
+    popular: Mapping[str, float]
+    before: Mapping[str, Sequence[Bought]]
+    after: Mapping[str, frozenset[str]]
+
+
+def told(histories: Mapping[str, History], progress: Callable[[Sequence[Blend]], Iterable[Blend]]) -> Told:
+    """Chooses a blend, and compares it with personal frequency.
+
+    Args:
+        histories: what each customer bought; some must have bought on several days, and have lines.
+        progress: is handed the blends to try, and returns them one by one.
+    """
+    days = sorted(day for history in histories.values() for day in _baskets(history))
+    early, late = days[int(len(days) * 0.6)], days[int(len(days) * 0.8)]
+    choosing = _learnt(histories, early, late)
+    blend = max(progress(_BLENDS), key=lambda each: _recall(choosing, _ours(choosing, each)).all)
+    judging = _learnt(histories, late, days[-1])
+    personal = _recall(judging, lambda customer: _frequency(judging, judging.before[customer]))
+    return Told(late, len(judging.after), blend, _recall(judging, _ours(judging, blend)), personal)
+
+
+def _baskets(history: History) -> Mapping[int, frozenset[str]]:
+    found: dict[int, set[str]] = {}
+    for order in history:
+        if order.lines and not order.refund:
+            found.setdefault(consumption.day_of(order.at), set()).update(line.product for line in order.lines)
+    return {day: frozenset(products) for day, products in sorted(found.items())}
+
+
+def _learnt(histories: Mapping[str, History], cut: int, until: int) -> _Learnt:
+    known, after, baskets = {}, {}, []
+    for customer, history in histories.items():
+        before = consumption.bought(tuple(order for order in history if consumption.day_of(order.at) <= cut))
+        if not before:
+            continue
+        known[customer] = before
+        of = _baskets(history)
+        baskets += [sorted(products) for day, products in of.items() if day <= cut]
+        if following := next((products for day, products in of.items() if cut < day <= until), None):
+            after[customer] = following
+    model = consuming.fitted(list(known.values()), cut)
+    due = {customer: basket.likely(model, known[customer], cut) for customer in after}
+    return _Learnt(cut, due, basket.together(baskets), popular(known.values()), known, after)
+
+
+def popular(customers: Iterable[Sequence[Bought]], most: int = _POPULAR) -> Mapping[str, float]:
+    """The share of each product in what customers buy, once per customer; of those that most customers buy."""
+    counts = Counter(each.product for of in customers for each in of)
+    total = counts.total()
+    return {product: counts[product] / total for product in basket.first(counts, most)}
+
+
+def _ours(of: _Learnt, blend: Blend) -> _Scored:
+    return lambda customer: basket.scores(blend, of.due[customer], of.together, of.popular, of.before[customer], of.cut)
+
+
+def _frequency(of: _Learnt, bought: Sequence[Bought]) -> Mapping[str, float]:
+    """On how many days each product was bought; among equals, and after them, what most customers buy."""
+    return {**of.popular, **{each.product: len(each.days) + of.popular.get(each.product, 0.0) for each in bought}}
+
+
+def _recall(of: _Learnt, scored: _Scored) -> Recall:
+    all_of_it: list[float] = []
+    repeat: list[float] = []
+    explore: list[float] = []
+    for customer, products in of.after.items():
+        known = frozenset(each.product for each in of.before[customer])
+        found = frozenset(basket.first(scored(customer), _TOLD))
+        for into, wanted in ((all_of_it, products), (repeat, products & known), (explore, products - known)):
+            if wanted:
+                into.append(len(wanted & found) / len(wanted))
+    return Recall(*(sum(each) / max(len(each), 1) for each in (all_of_it, repeat, explore)))

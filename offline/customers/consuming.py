@@ -1,0 +1,172 @@
+"""Fits how often customers need a product again, by maximum likelihood over all customers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from services.customers.domain import consumption
+from services.customers.domain.consumption import Bought, Consumption
+from services.customers.domain.purchases import History
+from services.customers.domain.repeats import Column
+
+_MOST_STAGES: Final = 4
+_POOLED: Final = 10.0
+"""So many purchases of a product weigh as much as its category, and of a category as much as all."""
+
+
+class _Pairs(NamedTuple):
+    """Customers and the products they bought: an entry per pair."""
+
+    rate: Column
+    gaps: Column
+    total: Column
+    log_gaps: Column
+    since: Column
+
+
+def fitted(customers: Sequence[Sequence[Bought]], today: int) -> Consumption:
+    """What is learnt from what customers bought until a day, in days since 1970. There must be a product."""
+    of_all, categories, products = _rates(customers, today)
+    pooled = Consumption(1, 1.0, of_all, categories, products)
+    pairs = _pairs(pooled, customers, today)
+    best = min(
+        (_shape(pairs, stages) for stages in range(1, _MOST_STAGES + 1)),
+        key=lambda found: found[0],
+    )
+    return pooled._replace(stages=best[1], shape=best[2])
+
+
+def _rates(customers: Iterable[Sequence[Bought]], today: int) -> tuple[float, Mapping[str, float], Mapping[str, float]]:
+    sums: dict[tuple[str, str], list[float]] = {}
+    for of in customers:
+        for each in of:
+            found = sums.setdefault((each.product, each.category), [0.0, 0.0])
+            found[0] += len(each.days) - 1
+            found[1] += max(today - each.days[0], 1)
+    again, watched = (sum(each[at] for each in sums.values()) for at in (0, 1))
+    of_all = max(again, 0.5) / watched
+    by_category: dict[str, list[float]] = {}
+    by_product: dict[str, tuple[str, list[float]]] = {}
+    for (product, category), (purchases, days) in sorted(sums.items()):
+        of_category = by_category.setdefault(category, [0.0, 0.0])
+        _, of_product = by_product.setdefault(product, (category, [0.0, 0.0]))
+        for found in (of_category, of_product):
+            found[0] += purchases
+            found[1] += days
+    categories = {name: _drawn_to(of_all, *sums) for name, sums in by_category.items() if name}
+    products = {
+        product: _drawn_to(categories.get(category, of_all), *sums) for product, (category, sums) in by_product.items()
+    }
+    return of_all, categories, products
+
+
+def _drawn_to(rate: float, purchases: float, days: float) -> float:
+    return (purchases + _POOLED) / (days + _POOLED / rate)
+
+
+def _pairs(model: Consumption, customers: Iterable[Sequence[Bought]], today: int) -> _Pairs:
+    rows = []
+    for of in customers:
+        own = consumption.activity(model, of, today)
+        for each in of:
+            gaps = np.diff(each.days)
+            rate = own * model.rate(each.product, each.category)
+            rows.append((rate, gaps.size, gaps.sum(), np.log(gaps).sum(), today - each.days[-1]))
+    return _Pairs(*np.array(rows, dtype=float).T)
+
+
+def _shape(of: _Pairs, stages: int) -> tuple[float, int, float]:
+    """The least loss at so many stages, and the shape that reaches it."""
+
+    def loss(log: float) -> float:
+        return -float(_log_likelihoods(of, stages, float(np.exp(log))).mean())
+
+    found = optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(50)), method="bounded")
+    return float(found.fun), stages, float(np.exp(found.x))
+
+
+def _log_likelihoods(of: _Pairs, stages: int, shape: float) -> Column:
+    """Of each pair: its gaps, and the days since in which nothing was bought; the customer's rate is integrated out."""
+    rate = shape / (of.rate * stages)
+    seen = shape + stages * of.gaps
+    watched = rate + of.total + of.since
+    waits = [
+        special.gammaln(seen + stage) - special.gammaln(stage + 1) + stage * np.log(np.maximum(of.since, 1e-9))
+        - (seen + stage) * np.log(watched)
+        for stage in range(stages)
+    ]  # fmt: skip
+    found: Column = (
+        shape * np.log(rate)
+        - special.gammaln(shape)
+        + (stages - 1) * of.log_gaps
+        - of.gaps * special.gammaln(stages)
+        + special.logsumexp(waits, axis=0)
+    )
+    return found
+
+
+class Measured(NamedTuple):
+    """How well probabilities told what was bought: `brier`, their mean squared error; `auroc`, how well they order."""
+
+    brier: float
+    auroc: float
+
+
+class BackTest(NamedTuple):
+    """How it was told which products were bought in the `days` after `cut`, of those bought on two days or more before.
+
+    `told` is the mean probability, `happened` the share that was bought. `last_gap` and `median_gap` take the
+    customer's own gaps for the mean of an exponential wait.
+    """
+
+    cut: int
+    days: int
+    pairs: int
+    told: float
+    happened: float
+    ours: Measured
+    last_gap: Measured
+    median_gap: Measured
+
+
+def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
+    """Tells the days after the first 80 % of the orders from those before; None if there is nothing to compare.
+
+    Args:
+        histories: what each customer bought, at least one product among them.
+        days: how far to look ahead.
+    """
+    all_days = sorted(consumption.day_of(order.at) for history in histories.values() for order in history)
+    cut = all_days[int(len(all_days) * 0.8)]
+    before = {name: _between(history, -1, cut) for name, history in histories.items()}
+    model = fitted([of for of in before.values() if of], cut)
+    rows: list[tuple[float, float, float, bool]] = []
+    for name, of in before.items():
+        if not of:
+            continue
+        after = {each.product for each in _between(histories[name], cut, cut + days)}
+        told = consumption.chances(model, of, cut, days).probability
+        for at, each in enumerate(of):
+            if len(each.days) > 1:
+                gaps = np.diff(each.days)
+                rows.append((float(told[at]), gaps[-1], float(np.median(gaps)), each.product in after))
+    if not rows:
+        return None
+    ours, last, median, happened = np.array(rows, dtype=float).T
+    if not 0 < happened.mean() < 1:
+        return None
+    measured = [_measured(each, happened) for each in (ours, 1 - np.exp(-days / last), 1 - np.exp(-days / median))]
+    return BackTest(cut, days, len(rows), float(ours.mean()), float(happened.mean()), *measured)
+
+
+def _between(history: History, after: int, until: int) -> tuple[Bought, ...]:
+    return consumption.bought(tuple(order for order in history if after < consumption.day_of(order.at) <= until))
+
+
+def _measured(told: Column, happened: Column) -> Measured:
+    ranks, positives = stats.rankdata(told), happened.sum()
+    pairs = positives * (happened.size - positives)
+    above = ranks[happened == 1].sum() - positives * (positives + 1) / 2
+    return Measured(float(((told - happened) ** 2).mean()), float(above / pairs))

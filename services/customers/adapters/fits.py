@@ -1,0 +1,166 @@
+"""Fits in Redis: one value a tenant, and for each segment its customers, sorted by their ids."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+import msgspec
+
+from mesh.errors import VersionMismatch
+from mesh.store import redis
+from records import tenants
+from services.customers.domain.fit import Fit
+from services.customers.domain.segments import SEGMENTS
+from services.customers.ports import Standing
+
+_PREFIX: Final = "jm:{customers}:"
+_VERSION: Final = 1
+_AT_ONCE: Final = 1_000
+_CACHED: Final = 4
+_ALL: Final = "all"
+"""The field of what is erased that counts all erasures."""
+
+# KEYS: the fit, what is erased, then pairs of new and current members. ARGV: erasures seen, revision, fit.
+_REPLACE: Final = redis.Script("""
+if (redis.call('HGET', KEYS[2], 'all') or '0') ~= ARGV[1] then return 0 end
+for place = 3, #KEYS, 2 do
+  redis.call('DEL', KEYS[place + 1])
+  if redis.call('EXISTS', KEYS[place]) == 1 then redis.call('RENAME', KEYS[place], KEYS[place + 1]) end
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'all', ARGV[1])
+redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
+return 1
+""")
+
+# KEYS: what is erased, then the members of each segment. ARGV: the segments, then a user.
+_ERASE: Final = redis.Script("""
+redis.call('HINCRBY', KEYS[1], 'all', 1)
+for place = 2, #KEYS do
+  if redis.call('ZREM', KEYS[place], ARGV[#ARGV]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 1], 1) end
+end
+return 1
+""")
+
+
+class Packed(msgspec.Struct, array_like=True):
+    """A fit as it is stored."""
+
+    version: int
+    fit: Fit
+
+
+class _Version(msgspec.Struct, array_like=True):
+    version: int
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder(order="sorted").encode
+_DECODE: Final = msgspec.msgpack.Decoder(Packed).decode
+_DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
+
+
+class RedisFits:
+    """Keeps fits in Redis, and the few that were asked for last in memory."""
+
+    def __init__(self, client: redis.Client) -> None:
+        self._client = client
+        self._cached: dict[str, tuple[bytes, Fit]] = {}
+
+    async def fit(self, tenant: str) -> Fit | None:
+        """See `ports.FitStore`."""
+        with redis.translating_errors():
+            revision = cast("bytes | None", await self._client.hget(_fit(tenant), "revision"))
+            if revision is None:
+                return None
+            known = self._cached.get(tenant)
+            if known and known[0] == revision:
+                return known[1]
+            found, blob = cast("list[bytes]", await self._client.hmget(_fit(tenant), ["revision", "fit"]))
+        learnt = decode(blob)
+        self._cached.pop(tenant, None)
+        self._cached = dict(itertools.islice(self._cached.items(), max(len(self._cached) - _CACHED + 1, 0), None))
+        self._cached[tenant] = found, learnt
+        return learnt
+
+    async def standing(self, tenant: str) -> Standing:
+        """See `ports.FitStore`."""
+        with redis.translating_errors():
+            kept = cast("dict[bytes, bytes]", await self._client.hgetall(_erased(tenant)))
+        counts = {key.decode(): int(count) for key, count in kept.items()}
+        members = {}
+        for segment in SEGMENTS:
+            after = ""
+            while found := await self.members(tenant, segment, after, _AT_ONCE):
+                members.update(dict.fromkeys(found, segment))
+                after = found[-1]
+        return Standing(members, {name: n for name, n in counts.items() if name != _ALL}, counts.get(_ALL, 0))
+
+    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
+        """See `ports.FitStore`."""
+        keys = [_fit(tenant), _erased(tenant)]
+        for segment in SEGMENTS:
+            key, new = _members(tenant, segment), f"{_members(tenant, segment)}:new"
+            inside = [name for name, each in members.items() if each == segment]
+            with redis.translating_errors():
+                await self._client.delete(new)
+                for start in range(0, len(inside), _AT_ONCE):
+                    await self._client.zadd(new, dict.fromkeys(inside[start : start + _AT_ONCE], 0))
+            keys += [new, key]
+        (is_done,) = await _REPLACE.run(self._client, redis.Call(keys, [seen, fit.fitted_ms, encode(fit)]))
+        return bool(is_done)
+
+    async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
+        """See `ports.FitStore`."""
+        with redis.translating_errors():
+            found = await self._client.zrangebylex(
+                _members(tenant, segment), f"({after}" if after else "-", "+", start=0, num=count
+            )
+        return [name.decode() for name in cast("list[bytes]", found)]
+
+    async def segment(self, user_id: str) -> str:
+        """See `ports.FitStore`."""
+        tenant = tenants.tenant_of(user_id)
+        pipeline = self._client.pipeline(transaction=False)
+        for segment in SEGMENTS:
+            pipeline.zscore(_members(tenant, segment), user_id)
+        with redis.translating_errors():
+            scores = await pipeline.execute()
+        return next((name for name, score in zip(SEGMENTS, scores, strict=True) if score is not None), "")
+
+    async def erase(self, user_ids: Sequence[str]) -> None:
+        """See `ports.FitStore`."""
+        calls = []
+        for user_id in user_ids:
+            tenant = tenants.tenant_of(user_id)
+            keys = [_erased(tenant), *(_members(tenant, segment) for segment in SEGMENTS)]
+            calls.append(redis.Call(keys, [*SEGMENTS, user_id]))
+        if calls:
+            await _ERASE.run(self._client, *calls)
+
+
+def encode(fit: Fit) -> bytes:
+    """A fit as it is stored."""
+    return _ENCODE(Packed(_VERSION, fit))
+
+
+def decode(blob: bytes) -> Fit:
+    """A stored fit.
+
+    Raises:
+        VersionMismatch: a newer version wrote it.
+    """
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("What was learnt of customers was stored by a newer version.")
+    return _DECODE(blob).fit
+
+
+def _fit(tenant: str) -> str:
+    return f"{_PREFIX}fit:{tenant}"
+
+
+def _erased(tenant: str) -> str:
+    return f"{_PREFIX}erased:{tenant}"
+
+
+def _members(tenant: str, segment: str) -> str:
+    return f"{_PREFIX}members:{tenant}:{segment}"

@@ -1,0 +1,63 @@
+"""The use cases of what is foretold: fetch what was learnt and what a customer bought, foretell in the domain."""
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from mesh.errors import NotFound
+from mesh.state import keyed
+from mesh.state.port import StateStore
+from records import tenants
+from services.customers.domain import fit as fits
+from services.customers.domain import history
+from services.customers.domain.fit import Fit, Foretold
+from services.customers.domain.recommendations import Recommendation
+from services.customers.domain.segments import SEGMENTS
+from services.customers.ports import FitStore
+from services.customers.states import PURCHASED
+
+_RECOMMENDED_DAYS: Final = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Foretelling:
+    """Foretells what customers buy. All methods raise `Unavailable` if the store cannot be reached."""
+
+    state: StateStore
+    learnt: FitStore
+
+    async def predictions(self, user_id: str, days: int, today: int) -> tuple[Fit | None, Foretold | None]:
+        """What was learnt, and what it foretells of a user; None and None before anything was learnt.
+
+        Raises:
+            NotFound: `USER_NOT_FOUND`, the user has bought nothing, or gave all of it back.
+        """
+        found = history.history(await keyed.read(self.state, PURCHASED, user_id))
+        if not fits.orders_of(found):
+            raise NotFound("USER_NOT_FOUND", "This user has bought nothing.")
+        fit = await self.learnt.fit(tenants.tenant_of(user_id))
+        # The same customer gets the same draws, so that two answers of a day do not differ.
+        seed = zlib.crc32(user_id.encode())
+        return fit, fits.foretold(fit, found, today, days, seed) if fit else None
+
+    async def recommendations(
+        self, user_id: str, count: int, today: int
+    ) -> tuple[Fit | None, Sequence[Recommendation]]:
+        """What was learnt, and at most `count` products for a user, best first; none before anything was learnt."""
+        fit = await self.learnt.fit(tenants.tenant_of(user_id))
+        if not fit:
+            return None, ()
+        found = history.history(await keyed.read(self.state, PURCHASED, user_id))
+        return fit, fits.recommended(fit, found, today, _RECOMMENDED_DAYS, count)
+
+    async def members(self, tenant: str, segment: str, after: str, count: int) -> tuple[Fit | None, Sequence[str]]:
+        """What was learnt, and at most `count` customers of a segment by their ids, from behind `after` on.
+
+        Raises:
+            NotFound: `SEGMENT_NOT_FOUND`, no segment has this name.
+        """
+        if segment not in SEGMENTS:
+            raise NotFound("SEGMENT_NOT_FOUND", f"The segments are {', '.join(SEGMENTS)}.")
+        fit = await self.learnt.fit(tenant)
+        return fit, await self.learnt.members(tenant, segment, after, count) if fit else ()

@@ -1,0 +1,150 @@
+"""When a product is needed again, and what the next basket holds: closed forms, customers drawn, a shop."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offline.customers import baskets, consuming
+from services.customers.domain import basket, consumption
+from services.customers.domain.basket import Blend
+from services.customers.domain.consumption import Bought, Consumption
+from services.customers.domain.purchases import History, Line, Order
+
+DAY_MS = 86_400_000
+MODEL = Consumption(1, 2.0, 0.01, {"drinks": 0.05}, {"coffee": 0.07})
+REGULAR = MODEL._replace(stages=4)
+
+
+def order(day: int, *products: str) -> Order:
+    """A day's order of one each."""
+    lines = tuple(Line(product, product, "", 1, 1.0) for product in products)
+    return Order(str(day), day * DAY_MS, float(len(lines)), "EUR", refund=False, lines=lines)
+
+
+days_bought = st.lists(st.integers(0, 300), min_size=1, max_size=20, unique=True).map(lambda days: tuple(sorted(days)))
+
+
+@given(days_bought, st.integers(0, 200), st.integers(1, 90), st.floats(0.5, 5))
+def test_one_stage_is_the_closed_form(days: tuple[int, ...], since: int, ahead: int, shape: float) -> None:
+    model, of = MODEL._replace(shape=shape), Bought("coffee", "", "drinks", days)
+    today = days[-1] + since
+    posterior = shape + len(days) - 1
+    watched = shape / (0.07 * consumption.activity(model, [of], today)) + today - days[0]
+    found = consumption.chances(model, [of], today, ahead)
+    assert found.probability[0] == pytest.approx(1 - (watched / (watched + ahead)) ** posterior, abs=2e-3)
+    assert 0 <= found.lower[0] <= found.upper[0] <= 1
+
+
+@given(days_bought, st.integers(0, 200), st.integers(1, 90))
+def test_more_days_ahead_are_no_less_likely(days: tuple[int, ...], since: int, ahead: int) -> None:
+    of = [Bought("coffee", "", "drinks", days)]
+    for model in (MODEL, REGULAR):
+        sooner, later = (consumption.chances(model, of, days[-1] + since, ahead + more) for more in (0, 5))
+        for one, other in zip(sooner, later, strict=True):
+            assert one[0] <= other[0] + 1e-9
+
+
+def test_a_product_bought_at_a_pace_is_due_when_its_time_has_come() -> None:
+    history = tuple(order(day, "coffee") for day in range(0, 141, 14))
+    fresh, due, late = (consumption.due(REGULAR, history, 140 + since, 7)[0] for since in (1, 13, 20))
+    assert fresh.probability < due.probability
+    assert fresh.left == pytest.approx(12, abs=1.5)
+    assert due.left == pytest.approx(0.5, abs=1)
+    assert late.left == 0
+    assert (fresh.times, fresh.last) == (11, 140)
+
+
+def test_what_is_not_known_is_taken_from_the_category_and_then_from_all() -> None:
+    assert MODEL.rate("coffee", "drinks") == 0.07
+    assert MODEL.rate("tea", "drinks") == 0.05
+    assert MODEL.rate("nail", "tools") == 0.01
+
+
+def test_refunds_are_no_purchases_and_no_lines_no_products() -> None:
+    refund = order(3, "coffee")._replace(refund=True)
+    assert consumption.bought((order(1, "tea"), refund)) == (Bought("tea", "tea", "", (1,)),)
+    assert consumption.due(MODEL, (order(1),), 5, 7) == ()
+
+
+def lived(count: int, stages: int, seed: int) -> list[list[Bought]]:
+    """Customers who buy two products each, with gaps of so many stages of 10 days on average in all."""
+    chance = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        each = []
+        for product in ("a", "b"):
+            rate = chance.gamma(3.0) / 3.0 * stages / 10
+            times = chance.integers(0, 30) + np.concatenate(([0.0], np.cumsum(chance.gamma(stages, 1 / rate, 60))))
+            each.append(Bought(product, "", "", tuple(sorted({int(time) for time in times if time <= 400}))))
+        found.append(each)
+    return found
+
+
+@pytest.mark.parametrize("stages", [1, 4])
+def test_what_is_told_of_drawn_customers_happens_as_often(stages: int) -> None:
+    customers = lived(300, stages, seed=stages)
+    before = [[each._replace(days=tuple(day for day in each.days if day <= 200)) for each in of] for of in customers]
+    model = consuming.fitted(before, 200)
+    assert model.stages == stages
+    told: list[float] = []
+    happened: list[bool] = []
+    for early, late in zip(before, customers, strict=True):
+        told.extend(consumption.chances(model, early, 200, 5).probability)
+        happened.extend(any(200 < day <= 205 for day in each.days) for each in late)
+    assert np.mean(told) == pytest.approx(np.mean(happened), abs=0.05)
+    by_size = np.array_split(np.array(happened)[np.argsort(told)], 3)
+    assert by_size[0].mean() < by_size[2].mean()
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=5), max_size=12))
+def test_bought_together_is_the_same_from_any_order(of: list[list[str]]) -> None:
+    found = basket.together(of)
+    assert basket.together([each[::-1] for each in of[::-1]]) == found
+    for product, beside in found.items():
+        assert product not in beside
+        assert all(found[other][product] == likeness for other, likeness in beside.items())
+
+
+def shop(customers: int, seed: int) -> dict[str, History]:
+    """Customers with staples they buy often until half of the time, and others from then on."""
+    chance = np.random.default_rng(seed)
+    found = {}
+    for number in range(customers):
+        old, new = chance.choice(60, (2, 12), replace=True)
+        orders = []
+        for day in sorted(chance.choice(200, 24, replace=False)):
+            of = old if day < 130 else new
+            orders.append(order(int(day), *sorted({f"p{of[at]}" for at in chance.integers(0, 12, 4)})))
+        found[f"c{number}"] = tuple(orders)
+    return found
+
+
+def test_what_was_bought_lately_tells_more_than_what_was_bought_often() -> None:
+    found = baskets.told(shop(60, seed=3), lambda blends: blends[:2])
+    assert found.ours.all > found.personal.all + 0.05
+    assert found.ours.repeat > found.personal.repeat
+    assert found.baskets > 30
+
+
+@settings(max_examples=30)
+@given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), max_size=8))
+def test_scores_are_shares_in_a_fixed_order(of: list[list[str]]) -> None:
+    history = tuple(order(day * 9, *products) for day, products in enumerate(of))
+    bought = consumption.bought(history)
+    beside, popular = basket.together(of), baskets.popular([bought])
+    blend = Blend()
+    found = basket.scores(blend, basket.likely(MODEL, bought, 100), beside, popular, bought, 100)
+    most = 1 + blend.due + blend.together + blend.popular
+    assert sum(found.values()) <= most + 1e-9
+    assert all(score >= 0 for score in found.values())
+    assert len(set(basket.first(found, 3))) == min(3, len(found))
+
+
+def test_the_back_test_compares_with_the_gaps_alone() -> None:
+    found = consuming.back_test(shop(60, seed=4), 14)
+    assert found is not None
+    assert found.ours.brier < found.last_gap.brier
+    assert found.ours.brier < found.median_gap.brier
+    assert found.pairs > 100
+    assert consuming.back_test({"a": (order(1, "tea"), order(2, "jam"))}, 14) is None
