@@ -6,6 +6,7 @@ what it offers about all that came later.
 
 import sys
 from pathlib import Path
+from typing import Final
 
 from rich.progress import track
 from rich.table import Table as Grid
@@ -18,6 +19,15 @@ from offline.training.metrics import Figure
 from offline.training.plots import Reached
 
 PLOT = Path("build/coldstart.png")
+_COLUMNS: Final = (
+    "users with an outcome",
+    "day",
+    "model",
+    "AUROC",
+    "calibration error",
+    "false alarms per 100",
+    "in trouble",
+)
 
 
 def main() -> None:
@@ -39,7 +49,7 @@ def main() -> None:
     console.print(_table(steps))
     console.print(
         "Each row is asked about what came later. A false alarm is a score of 75 or more where the label did not come "
-        "true; the score joins model and rules.",
+        "true; the score joins model and rules. In trouble is the score of a first visit with three failed attempts.",
         markup=False,
     )
     PLOT.parent.mkdir(exist_ok=True)
@@ -51,7 +61,7 @@ def main() -> None:
 
 def _table(steps: list[Step]) -> Grid:
     grid = Grid(box=None, padding=(0, 2, 0, 0))
-    for column in ("users with an outcome", "day", "model", "AUROC", "calibration error", "false alarms per 100"):
+    for column in _COLUMNS:
         grid.add_column(column, justify="left" if column == "model" else "right")
     for step in steps:
         grid.add_row(
@@ -61,6 +71,7 @@ def _table(steps: list[Step]) -> Grid:
             _shown(step.auroc),
             _shown(step.calibration_error),
             f"{step.false_alarms:.1f}",
+            f"{step.in_trouble:.0f}",
         )
     grid.caption = "* what `make train` offers then"
     return grid

@@ -18,7 +18,7 @@ from mesh.clock import system_clock
 from mesh.errors import MeshError
 from offline import given
 from offline.evaluate import render
-from offline.training import card, fitting, gate, parity, recalibration
+from offline.training import card, fitting, gate, parity, recalibration, stories
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.gate import Verdict
@@ -53,6 +53,7 @@ def main() -> None:
         console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
     for remark in choice.offered.learned.said():
         console.print(remark, markup=False)
+    console.print(_in_trouble(choice.offered, source), markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
     version = write(choice.offered, models, source, system_clock())
@@ -116,6 +117,12 @@ def promote(models: Place, version: str, now_us: int) -> None:
     """Makes a version live for everybody; running services follow within seconds."""
     wanted = Wanted(version, Stage.LIVE, "training")
     ModelDirectory(models).change(lambda now: stages.changed(now, wanted, now_us))
+
+
+def _in_trouble(made: Trained | Recalibrated, source: Source) -> str:
+    names = source.snapshots.names if isinstance(made, Trained) else made.base.card.features
+    score = stories.told(made.file, names, made.learned.weights)[stories.TROUBLE].score
+    return f"A {stories.TROUBLE}: the score is {score:.0f}, and help is offered from {stories.ALARM:.0f}."
 
 
 def _reports(choice: Choice) -> dict[str, Report]:

@@ -5,17 +5,17 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from offline.training import choice, gate, metrics, parity, recalibration
+from offline.training import choice, gate, metrics, parity, recalibration, stories
 from offline.training.choice import Choice, Live
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.metrics import Figure, Floats, Said
+from offline.training.recalibration import Recalibrated
+from offline.training.stories import ALARM
 from offline.training.table import Table
 from services.features.domain.state import DAY_US
 
 USERS: Final = (0, 30, 100, 300, 1000, 2000)
 """At so many users with an outcome models are made."""
-ALARM: Final = 0.75
-"""The score that triggers help, as a share."""
 _FEWEST_LATER: Final = 100
 
 
@@ -37,6 +37,8 @@ class Step(NamedTuple):
     auroc: Figure
     calibration_error: Figure
     false_alarms: float
+    in_trouble: float
+    """The score, 0 to 100, of a first visit with three failed attempts in one place."""
 
 
 def moments(snapshots: Table) -> list[Moment]:
@@ -64,6 +66,7 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
     later = source.snapshots.where(source.snapshots.at_us >= moment.at_us)
     said: dict[str, Floats] = {"as shipped": recalibration.probabilities(live.model, later)}
     weights: dict[str, Mapping[str, float]] = {"as shipped": live.model.card.rules.weights}
+    files = {"as shipped": (live.file, live.model.card.features)}
     offered = "as shipped"
     if moment.users:
         known = source.snapshots.where(source.snapshots.known_us <= moment.at_us)
@@ -74,14 +77,20 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
         else:
             said |= _said(made, later)
             weights |= {name: of.learned.weights for name, of in made.named.items()}
+            files |= {name: (of.file, _names(of, later)) for name, of in made.named.items()}
             offered = "own" if isinstance(made.offered, Trained) else "recalibrated"
     reports = metrics.report({name: Said(each, each) for name, each in said.items()}, later)
     for name, each in said.items():
         scores = gate.joined(each, later.doubts_under(weights[name]))
-        false = 100.0 * float(((scores >= ALARM) & ~later.is_true).mean())
+        false = 100.0 * float(((scores >= ALARM / 100.0) & ~later.is_true).mean())
         report = reports[name]
         figures = report["auroc"], report["calibration_error"]
-        yield Step(moment.users, moment.day, name, name == offered, *figures, false)
+        in_trouble = stories.told(*files[name], weights[name])[stories.TROUBLE].score
+        yield Step(moment.users, moment.day, name, name == offered, *figures, false, in_trouble)
+
+
+def _names(made: Trained | Recalibrated, later: Table) -> tuple[str, ...]:
+    return later.names if isinstance(made, Trained) else made.base.card.features
 
 
 def _said(made: Choice, later: Table) -> Mapping[str, Floats]:

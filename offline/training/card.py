@@ -5,19 +5,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import numpy as np
-
-from offline.training import baselines, fitting, metrics, parity, thresholds
+from offline.training import baselines, fitting, metrics, thresholds
 from offline.training.fitting import Source, Trained
 from offline.training.metrics import Figure
 from offline.training.recalibration import Recalibrated
 from offline.training.rule_weights import PRIOR_OUTCOMES, Learned
-from offline.training.stories import STORIES, values_after
+from offline.training.stories import ALARM, Told, told
 from offline.training.table import Table
 from offline.training.thresholds import Reached
 from services.scoring.domain import rules
 from services.scoring.domain.learning import learning_of
-from services.scoring.domain.schema import EXTENDED_VERSION, FEATURES, HISTORY
+from services.scoring.domain.schema import EXTENDED_VERSION
 
 _TEXT: Final = """\
 # Model `{version}`
@@ -75,8 +73,10 @@ The single rules, and how much more accurate than they the model is. If the inte
 
 ## Predictions for made-up users
 
-| user | probability |
-|---|---:|
+The score is that of model and rules; help is offered from {trigger:.0f}.
+
+| user | probability | score |
+|---|---:|---:|
 {stories}
 
 ## The step functions
@@ -202,7 +202,8 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         cut=fitting.CUT_SHARE,
         size=len(trained.file),
         parity=trained.parity_difference,
-        stories=_stories(trained.file, source.snapshots.names),
+        trigger=ALARM,
+        stories=_stories(told(trained.file, source.snapshots.names, trained.learned.weights)),
         pairs="\n".join(f"- `{first}` and `{second}`: {span:.2f}" for first, second, span in trained.pairs) or "None.",
         shapes="\n\n".join(_shape(name, steps) for name, steps in trained.shapes.items()),
     )
@@ -313,16 +314,8 @@ def _shown(figure: Figure) -> str:
     return f"{figure.value:.4f} ({figure.low:.3f}-{figure.high:.3f})"
 
 
-def _stories(file: bytes, names: Sequence[str]) -> str:
-    rows = np.array(
-        [
-            [known.get(name, 0.0) for name in names]
-            for steps in STORIES.values()
-            for known in [dict(zip((*FEATURES, *HISTORY), values_after(steps), strict=True))]
-        ]
-    )
-    probabilities, _ = parity.run(file, rows)
-    return "\n".join(f"|{name}|{chance:.3f}|" for name, chance in zip(STORIES, probabilities, strict=True))
+def _stories(found: Mapping[str, Told]) -> str:
+    return "\n".join(f"|{name}|{each.probability:.3f}|{each.score:.0f}|" for name, each in found.items())
 
 
 def _shape(name: str, steps: list[tuple[float, float]]) -> str:

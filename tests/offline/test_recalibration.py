@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from offline import train
 from offline.datasets import students
-from offline.training import arrival, choice, fitting, parity, recalibration
+from offline.training import arrival, choice, fitting, parity, recalibration, stories
 from offline.training.choice import Live
 from offline.training.fitting import Source, TooLittleError, Trained
 from offline.training.metrics import Floats
@@ -187,8 +187,10 @@ def test_a_new_installation_begins_with_the_live_model_and_may_know_nothing_of_w
     first, second, *_ = arrival.moments(source.snapshots)
     (step,) = arrival.steps(source, live, first)
     assert (step.name, step.is_offered, step.users) == ("as shipped", True, 0)
+    assert step.in_trouble >= stories.ALARM
     found = list(arrival.steps(source, live, second))
     assert [step.is_offered for step in found].count(True) == 1
+    assert all(step.in_trouble >= stories.ALARM for step in found)
     later = source.snapshots.known_us > second.at_us
     turned = with_truth(source.snapshots, np.where(later, ~source.snapshots.is_true, source.snapshots.is_true))
     blind = list(arrival.steps(source._replace(snapshots=turned), live, second))

@@ -15,7 +15,7 @@ from services.scoring.domain import rules
 from services.scoring.domain.learning import AS_SHIPPED, LearnedRules
 
 FORMAT: Final = 1
-GREATEST_WEIGHT: Final = 100.0
+GREATEST_WEIGHT: Final = 100
 _log = logging.getLogger(__name__)
 
 
@@ -25,7 +25,7 @@ class Written(msgspec.Struct):
     format: int
     rules_version: str
     is_in_probability: bool
-    weights: dict[str, Annotated[float, msgspec.Meta(ge=0.0, le=GREATEST_WEIGHT)]]
+    weights: dict[str, Annotated[float, msgspec.Meta(ge=0, le=GREATEST_WEIGHT)]]
 
 
 def written(learned: LearnedRules) -> Written:
