@@ -43,7 +43,8 @@ async def learn(
     days = [consumption.day_of(order.at) for history in histories.values() for order in history]
     if not days:
         raise PurchaseError("The archive holds no purchase of this tenant.")
-    before = Before(standing.members, standing.erased)
+    known = await fits.fit(tenant)
+    before = Before(standing.members, standing.erased, known.groups if known else None)
     found = refit.refitted(histories, max(days) if today is None else today, before, catalogue, now_ms)
     if not await fits.replace(tenant, found.fit, found.members, standing.erasures):
         raise FailedPrecondition("ERASURE_UNFINISHED", "Somebody was erased meanwhile. Do it again.")

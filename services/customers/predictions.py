@@ -62,6 +62,7 @@ def _predictions(user_id: str, fit: Fit, of: Foretold) -> wire.GetPredictionsRes
         user_id=user_id,
         fit=translation.fit_message(fit),
         segment=of.segment,
+        group=of.group,
         active=_number(of.active),
         currency=of.currency,
         horizons=[*map(_horizon, of.horizons)],
