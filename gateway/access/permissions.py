@@ -46,6 +46,14 @@ _SEGMENTS: Final = {
     ("DELETE", "/api/analytics/segments/{segmentId}"): Scope.ANALYSE,
 }
 
+_FORETOLD: Final = {
+    ("GET", "/api/customers/{userId}/predictions"): Scope.READ_PEOPLE,
+    ("GET", "/api/customers/{userId}/recommendations"): Scope.READ_PEOPLE,
+    ("GET", "/api/segments"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/migration"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/{name}/members"): Scope.READ_PEOPLE,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -70,6 +78,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/users/{userId}/videos"): Scope.READ_PEOPLE,
         ("GET", "/api/customers/{userId}"): Scope.READ_PEOPLE,
         ("GET", "/api/customers/{userId}/purchases"): Scope.READ_PEOPLE,
+        **_FORETOLD,
         ("GET", "/api/happenings/stream"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions/{decisionId}"): Scope.READ_PEOPLE,
@@ -151,6 +160,7 @@ OF_TENANTS: Final = frozenset(
         ("GET", "/api/users/{userId}/videos"),
         ("GET", "/api/customers/{userId}"),
         ("GET", "/api/customers/{userId}/purchases"),
+        *_FORETOLD,
         ("GET", "/api/happenings/stream"),
         ("GET", "/api/decisions"),
         ("GET", "/api/decisions/{decisionId}"),

@@ -36,6 +36,7 @@ from gateway.routes import (
 )
 from gateway.routes.customers import CUSTOMER_ROUTES
 from gateway.routes.decided import DECIDED_ROUTES
+from gateway.routes.foretold import FORETOLD_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
@@ -334,6 +335,7 @@ ROUTES: Final = (
         ignores_query=True,
     ),
     *CUSTOMER_ROUTES,
+    *FORETOLD_ROUTES,
     *DECIDED_ROUTES,
     _get(
         "/api/policies",

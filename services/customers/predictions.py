@@ -50,7 +50,7 @@ class PredictionsServicer(CustomerPredictionsServiceServicer):
         count = request.limit or _COUNT
         fit, found = await self._foretelling.recommendations(request.user_id, count, self._today())
         return wire.GetRecommendationsResponse(
-            user_id=request.user_id, fit=translation.fit_message(fit), recommendations=[*map(_recommendation, found)]
+            fit=translation.fit_message(fit), recommendations=[*map(_recommendation, found)]
         )
 
     def _today(self) -> int:
