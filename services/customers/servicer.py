@@ -26,14 +26,14 @@ class CustomersServicer(CustomersServiceServicer):
     async def ApplyPurchases(
         self, request: wire.ApplyPurchasesRequest, _context: ServerContext
     ) -> wire.ApplyPurchasesResponse:
-        """Applies the purchases of a batch."""
+        """Applies the purchases and declared traits of a batch."""
         await self._purchases.apply(applied.batch(request.position), translation.rows_of(request))
         return wire.ApplyPurchasesResponse()
 
     async def GetCustomer(self, request: wire.GetCustomerRequest, _context: ServerContext) -> wire.GetCustomerResponse:
         """Reads a customer."""
-        found = history.facts(await self._purchases.customer(request.user_id))
-        return translation.customer_message(request.user_id, found, self._clock())
+        found = await self._purchases.customer(request.user_id)
+        return translation.customer_message(request.user_id, history.facts(found), found.traits, self._clock())
 
     async def ListPurchases(
         self, request: wire.ListPurchasesRequest, _context: ServerContext

@@ -7,6 +7,7 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.state.keyed import StateKind
 from services.customers.domain.history import Entry, Purchased, Sums
+from services.customers.domain.traits import Trait
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -14,6 +15,7 @@ class _Packed(msgspec.Struct, array_like=True):
     entries: dict[str, Entry]
     older: dict[str, Sums]
     first: int
+    traits: dict[str, Trait] = {}
 
 
 _VERSION: Final = 1
@@ -22,16 +24,16 @@ _DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
 
 
 def _encode(of: Purchased) -> bytes:
-    return _ENCODE(_Packed(_VERSION, of.entries, of.older, of.first))
+    return _ENCODE(_Packed(_VERSION, of.entries, of.older, of.first, of.traits))
 
 
 def _decode(blob: bytes) -> Purchased:
     if not blob:
-        return Purchased({}, {})
+        return Purchased()
     packed = _DECODE(blob)
     if packed.version > _VERSION:
         raise VersionMismatch("What is stored was written by a newer version.")
-    return Purchased(packed.entries, packed.older, packed.first)
+    return Purchased(packed.entries, packed.older, packed.first, packed.traits)
 
 
 PURCHASED: Final = StateKind[Purchased]("user:", _decode, _encode)

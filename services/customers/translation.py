@@ -1,8 +1,10 @@
 """Translates between messages and the domain's values."""
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.common.v1 import event_pb2
@@ -16,20 +18,23 @@ from records.tenants import plain
 from services.customers.domain.fit import Fit
 from services.customers.domain.history import Bought, Facts, Money
 from services.customers.domain.purchases import History, Line, Order
+from services.customers.domain.traits import Declared, Trait
 
 AMOUNT_MOST: Final = 1e12
 """As ingest accepts amounts and prices."""
 
+_DECODE_TRAITS: Final = msgspec.json.Decoder(dict[str, Any]).decode
 _DAY_US: Final = 86_400_000_000
 
 
-def rows_of(request: wire.ApplyPurchasesRequest) -> list[tuple[str, Bought]]:
-    """The purchases and refunds of a batch, by user.
+def rows_of(request: wire.ApplyPurchasesRequest) -> list[tuple[str, Bought | Declared]]:
+    """The purchases and refunds of a batch, and what it declares of users, by user.
 
     Raises:
         InvalidArgument: a row has no user or event, or its time or a number is out of range.
     """
-    return [(row.user_id, _bought(row)) for row in request.purchases]
+    bought = [(row.user_id, _bought(row)) for row in request.purchases]
+    return [*bought, *((row.user_id, _declared(row)) for row in request.declared)]
 
 
 def bought_of(event_id: str, at_us: int, of: event_pb2.Purchase) -> Bought:
@@ -39,7 +44,7 @@ def bought_of(event_id: str, at_us: int, of: event_pb2.Purchase) -> Bought:
     return Bought(event_id, at_us // 1000, of.order_id, amount, of.currency, of.is_refund or of.amount < 0, lines)
 
 
-def customer_message(user_id: str, of: Facts, now_us: int) -> wire.GetCustomerResponse:
+def customer_message(user_id: str, of: Facts, traits: Mapping[str, Trait], now_us: int) -> wire.GetCustomerResponse:
     """A customer as a message, as of a time in Unix microseconds."""
     return wire.GetCustomerResponse(
         user_id=user_id,
@@ -50,6 +55,7 @@ def customer_message(user_id: str, of: Facts, now_us: int) -> wire.GetCustomerRe
         cadence_days=_number(of.cadence_days),
         usual_days=_number(of.usual_days),
         money=[*map(_money, of.money)],
+        traits=[_trait(name, trait) for name, trait in sorted(traits.items()) if trait.value is not None],
     )
 
 
@@ -77,6 +83,23 @@ def _bought(row: wire.PurchaseRow) -> Bought:
     ):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A purchase has a time from 1970 to 2255, and amounts up to 10^12.")
     return bought_of(row.event_id, row.event_time_us, of)
+
+
+def _declared(row: wire.TraitsRow) -> Declared:
+    if not row.user_id or not row.event_id:
+        raise InvalidArgument("MISSING_FIELD", "Traits name their user and their event.")
+    if not 0 <= row.event_time_us <= LATEST_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "Traits have a time from 1970 to 2255.")
+    try:
+        traits = _DECODE_TRAITS(row.traits)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        traits = {}
+    return Declared(row.event_id, row.event_time_us // 1000, traits)
+
+
+def _trait(name: str, of: Trait) -> wire.CustomerTrait:
+    value = of.value if isinstance(of.value, str) else msgspec.json.encode(of.value).decode()
+    return wire.CustomerTrait(name=name, value=value, declared_time=_time(of.at), event_id=of.event)
 
 
 def _money(of: Money) -> wire.CustomerMoney:

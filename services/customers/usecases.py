@@ -9,6 +9,7 @@ from mesh.state.applied import Batch
 from mesh.state.port import StateStore
 from services.customers.domain import history
 from services.customers.domain.history import Bought, Purchased
+from services.customers.domain.traits import Declared, declare
 from services.customers.ports import FitStore
 from services.customers.states import PURCHASED
 
@@ -20,12 +21,15 @@ class Purchases:
     state: StateStore
     learnt: FitStore
 
-    async def apply(self, batch: Batch, rows: Sequence[tuple[str, Bought]]) -> None:
-        """Applies what users bought and gave back."""
+    async def apply(self, batch: Batch, rows: Sequence[tuple[str, Bought | Declared]]) -> None:
+        """Applies what users bought and gave back, and what was declared of them."""
         customers = keyed.Changed(PURCHASED, [user_id for user_id, _ in rows])
         async with keyed.batch(self.state, batch, customers):
-            for user_id, bought in rows:
-                history.add(customers.states[user_id], bought)
+            for user_id, said in rows:
+                if isinstance(said, Bought):
+                    history.add(customers.states[user_id], said)
+                else:
+                    declare(customers.states[user_id].traits, said)
 
     async def customer(self, user_id: str) -> Purchased:
         """What a user bought.

@@ -113,6 +113,34 @@ async def test_a_customer_is_told_with_their_orders(stub: "CustomersServiceAsync
     assert newest == listed.orders[0]
 
 
+def declaring(sequence: int, *said: tuple[str, int, bytes]) -> wire.ApplyPurchasesRequest:
+    made = request(sequence, [])
+    for event_id, at_ms, traits in said:
+        made.declared.add(user_id="ada", event_id=event_id, event_time_us=at_ms * 1000, traits=traits)
+    return made
+
+
+async def test_declared_traits_are_told_as_they_were_said_last(stub: "CustomersServiceAsyncStub") -> None:
+    said = [
+        ("i-2", 20, b'{"plan":"gold","age":41,"vip":true,"email":"ada@example.com","address":{"city":"Ulm"}}'),
+        ("i-1", 10, b'{"plan":"free","town":"Ulm"}'),
+        ("i-3", 30, b'{"town":null,"score":0.5}'),
+        ("i-4", 40, b"no JSON"),
+    ]
+    await stub.ApplyPurchases(declaring(1, *said[:2]))
+    await stub.ApplyPurchases(declaring(2, *said[2:]))
+    with pytest.raises(NotFound):
+        await stub.GetCustomer(wire.GetCustomerRequest(user_id="ada"))
+    await stub.ApplyPurchases(request(3, [paid("e-1")]))
+    traits = (await stub.GetCustomer(wire.GetCustomerRequest(user_id="ada"))).traits
+    assert [(each.name, each.value, each.event_id) for each in traits] == [
+        ("age", "41", "i-2"),
+        ("plan", "gold", "i-2"),
+        ("score", "0.5", "i-3"),
+        ("vip", "true", "i-2"),
+    ]
+
+
 async def test_who_bought_nothing_is_not_found(stub: "CustomersServiceAsyncStub") -> None:
     await stub.ApplyPurchases(request(1, [paid("e-1")]))
     calls: list[tuple[Any, Any]] = [

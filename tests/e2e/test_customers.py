@@ -3,7 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from tests.e2e.following import kill, until
 from tests.e2e.in_process import Mesh, applied, running_mesh
+from tests.e2e.journeys import journey
+from tests.processes import RunningMesh
 
 BEANS = {"product_id": "p-1", "name": "Beans", "category": "Coffee", "price": 5, "quantity": 2}
 FILTERS = {"product_id": "p-2", "name": "Filters", "price": 2.5, "quantity": 1}
@@ -39,7 +44,13 @@ async def test_orders_are_told_as_they_stand_and_erased_with_the_person() -> Non
         await mesh.client.post("/api/events/track", json=event)
         await applied(mesh, "e-2")
 
+        traits = {"plan": "gold", "email": "ada@example.com", "phone": "+49 30 901820"}
+        identify = {"type": "identify", "messageId": "i-1", "userId": "ada", "traits": traits}
+        await mesh.client.post("/v1/batch", json={"batch": [identify]})
+        await applied(mesh, "i-1")
+
         found = (await mesh.client.get("/api/customers/ada")).json()
+        assert [(each["name"], each["value"]) for each in found["traits"]] == [("phone", "[phone]"), ("plan", "gold")]
         money = [(each["currency"], each["orderCount"], each["amount"], each["refunded"]) for each in found["money"]]
         assert money == [("EUR", 1, 7.5, 5), ("USD", 1, 3, 0)]
         orders = (await mesh.client.get("/api/customers/ada/purchases")).json()["orders"]
@@ -62,3 +73,25 @@ async def test_an_order_before_a_login_is_the_users() -> None:
         await mesh.client.post("/api/events/track", json={"events": events})
         (told,) = (await answered(mesh, "/api/customers/bob/purchases", 200))["orders"]
         assert (told["orderId"], told["amount"], told["lines"][0]["productId"]) == ("o-1", 5, "p-1")
+
+
+@pytest.mark.processes
+def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh) -> None:
+    one = journey(mesh)
+    orders = [
+        one.event(number, "purchase", amount=0.1, currency="EUR", orderId=f"o-{number}", lines=[{"productId": "p"}])
+        for number in range(60)
+    ]
+    for start in range(0, 60, 10):
+        assert mesh.track(*orders[start : start + 10]).body["accepted"] == 10
+        if start == 20:
+            kill(mesh, "customers")
+
+    def counted() -> bool:
+        return bool(mesh.get(f"/api/customers/{one.user_id}").body.get("orderCount") == 60)
+
+    until(counted, "not all orders were counted")
+    customer = mesh.get(f"/api/customers/{one.user_id}").body
+    assert customer["money"] == [{"currency": "EUR", "orderCount": 60, "amount": 6, "refunded": 0, "meanAmount": 0.1}]
+    told = mesh.get(f"/api/customers/{one.user_id}/purchases?limit=200").body["orders"]
+    assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}

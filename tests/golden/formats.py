@@ -109,6 +109,7 @@ from services.video.usecases import Playback
 from tests.access.builders import key
 from tests.builders import MINUTE_US, NOW_US, SECOND_US, event
 from tests.customers.builders import back, line, paid
+from tests.customers.test_service import declaring
 from tests.customers.test_service import request as purchases_request
 from tests.features.test_service import at
 from tests.features.test_service import batch as features_batch
@@ -232,6 +233,7 @@ async def write_customers(to: At) -> None:
     await service.ApplyPurchases(purchases_request(1, [order, paid("e-2", 6, amount=1.0, currency="")]), NO_CONTEXT)
     await service.ApplyPurchases(purchases_request(2, [back("e-3", 9, "o-1", 0.0, "EUR", line("p", 1))]), NO_CONTEXT)
     await service.ApplyPurchases(purchases_request(1, many, "bob"), NO_CONTEXT)
+    await service.ApplyPurchases(declaring(3, ("i-1", 7, b'{"plan":"gold","age":41}')), NO_CONTEXT)
 
 
 async def read_customers(of: At) -> dict[str, Any]:

@@ -86,6 +86,26 @@ async def test_a_batch_goes_through_the_steps_in_order_and_playback_only_where_t
         assert [assessment.score for assessment in decided.assessments] == [80.0]
 
 
+async def test_purchases_come_last_without_those_of_bots_and_by_the_ids_of_their_originals() -> None:
+    paid = event_pb2.Purchase(
+        amount=5, currency="EUR", order_id="o-1", lines=[event_pb2.OrderLine(product_id="p", quantity=1)]
+    )
+    copied = event("own", kind="purchase", purchase=paid, copied_event_id="b")
+    async with running() as harness:
+        await harness.accept(
+            event("a"),
+            event("b", kind="purchase", purchase=paid),
+            event("c", kind="purchase", purchase=paid, user_agent="Googlebot/2.1"),
+        )
+        record = event_pb2.EventRecord(events=[copied]).SerializeToString()
+        await harness.stream.append([Entry(harness.stream.ordering_group("ada"), record)])
+        await harness.dispatch()
+        assert [step for step, _ in harness.steps.log][-2:] == ["intervention", "customers"]
+        assert harness.applied("customers") == ["b", "b"]
+        (row, _) = harness.steps.requests[-1].purchases
+        assert (row.user_id, row.event_time_us, row.purchase) == ("ada", NOW_US, paid)
+
+
 async def test_a_copy_on_the_stream_is_applied_once_whichever_was_claimed() -> None:
     async with running() as harness:
         await harness.accept(event("a"))

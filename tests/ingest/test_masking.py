@@ -211,8 +211,10 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         session_id=MAIL,
         device_id=MAIL,
     )
-    lines = [{"product_id": "4006381333931", "name": f"Card for {MAIL}", "category": MAIL, "quantity": 1}]
-    lines.append({"product_id": MAIL, "name": MAIL, "quantity": 1})  # the shop gave no id
+    lines = [
+        event_pb2.OrderLine(product_id="4006381333931", name=f"Card for {MAIL}", category=MAIL, quantity=1),
+        event_pb2.OrderLine(product_id=MAIL, name=MAIL, quantity=1),  # the shop gave no id
+    ]
     purchase = event("e-5", kind="purchase", purchase=event_pb2.Purchase(order_id=MAIL, lines=lines))
     (one, two, three, four, five), result = judged(page, click, playback, outcome, purchase)
     assert one.page == "/u/[email]?token=[token]&x=1"

@@ -23,6 +23,7 @@ from mesh.rpc import channel
 from mesh.state.memory import MemoryShards, MemoryState
 from mesh.stream.memory import MemoryStream
 from records.table import of_events
+from services.customers.adapters.memory import MemoryFits
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
@@ -107,7 +108,9 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
             ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
         ),
         lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
-        lambda to: add_CustomersServiceServicer_to_server(CustomersServicer(Purchases(customers), lambda: NOW_US), to),
+        lambda to: add_CustomersServiceServicer_to_server(
+            CustomersServicer(Purchases(customers, MemoryFits()), lambda: NOW_US), to
+        ),
     ]
     stream = MemoryStream(shard_count=2)
     log, seen, set_aside = StreamEventLog(stream), MemorySeenEvents(), MemoryFailedRecords()

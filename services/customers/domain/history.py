@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.customers.domain.purchases import History, Line, Order
+from services.customers.domain.traits import Trait
 
 ORDERS_KEPT: Final = 200
 """Orders that are kept with their lines; of older ones only sums are."""
@@ -58,12 +59,13 @@ class Purchased(msgspec.Struct, array_like=True):
     """All that is kept of a customer.
 
     `entries` are by the order's id; `older` are sums by currency. `first` is the time of the first order among the
-    sums, in milliseconds since 1970; 0 if there is none.
+    sums, in milliseconds since 1970; 0 if there is none. `traits` are by name.
     """
 
     entries: dict[str, Entry] = {}
     older: dict[str, Sums] = {}
     first: int = 0
+    traits: dict[str, Trait] = {}
 
 
 class Bought(NamedTuple):

@@ -36,7 +36,7 @@ from services.ingest.dispatch.translation.deciding import (
 )
 from services.ingest.dispatch.translation.groups import groups_of
 from services.ingest.dispatch.translation.journeys import Departure, arrivals, copies, departures
-from services.ingest.dispatch.translation.purchases import purchases_of
+from services.ingest.dispatch.translation.purchases import purchases_of, traits_of
 from services.ingest.events.claims import claimed
 from services.ingest.events.ports import EventLog, SeenEvents
 from services.ingest.events.translation.records import Decoded, Rows, covered
@@ -166,11 +166,12 @@ class Steps:
         ]
 
     async def _apply_purchases(self, position: position_pb2.BatchPosition, rows: Rows) -> None:
-        bought = purchases_of(rows.table)
-        if bought:
+        bought, declared = purchases_of(rows.table), traits_of(rows.table)
+        if bought or declared:
             with self.telemetry.metrics.timing(registry.STEP_SECONDS, "customers"):
                 await self.peers.customers.ApplyPurchases(
-                    customers_pb2.ApplyPurchasesRequest(position=position, purchases=bought), timeout=_STEP_SECONDS
+                    customers_pb2.ApplyPurchasesRequest(position=position, purchases=bought, declared=declared),
+                    timeout=_STEP_SECONDS,
                 )
 
     async def _move_journeys(self, moving: Sequence[Departure]) -> None:
