@@ -26,6 +26,7 @@ PATHS: Final = (
     "/app/retention?where=platform:is:web&risk=medium",
     "/app/struggles?page=/calculator",
     "/app/insights",
+    "/app/customers",
     "/app/help",
     f"/app/videos?video={VIDEO}",
     "/app/model?days=1",

@@ -1,5 +1,6 @@
 // The pages, in the order of the menu.
 import type { ComponentType } from 'preact'
+import { Customers } from './pages/customers.tsx'
 import { Funnels } from './pages/funnels.tsx'
 import { Help } from './pages/help.tsx'
 import { Insights } from './pages/insights.tsx'
@@ -27,6 +28,7 @@ export const PAGES: readonly Page[] = [
   { path: 'retention', title: 'Retention', View: Retention, hasDays: true },
   { path: 'struggles', title: 'Struggles', View: Struggles, hasDays: true },
   { path: 'insights', title: 'Insights', View: Insights, hasDays: true },
+  { path: 'customers', title: 'Customers', View: Customers },
   { path: 'help', title: 'Help', View: Help, hasDays: true },
   { path: 'videos', title: 'Videos', View: Videos, hasDays: true },
   { path: 'model', title: 'Model', View: Model, hasDays: true },
