@@ -1,10 +1,12 @@
 """`journeymesh customers`: what customers will buy, and which of them need what, from a table or the archive."""
 
 import argparse
+import asyncio
 import csv
 import datetime as dt
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,8 +16,9 @@ from rich.progress import track
 from rich.table import Table
 
 from cli.terminal import plain
-from mesh.errors import Unavailable
-from mesh.settings import SettingError
+from mesh.clock import system_clock
+from mesh.errors import MeshError
+from mesh.settings import SettingError, read
 from offline.customers import baskets, consuming, lines
 from offline.customers import purchases as tables
 from offline.customers.fitting import FitError
@@ -23,7 +26,10 @@ from offline.customers.forecast import Forecast, forecast
 from offline.customers.lines import ProductColumns
 from offline.customers.purchases import Columns, Known, PurchaseError, Purchases
 from services.customers.domain import segments
+from services.customers.domain.fit import Fit
 from services.customers.domain.forecast import Expected
+from services.customers.domain.history import history
+from services.customers.domain.purchases import History
 from services.customers.domain.spending import mean_of_all
 
 _HORIZONS: Final = (30, 90, 365)
@@ -53,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of a table with a row per line: how well it is told which products customers buy next",
     )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="of the archive: learn from all customers, and keep it in the store, where the customers service reads it",
+    )
+    parser.add_argument(
+        "--catalogue",
+        type=Path,
+        metavar="FILE",
+        help="with --fit: the products that can be bought, an id a line (default: those bought in the last 90 days)",
+    )
     parser.add_argument("--product", default="", metavar="COLUMN", help="the column that names the product")
     parser.add_argument("--category", default="", metavar="COLUMN", help="the column of the product's category")
     parser.add_argument(
@@ -70,6 +87,8 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         if arguments.products:
             return _products(arguments, console)
+        if arguments.fit:
+            return _fit(arguments, console)
         purchases = _archived(arguments, console) if arguments.archive else _table(arguments)
         until = arguments.until or int(purchases.days.max())
         with console.status("fitting"):
@@ -80,7 +99,7 @@ def main(arguments: argparse.Namespace) -> int:
         names = [segments.NAMES[int(recency), int(frequency)] for recency, frequency in zip(*scores, strict=True)]
         if arguments.output:
             _write(arguments.output, early, of, scores, names, found)
-    except (OSError, UnicodeDecodeError, csv.Error, PurchaseError, FitError, SettingError, Unavailable) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, PurchaseError, FitError, SettingError, MeshError) as error:
         Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(
             f"journeymesh: {arguments.archive or arguments.file} gives no forecast: {plain(error)}"
         )
@@ -94,6 +113,40 @@ def main(arguments: argparse.Namespace) -> int:
 def _table(arguments: argparse.Namespace) -> Purchases:
     columns = Columns(arguments.customer, arguments.time, arguments.amount)
     return tables.read(arguments.file, columns, _tracked)
+
+
+def _fit(arguments: argparse.Namespace, console: Console) -> int:
+    if not arguments.archive:
+        raise PurchaseError("--fit needs the archive of events (--archive).")
+    until = arguments.until and arguments.until - _EPOCH_DAY
+    found = asyncio.run(_learnt(arguments, until))
+    console.print(f"Learnt from {found.customers:,} customers until {_told_since_1970(found.today)}.")
+    for name, count in found.members.items():
+        console.print(f"{count:>9,} {name}")
+    return 0
+
+
+async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
+    # They load PyArrow and the client of the store, which tables do without.
+    from mesh.store import redis
+    from offline import archive
+    from offline.customers import archived, keeping
+    from services.customers.adapters.fits import RedisFits
+    from services.ingest.archive.adapters.files import ParquetArchive
+
+    def histories() -> Mapping[str, History]:
+        files = ParquetArchive(arguments.archive)
+        found = archived.histories(files, archive.contents(files), _tracked, tenant=arguments.tenant)
+        return {name: history(each) for name, each in found.items()}
+
+    catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8").split("\n"))
+    settings = read(redis.RedisSettings, os.environ)
+    client = redis.connect(settings.url, settings.password, settings.ca_file)
+    try:
+        now_ms = system_clock() // 1000
+        return await keeping.learn(RedisFits(client), histories, arguments.tenant, until, catalogue, now_ms)
+    finally:
+        await client.aclose()
 
 
 def _products(arguments: argparse.Namespace, console: Console) -> int:

@@ -16,6 +16,8 @@ from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
 from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceStub
 from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceStub
+from journeymesh.customers.v1.predictions_pb2_grpc import CustomerPredictionsServiceStub
+from journeymesh.customers.v1.segments_pb2_grpc import CustomerSegmentsServiceStub
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
@@ -43,6 +45,8 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
     from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceAsyncStub
     from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceAsyncStub
+    from journeymesh.customers.v1.predictions_pb2_grpc import CustomerPredictionsServiceAsyncStub
+    from journeymesh.customers.v1.segments_pb2_grpc import CustomerSegmentsServiceAsyncStub
     from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
@@ -95,6 +99,8 @@ class Peers:
     segments: "SegmentsServiceAsyncStub"
     experiments: "ExperimentsServiceAsyncStub"
     customers: "CustomersServiceAsyncStub"
+    predictions: "CustomerPredictionsServiceAsyncStub"
+    customer_segments: "CustomerSegmentsServiceAsyncStub"
     export: "ExportServiceAsyncStub"
     retention: "RetentionServiceAsyncStub"
     accept: Accept
@@ -141,6 +147,8 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         segments=SegmentsServiceStub(channels["analytics"]),
         experiments=ExperimentsServiceStub(channels["experiments"]),
         customers=CustomersServiceStub(channels["customers"]),
+        predictions=CustomerPredictionsServiceStub(channels["customers"]),
+        customer_segments=CustomerSegmentsServiceStub(channels["customers"]),
         export=ExportServiceStub(channels["ingest"]),
         retention=RetentionServiceStub(channels["archiver"]),
         accept=accept,

@@ -63,6 +63,14 @@ _EXPERIMENTS: Final = {
     ("POST", "/api/experiments/{experimentId}/outcomes"): Scope.WRITE_FACTS,
 }
 
+_FORETOLD: Final = {
+    ("GET", "/api/customers/{userId}/predictions"): Scope.READ_PEOPLE,
+    ("GET", "/api/customers/{userId}/recommendations"): Scope.READ_PEOPLE,
+    ("GET", "/api/segments"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/migration"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/{name}/members"): Scope.READ_PEOPLE,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -87,6 +95,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/users/{userId}/videos"): Scope.READ_PEOPLE,
         ("GET", "/api/customers/{userId}"): Scope.READ_PEOPLE,
         ("GET", "/api/customers/{userId}/purchases"): Scope.READ_PEOPLE,
+        **_FORETOLD,
         ("GET", "/api/happenings/stream"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions"): Scope.READ_PEOPLE,
         ("GET", "/api/decisions/{decisionId}"): Scope.READ_PEOPLE,
@@ -179,6 +188,7 @@ OF_TENANTS: Final = frozenset(
         ("GET", "/api/users/{userId}/videos"),
         ("GET", "/api/customers/{userId}"),
         ("GET", "/api/customers/{userId}/purchases"),
+        *_FORETOLD,
         ("GET", "/api/happenings/stream"),
         ("GET", "/api/decisions"),
         ("GET", "/api/decisions/{decisionId}"),

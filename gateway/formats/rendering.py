@@ -158,12 +158,18 @@ def _typed_properties(event: Event) -> dict[str, object]:
     which = event.WhichOneof("detail")
     if which:
         members = getattr(event, which).ListFields()
-        properties |= {field.json_name: plain(value) if isinstance(value, str) else value for field, value in members}
+        properties |= {field.json_name: _typed(value) for field, value in members}
     if "action" in properties:
         properties["action"] = _name(schema.ACTIONS, event.playback.action)
     if "outcome" in properties:
         properties["outcome"] = enum_names(Outcome.DESCRIPTOR).get(event.outcome.outcome)
     return properties
+
+
+def _typed(value: Any) -> object:  # noqa: ANN401 - a member of an event's detail
+    if isinstance(value, str):
+        return plain(value)
+    return value if isinstance(value, (int, float)) else [*map(render, value)]
 
 
 def _name(known: dict[str, int], number: int) -> str:

@@ -143,7 +143,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "QUESTION_TOO_LARGE": Reason("The question would read more rows than it may. The text says what would fit."),
     "QUESTION_TOO_SLOW": Reason("The question took longer than it may, and was stopped. Ask about fewer days.", (504,)),
     "TOO_MANY_QUESTIONS": Reason("As many questions wait as may. Try again after the time given.", (429,)),
-    "SEGMENT_NOT_FOUND": Reason("There is no saved segment with this id, or not any more.", (404,)),
+    "SEGMENT_NOT_FOUND": Reason("There is no segment with this id or name, or not any more.", (404,)),
     "SEGMENT_NAME_TAKEN": Reason("There is a saved segment of this name.", (409,)),
     "SEGMENT_CHANGED": Reason("Somebody else has changed the saved segment since. Look at it again.", (409,)),
     "TOO_MANY_SEGMENTS": Reason("There are as many saved segments as may be. Delete one first.", (409,)),

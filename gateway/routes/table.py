@@ -37,6 +37,7 @@ from gateway.routes import (
 from gateway.routes.customers import CUSTOMER_ROUTES
 from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.experiments import EXPERIMENT_ROUTES
+from gateway.routes.foretold import FORETOLD_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
@@ -336,6 +337,7 @@ ROUTES: Final = (
         ignores_query=True,
     ),
     *CUSTOMER_ROUTES,
+    *FORETOLD_ROUTES,
     *DECIDED_ROUTES,
     _get(
         "/api/policies",

@@ -8,12 +8,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from offline.customers import baskets, consuming, fitting
+from offline.customers import baskets, consuming, fitting, grouping
 from offline.customers.forecast import back_test
 from offline.customers.purchases import Purchases, summed
 from services.customers.domain import basket, consumption, fit, migration, segments
 from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.fit import ALL_SEGMENTS, Fit
+from services.customers.domain.groups import Groups
 from services.customers.domain.purchases import History
 from services.customers.domain.recommendations import Product
 from services.customers.domain.repeats import Histories
@@ -23,6 +24,7 @@ _MOST_PRODUCTS: Final = 5_000
 _TOGETHER: Final = 10
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
+_SEED: Final = 1
 _DAYS_PER_WEEK: Final = 7
 _EPOCH_DAY: Final = dt.date(1970, 1, 1).toordinal()
 _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
@@ -30,10 +32,11 @@ _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
 
 
 class Before(NamedTuple):
-    """Where customers were in the fit before: the segment of each, and how many were erased since, by segment."""
+    """Where customers were in the fit before: the segment of each, how many were erased since, and the groups."""
 
     members: Mapping[str, str]
     erased: Mapping[str, int]
+    groups: Groups | None = None
 
 
 class Refit(NamedTuple):
@@ -70,6 +73,9 @@ def refitted(
         np.array([each.last for each in orders.values()]), np.array([each.days for each in orders.values()]), today
     )
     members = {name: segments.segment_of(cuts, today - each.last, each.days) for name, each in orders.items()}
+    currencies = Counter(each.currency for each in orders.values())
+    currency = min(currencies, key=lambda each: (-currencies[each], each))
+    alike = [name for name, each in orders.items() if each.currency == currency]
     bought = {name: of for name in orders if (of := consumption.bought(known[name]))}
     counts = Counter(each.product for of in bought.values() for each in of)
     kept = set(basket.first(counts, _MOST_PRODUCTS))
@@ -90,6 +96,13 @@ def refitted(
             popular=_popular(bought, members),
             members={name: sum(each == name for each in members.values()) for name in segments.SEGMENTS},
             moved=migration.moved(before.members, before.erased, members),
+            groups=grouping.grouped(
+                [fit.customer(orders[name], today) for name in alike],
+                [members[name] for name in alike],
+                before.groups,
+                _SEED,
+            ),
+            currency=currency,
         ),
         members,
     )

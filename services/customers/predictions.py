@@ -50,7 +50,7 @@ class PredictionsServicer(CustomerPredictionsServiceServicer):
         count = request.limit or _COUNT
         fit, found = await self._foretelling.recommendations(request.user_id, count, self._today())
         return wire.GetRecommendationsResponse(
-            user_id=request.user_id, fit=translation.fit_message(fit), recommendations=[*map(_recommendation, found)]
+            fit=translation.fit_message(fit), recommendations=[*map(_recommendation, found)]
         )
 
     def _today(self) -> int:
@@ -62,6 +62,7 @@ def _predictions(user_id: str, fit: Fit, of: Foretold) -> wire.GetPredictionsRes
         user_id=user_id,
         fit=translation.fit_message(fit),
         segment=of.segment,
+        group=of.group,
         active=_number(of.active),
         currency=of.currency,
         horizons=[*map(_horizon, of.horizons)],

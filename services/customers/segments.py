@@ -10,6 +10,7 @@ from records import tenants
 from services.customers import translation
 from services.customers.domain import migration
 from services.customers.domain.fit import Fit
+from services.customers.domain.groups import Groups, centres
 from services.customers.domain.segments import NAMES, SEGMENTS
 from services.customers.domain.strategies import STRATEGIES
 from services.customers.foretelling import Foretelling
@@ -28,11 +29,16 @@ class CustomerSegmentsServicer(CustomerSegmentsServiceServicer):
     ) -> wire.ListCustomerSegmentsResponse:
         """Lists the segments."""
         fit = await self._foretelling.learnt.fit(request.tenant)
+        groups = fit.groups if fit else None
         return wire.ListCustomerSegmentsResponse(
             fit=translation.fit_message(fit),
             segments=[_segment(name, fit) for name in SEGMENTS],
             recency_days=[-step for step in fit.cuts.recency] if fit else (),
             frequency_orders=fit.cuts.frequency if fit else (),
+            groups=_groups(groups) if groups else (),
+            group_currency=fit.currency if fit and groups else "",
+            silhouette=groups.silhouette if groups else 0.0,
+            stability=groups.stability if groups else 0.0,
         )
 
     async def ListSegmentMembers(
@@ -79,3 +85,15 @@ def _segment(name: str, fit: Fit | None) -> wire.CustomerSegment:
         share=count / fit.customers if fit else 0.0,
         strategy=wire.SegmentStrategy(aim=aim, offer=offer, offers_a_week=offers_a_week),
     )
+
+
+def _groups(of: Groups) -> list[wire.CustomerGroup]:
+    found = []
+    for name, count, centre in zip(of.names, of.counts, centres(of), strict=True):
+        days_since, order_days, money = centre
+        found.append(
+            wire.CustomerGroup(
+                name=name, customer_count=count, days_since=days_since, order_days=order_days, money=money
+            )
+        )
+    return found

@@ -104,6 +104,8 @@ async def test_a_customer_is_foretold_from_the_fit_and_what_they_bought() -> Non
     assert told.fit.customer_count == FIT.customers
     assert [each.days for each in told.horizons] == [30, 90, 365]
     assert told.segment in SEGMENTS
+    assert FIT.groups
+    assert told.group in FIT.groups.names
     assert 0 < told.active.value < 1
     assert told.currency == "EUR"
     for each in told.horizons:
@@ -125,6 +127,8 @@ async def test_segments_members_and_migration_add_up() -> None:
     listed = await servicer.ListCustomerSegments(segments_pb2.ListCustomerSegmentsRequest(), NO_CONTEXT)
     assert sum(each.share for each in listed.segments) == pytest.approx(1)
     assert sum(len(each.cells) for each in listed.segments) == 25
+    assert listed.group_currency == "EUR"
+    assert sum(each.customer_count for each in listed.groups) == FIT.customers
     found: list[str] = []
     for each in listed.segments:
         after = ""

@@ -18,6 +18,8 @@ from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_s
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 from journeymesh.customers.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
+from journeymesh.customers.v1.predictions_pb2_grpc import add_CustomerPredictionsServiceServicer_to_server
+from journeymesh.customers.v1.segments_pb2_grpc import add_CustomerSegmentsServiceServicer_to_server
 from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 from journeymesh.ingest.v1.erasure_pb2_grpc import add_ErasureServiceServicer_to_server
@@ -60,6 +62,9 @@ from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
 from services.customers.adapters.memory import MemoryFits
+from services.customers.foretelling import Foretelling
+from services.customers.predictions import PredictionsServicer
+from services.customers.segments import CustomerSegmentsServicer
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.features.servicer import FeaturesServicer
@@ -106,6 +111,14 @@ from tests.gateway.fakes import Analytics, experiments, saved_segments
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
+
+
+def _customers(to: grpc.aio.Server) -> None:
+    state, fits = MemoryState(), MemoryFits()
+    foretelling = Foretelling(state, fits)
+    add_CustomersServiceServicer_to_server(CustomersServicer(Purchases(state, fits), system_clock), to)
+    add_CustomerPredictionsServiceServicer_to_server(PredictionsServicer(foretelling, system_clock), to)
+    add_CustomerSegmentsServiceServicer_to_server(CustomerSegmentsServicer(foretelling), to)
 
 
 def _analytics(to: grpc.aio.Server) -> None:
@@ -210,9 +223,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
         "features": lambda to: add_FeaturesServiceServicer_to_server(
             FeaturesServicer(Features(MemoryState()), traced["features"].metrics), to
         ),
-        "customers": lambda to: add_CustomersServiceServicer_to_server(
-            CustomersServicer(Purchases(MemoryState(), MemoryFits()), system_clock), to
-        ),
+        "customers": _customers,
         "intervention": lambda to: add_InterventionServiceServicer_to_server(
             InterventionServicer(*interventions, traced["intervention"].metrics), to
         ),

@@ -8,8 +8,9 @@ from journeymesh.common.v1 import event_pb2
 from records import table
 from services.features.domain import recents
 from services.features.domain.recents import Kept
-from services.features.translation.kept import kept_of
+from services.features.translation.kept import WHOLE_EVENT_BYTES, kept_of
 from services.features.translation.rows import events_of
+from tests.builders import event
 
 
 def kept(number: int) -> Kept:
@@ -74,6 +75,19 @@ def test_what_is_kept_of_an_event_is_bounded_and_the_same_to_the_features(letter
     assert kept.ByteSize() <= 10 * 1024
     assert events_of(table.of_events([kept])) == events_of(table.of_events([sent]))
     assert (kept.user_id, kept.event_id, kept.session_id) == (sent.user_id, sent.event_id, sent.session_id)
+
+
+@pytest.mark.parametrize(("count", "length", "kept_count"), [(5, 10, 5), (20, 200, 20), (100, 10, 0)])
+def test_of_a_large_order_products_are_kept_as_far_as_they_fit(count: int, length: int, kept_count: int) -> None:
+    line = event_pb2.OrderLine(product_id="p" * 10, name="n" * length, category="c" * length, quantity=2, price=9.9)
+    bought = event_pb2.Purchase(amount=5, currency="EUR", order_id="o-1", lines=[line] * count)
+    sent = event(kind="purchase", purchase=bought, properties=b'{"note":"' + b"x" * 2_000 + b'"}')
+    kept = event_pb2.Event.FromString(*kept_of(table.of_events([sent])))
+    assert kept.ByteSize() <= WHOLE_EVENT_BYTES
+    assert (kept.purchase.order_id, kept.purchase.amount) == ("o-1", 5)
+    assert [(each.product_id, each.quantity, each.price) for each in kept.purchase.lines] == [
+        ("p" * 10, 2, 9.9)
+    ] * kept_count
 
 
 def test_a_small_event_is_kept_as_it_is() -> None:

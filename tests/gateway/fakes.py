@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
@@ -14,7 +14,8 @@ from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, pe
 from journeymesh.analytics.v1 import analytics_pb2 as ask
 from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
-from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc
+from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc, predictions_pb2, predictions_pb2_grpc
+from journeymesh.customers.v1 import segments_pb2_grpc as customer_segments_pb2_grpc
 from journeymesh.experiments.v1 import experiments_pb2_grpc
 from journeymesh.features.v1 import features_pb2, features_pb2_grpc
 from journeymesh.ingest.v1 import (
@@ -34,6 +35,7 @@ from journeymesh.video.v1 import video_pb2, video_pb2_grpc
 from gateway.accepting.rows import Rows
 from mesh.clock import monotonic_clock
 from mesh.errors import FailedPrecondition, InvalidArgument, MeshError, NotFound
+from mesh.state.memory import MemoryState
 from records import wire
 from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
@@ -45,6 +47,9 @@ from services.analytics.usecases import Saving
 from services.experiments import bootstrap as experiments_bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.servicer import ExperimentsServicer
+from services.customers.adapters.memory import MemoryFits
+from services.customers.foretelling import Foretelling
+from services.customers.segments import CustomerSegmentsServicer
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
 from services.scoring.inference import InferenceServicer
@@ -460,6 +465,37 @@ class Customers(customers_pb2_grpc.CustomersServiceServicer):
         return customers_pb2.ListPurchasesResponse(user_id=request.user_id, orders=[order] * min(request.limit, 2))
 
 
+class Predictions(predictions_pb2_grpc.CustomerPredictionsServiceServicer):
+    """Foretells what every customer but `nobody` buys."""
+
+    async def GetPredictions(
+        self, request: predictions_pb2.GetPredictionsRequest, context: object
+    ) -> predictions_pb2.GetPredictionsResponse:
+        known(request.user_id)
+        span = predictions_pb2.PredictionSpan(lower=1, upper=3)
+        due = predictions_pb2.DueProduct(product_id="p-1", days_left=request.days, probability_span=span)
+        horizon = predictions_pb2.PredictionHorizon(days=30, orders=2, orders_span=span)
+        return predictions_pb2.GetPredictionsResponse(
+            user_id=request.user_id, fit=_READY, segment="Loyal", horizons=[horizon], due=[due]
+        )
+
+    async def GetRecommendations(
+        self, request: predictions_pb2.GetRecommendationsRequest, context: object
+    ) -> predictions_pb2.GetRecommendationsResponse:
+        found = predictions_pb2.ProductRecommendation(
+            product_id="p-1", reason=predictions_pb2.RECOMMENDATION_REASON_BOUGHT_TOGETHER, because="p-2"
+        )
+        return predictions_pb2.GetRecommendationsResponse(fit=_READY, recommendations=[found] * request.limit)
+
+
+_READY: Final = predictions_pb2.CustomersFit(state=predictions_pb2.LEARNING_STATE_READY, customer_count=40)
+
+
+def customer_segments() -> CustomerSegmentsServicer:
+    """The real one, over memory, before anything was learnt."""
+    return CustomerSegmentsServicer(Foretelling(MemoryState(), MemoryFits()))
+
+
 class Video(video_pb2_grpc.VideoServiceServicer):
     """Knows the video `v-1` and every viewer but `nobody`."""
 
@@ -829,6 +865,7 @@ class Services:
     registry: Registry = dataclasses.field(default_factory=Registry)
     video: Video = dataclasses.field(default_factory=Video)
     customers: Customers = dataclasses.field(default_factory=Customers)
+    predictions: Predictions = dataclasses.field(default_factory=Predictions)
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
 
@@ -848,6 +885,8 @@ class Services:
         add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Fixed(OneTerm())), server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         customers_pb2_grpc.add_CustomersServiceServicer_to_server(self.customers, server)
+        predictions_pb2_grpc.add_CustomerPredictionsServiceServicer_to_server(self.predictions, server)
+        customer_segments_pb2_grpc.add_CustomerSegmentsServiceServicer_to_server(customer_segments(), server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)

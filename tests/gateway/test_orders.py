@@ -1,12 +1,15 @@
 """What was ordered: read as shops write it, on every way in; a line that cannot be read costs the purchase nothing."""
 
+import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1.event_pb2 import OrderLine
 
+from gateway.formats import rendering
 from tests.gateway.test_money import by_segment, by_track
 
 BEANS = {"product_id": "p-1", "sku": "B-250", "name": "Beans", "category": "Coffee", "price": 9.9, "quantity": 2}
@@ -60,6 +63,14 @@ def test_a_refund_names_the_order_it_belongs_to(order: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("sent", "read"), [(1001, "1001"), ("", ""), (None, ""), (["o"], ""), (True, "")])
 def test_an_order_may_be_numbered_or_have_no_id(sent: object, read: str) -> None:
     assert by_track(amount=5, orderId=sent)[0].purchase.order_id == read
+
+
+def test_an_order_whose_properties_were_not_kept_is_read_back() -> None:
+    sent = {"amount": 19.8, "currency": "EUR", "orderId": "o-1", "products": [BEANS, {"name": "Filters"}]}
+    event, _ = by_track(**sent)
+    event.ClearField("properties")
+    written = rendering.write_event(event)["properties"]
+    assert by_track(**json.loads(msgspec.json.encode(written)))[0].purchase == event.purchase
 
 
 _JSON = st.recursive(

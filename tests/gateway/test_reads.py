@@ -66,6 +66,29 @@ async def test_a_customer_is_returned_with_their_orders(gateway: Gateway) -> Non
     assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_PARAMETER")
 
 
+async def test_what_is_foretold_of_a_customer_is_returned(gateway: Gateway) -> None:
+    told = await get(gateway, "/api/customers/ada/predictions?days=14")
+    assert told["fit"] == {"state": "ready", "fittedTime": None, "customerCount": 40}
+    assert (told["segment"], told["active"], told["due"][0]["daysLeft"]) == ("Loyal", None, 14)
+    assert told["horizons"][0]["ordersSpan"] == {"lower": 1, "upper": 3}
+    found = (await get(gateway, "/api/customers/ada/recommendations?limit=3"))["recommendations"]
+    assert len(found) == 3
+    assert (found[0]["reason"], found[0]["because"]) == ("bought_together", "p-2")
+    refused = await gateway.client.get("/api/customers/ada/predictions?days=366")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_PARAMETER")
+
+
+async def test_segments_of_customers_are_returned(gateway: Gateway) -> None:
+    listed = await get(gateway, "/api/segments")
+    assert listed["fit"]["state"] == "learning"
+    assert len(listed["segments"]) == 8
+    assert listed["segments"][0]["strategy"]["offersAWeek"] == 1
+    assert (await get(gateway, "/api/segments/Can%27t%20Lose/members"))["userIds"] == []
+    assert (await get(gateway, "/api/segments/migration"))["rows"] == []
+    unknown = await gateway.client.get("/api/segments/Rich/members")
+    assert (unknown.status_code, unknown.json()["reason"]) == (404, "SEGMENT_NOT_FOUND")
+
+
 @pytest.mark.parametrize("user_id", ["a/b", "a b", "ü@example.com", "a%2Fb", "a:b", "..", "?", "#"])
 async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
     escaped = "".join(f"%{byte:02X}" for byte in user_id.encode())
@@ -83,6 +106,7 @@ async def test_a_path_may_hold_any_user(gateway: Gateway, user_id: str) -> None:
         ("/api/users/nobody/videos", "USER_NOT_FOUND"),
         ("/api/customers/nobody", "USER_NOT_FOUND"),
         ("/api/customers/nobody/purchases", "USER_NOT_FOUND"),
+        ("/api/customers/nobody/predictions", "USER_NOT_FOUND"),
         ("/api/videos/none", "VIDEO_NOT_FOUND"),
         ("/api/events/none", "EVENT_NOT_FOUND"),
         ("/api/decisions/none", "DECISION_NOT_FOUND"),

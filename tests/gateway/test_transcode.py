@@ -41,6 +41,12 @@ def members(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
         "currency": st.sampled_from(["EUR", "USD"]),
         "action": st.sampled_from(list(schema.ACTIONS)),
         "outcome": st.sampled_from(list(schema.OUTCOMES)),
+        "lines": st.lists(
+            st.fixed_dictionaries(
+                {"productId": words}, optional={"name": words, "quantity": st.integers(1, 9), "price": st.floats(0, 99)}
+            ),
+            max_size=2,
+        ),
     }
     by_type = {"str": words, "float": finite, "bool": st.booleans(), "Any": words | finite}
 

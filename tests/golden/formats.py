@@ -47,6 +47,7 @@ from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.consumption import Consumption
 from services.customers.domain.fit import BackTest, Fit
+from services.customers.domain.groups import Groups
 from services.customers.domain.history import ORDERS_KEPT
 from services.customers.domain.recommendations import Product
 from services.customers.domain.repeats import Repeats
@@ -267,6 +268,10 @@ _LEARNT: Final = Fit(
     popular={"": {"p": 1.0}, "New": {"p": 0.75, "q": 0.25}},
     members={"New": 2, "Loyal": 1},
     moved={"none yet": {"New": 2, "Loyal": 1}},
+    groups=Groups(
+        (2.5, 0.5, 3.0), (1.0, 0.5, 2.0), ((-1.0, 1.5, 0.5), (0.5, -0.25, 0.0)), ("a", "b"), (2, 1), 0.5, 0.75
+    ),
+    currency="EUR",
 )
 
 

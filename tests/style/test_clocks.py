@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WALL = {
     "services/customers/servicer.py": "tells how many days ago a customer ordered last",
+    "services/customers/predictions.py": "foretells from today on",
     "mesh/leases/memory.py": "for tests; a lease holds for as long as its clock goes on, as in Redis",
     "mesh/stream/memory.py": "for tests; when a record was appended",
     "gateway/access/door.py": "whether a key has ended",
@@ -40,6 +41,7 @@ WALL = {
     "services/intervention/delivery/usecases.py": "what is due, until when it is claimed, when it was sent",
     "services/intervention/gauges.py": "when an outcome was reported, and which policy was in force",
     "services/intervention/language/usecases/copywriting.py": "whether help has run out, and when its words came",
+    "cli/customers.py": "when what is foretold of customers was learnt",
     "cli/demo.py": "a mark of its own for each run",
     "cli/explanation.py": "times of day, as a watch shows them",
 }

@@ -27,6 +27,7 @@ PATHS: Final = (
     "/app/struggles?page=/calculator",
     "/app/insights",
     "/app/experiments",
+    "/app/customers",
     "/app/help",
     f"/app/videos?video={VIDEO}",
     "/app/model?days=1",

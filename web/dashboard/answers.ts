@@ -414,3 +414,37 @@ export interface FailedEvents {
   failedEvents: FailedEvent[]
   nextCursor: string | null
 }
+
+export interface CustomersFit {
+  state: string
+  customerCount: number
+}
+
+export interface CustomerSegments {
+  fit: CustomersFit
+  segments: { name: string; customerCount: number; share: number; strategy: { aim: string; offer: string } }[]
+  groups: { name: string; customerCount: number; daysSince: number; orderDays: number; money: number }[]
+}
+
+export interface SegmentMembers {
+  userIds: string[]
+  nextAfter: string
+}
+
+export interface Migration {
+  rows: { segment: string; movedTo: { segment: string; customerCount: number; share: number }[] }[]
+}
+
+export interface Interval {
+  lower: number
+  upper: number
+}
+
+export interface Foretold {
+  segment: string
+  active: number | null
+  currency: string
+  horizons: { days: number; orders: number; ordersSpan: Interval; money: number | null; moneySpan: Interval | null }[]
+  due: { productId: string; name: string; daysLeft: number; probability: number; probabilitySpan: Interval }[]
+  backTest: { expectedOrders: number; happenedOrders: number } | null
+}

@@ -17,6 +17,7 @@ export const PAGES: readonly Page[] = [
   { path: 'retention', title: 'Retention', load: async () => (await import('./pages/retention.tsx')).Retention, hasDays: true },
   { path: 'struggles', title: 'Struggles', load: async () => (await import('./pages/struggles.tsx')).Struggles, hasDays: true },
   { path: 'insights', title: 'Insights', load: async () => (await import('./pages/insights.tsx')).Insights, hasDays: true },
+  { path: 'customers', title: 'Customers', load: async () => (await import('./pages/customers.tsx')).Customers },
   { path: 'experiments', title: 'Experiments', load: async () => (await import('./pages/experiments.tsx')).Experiments },
   { path: 'help', title: 'Help', load: async () => (await import('./pages/help.tsx')).Help, hasDays: true },
   { path: 'videos', title: 'Videos', load: async () => (await import('./pages/videos.tsx')).Videos, hasDays: true },

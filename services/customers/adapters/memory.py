@@ -44,10 +44,14 @@ class MemoryFits:
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         for user_id in user_ids:
-            tenant = tenants.tenant_of(user_id)
-            members, erased, count = await self.standing(tenant)
-            left = {name: each for name, each in members.items() if name != user_id}
-            counts = dict(erased)
-            if segment := members.get(user_id):
-                counts[segment] = counts.get(segment, 0) + 1
-            self._standing[tenant] = Standing(left, counts, count + 1)
+            self.forget(user_id)
+
+    def forget(self, user_id: str) -> None:
+        """Takes a user out of their segment."""
+        tenant = tenants.tenant_of(user_id)
+        members, erased, count = self._standing.get(tenant, _NOBODY)
+        left = {name: each for name, each in members.items() if name != user_id}
+        counts = dict(erased)
+        if segment := members.get(user_id):
+            counts[segment] = counts.get(segment, 0) + 1
+        self._standing[tenant] = Standing(left, counts, count + 1)

@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.customers.domain import consumption, recommendations, repeats, segments, spending
+from services.customers.domain import consumption, groups, recommendations, repeats, segments, spending
 from services.customers.domain.basket import Together
 from services.customers.domain.consumption import Consumption, Due
 from services.customers.domain.forecast import DAYS_PER_WEEK
+from services.customers.domain.groups import Customer, Groups
 from services.customers.domain.purchases import History
 from services.customers.domain.recommendations import Product, Recommendation, Shop
 from services.customers.domain.repeats import Column, Histories, Repeats
@@ -59,6 +60,10 @@ class Fit(NamedTuple):
     """How many customers each segment has."""
     moved: Mapping[str, Mapping[str, int]]
     """Customers by the segment that they had in the fit before, and by that of now; see `migration`."""
+    groups: Groups | None = None
+    """Groups of customers who are alike; None if they are too few or all alike."""
+    currency: str = ""
+    """The currency of most customers. Only customers of this one are grouped."""
 
 
 class Span(NamedTuple):
@@ -79,12 +84,15 @@ class Horizon(NamedTuple):
 
 
 class Foretold(NamedTuple):
-    """What is expected of a customer. `active` is None with a single order: it cannot be known.
+    """What is expected of a customer. `active` is None with orders on one day only: it cannot be known.
+
+    `group` is empty if customers are not grouped, or those of this currency are not.
 
     `currency` is that of the money: the one of most of the customer's orders.
     """
 
     segment: str
+    group: str
     active: float | None
     currency: str
     horizons: tuple[Horizon, ...]
@@ -94,14 +102,15 @@ class Foretold(NamedTuple):
 class Orders(NamedTuple):
     """A customer's orders by day: on how many `days`, at least one; the `first` and the `last`, in days since 1970.
 
-    `currency` is that of most orders, `repeats_paid` how many days after the first brought money in it, and
-    `repeat_mean` how much each, 0 if none did.
+    `currency` is that of most orders, and `mean` what a day with orders brought in it; `repeats_paid` is how many days
+    after the first brought money in it, and `repeat_mean` how much each, 0 if none did.
     """
 
     days: int
     first: int
     last: int
     currency: str
+    mean: float
     repeats_paid: int
     repeat_mean: float
 
@@ -116,18 +125,30 @@ def orders_of(history: History) -> Orders | None:
     currency = min(set(currencies), key=lambda each: (-currencies.count(each), each))
     paid: dict[int, float] = {}
     for order in bought:
-        if order.currency == currency and consumption.day_of(order.at) > days[0]:
+        if order.currency == currency:
             day = consumption.day_of(order.at)
             paid[day] = paid.get(day, 0.0) + order.amount
-    positive = [amount for amount in paid.values() if amount > 0]
-    mean = sum(positive) / len(positive) if positive else 0.0
-    return Orders(len(days), days[0], days[-1], currency, len(positive), mean)
+    later = [amount for day, amount in paid.items() if amount > 0 and day > days[0]]
+    repeat_mean = sum(later) / len(later) if later else 0.0
+    return Orders(len(days), days[0], days[-1], currency, sum(paid.values()) / len(paid), len(later), repeat_mean)
 
 
 def segment_of(fit: Fit, history: History, today: int) -> str:
     """The segment of a customer by the cuts of the fit; empty if nothing was bought."""
     orders = orders_of(history)
     return segments.segment_of(fit.cuts, today - orders.last, orders.days) if orders else ""
+
+
+def group_of(fit: Fit, orders: Orders, today: int) -> str:
+    """The group of a customer; empty if there are none, or the customer pays in another currency."""
+    if not fit.groups or orders.currency != fit.currency:
+        return ""
+    return groups.group_of(fit.groups, customer(orders, today))
+
+
+def customer(orders: Orders, today: int) -> Customer:
+    """What a customer is grouped by."""
+    return Customer(float(today - orders.last), float(orders.days), orders.mean)
 
 
 def foretold(fit: Fit, history: History, today: int, due_days: int, seed: int) -> Foretold | None:
@@ -150,6 +171,7 @@ def foretold(fit: Fit, history: History, today: int, due_days: int, seed: int) -
     chance = np.random.default_rng(seed)
     return Foretold(
         segments.segment_of(fit.cuts, today - orders.last, orders.days),
+        group_of(fit, orders, today),
         float(repeats.probability_active(fit.buys, of)[0]) if orders.days > 1 else None,
         orders.currency,
         tuple(_horizon(fit.buys, spends, of, orders, days, chance) for days in HORIZONS),
