@@ -13,7 +13,7 @@ from mesh.process.lifecycle import in_background
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
-from services.analytics import watching
+from services.analytics import gauges
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.bootstrap import answering
@@ -32,7 +32,7 @@ async def main() -> None:
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
-        watched = watching.follow(asking, traced.metrics, system_clock, settings.watch_seconds)
+        watched = gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)
         async with in_background(watched):
             await server.serve(
                 settings.listen,

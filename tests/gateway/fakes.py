@@ -44,12 +44,12 @@ from services.access.people.usecases import People
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.segments import SegmentsServicer
 from services.analytics.usecases import Saving
-from services.experiments import bootstrap as experiments_bootstrap
-from services.experiments.adapters.memory import MemoryExperiments
-from services.experiments.servicer import ExperimentsServicer
 from services.customers.adapters.memory import MemoryFits
 from services.customers.foretelling import Foretelling
 from services.customers.segments import CustomerSegmentsServicer
+from services.experiments import bootstrap as experiments_bootstrap
+from services.experiments.adapters.memory import MemoryExperiments
+from services.experiments.servicer import ExperimentsServicer
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
 from services.scoring.inference import InferenceServicer

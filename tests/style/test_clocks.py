@@ -20,7 +20,7 @@ WALL = {
     "services/scoring/usecases.py": "when a stage of a model was changed, as its readers are shown",
     "services/analytics/usecases.py": "when a segment was saved or changed",
     "services/analytics/servicer.py": "which day is today, where a question does not say",
-    "services/analytics/watching.py": "which days are over, by which weeks are compared",
+    "services/analytics/gauges.py": "which days are over, by which weeks are compared",
     "services/experiments/usecases.py": "when an experiment was changed, and for how many days it ran",
     "services/experiments/servicer.py": "when outcomes came whose report does not say, and for how many days it ran",
     "services/ingest/erasure/usecases.py": "when an erasure began, settled and was done, for all processes",

@@ -8,8 +8,8 @@ from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
-from services.analytics.domain import answer, watch
-from services.analytics.domain.watch import Answers, Figures
+from services.analytics.domain import answer, gauged
+from services.analytics.domain.gauged import Answers, Figures
 from services.analytics.usecases import Asking
 
 _SOON_SECONDS: Final = 60.0
@@ -35,7 +35,7 @@ async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
     Raises:
         MeshError: as `Asking.ask`.
     """
-    asked, found = watch.questions(now_us), []
+    asked, found = gauged.questions(now_us), []
     tenants = asking.tenants()
     for tenant in tenants:
         try:
@@ -47,7 +47,7 @@ async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
         found.append(
             Answers(cast("answer.Drift", drift), cast("answer.Calibration", calibration), cast("answer.Trend", events))
         )
-    _report(metrics, watch.figures(found, asked.drift.window.start_us))
+    _report(metrics, gauged.figures(found, asked.drift.window.start_us))
     return bool(tenants)
 
 

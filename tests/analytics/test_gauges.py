@@ -12,15 +12,15 @@ from mesh.observability.registry import Metric
 from services.analytics.adapters.calibrating import calibration
 from services.analytics.adapters.counting import trend
 from services.analytics.adapters.drifting import drift
-from services.analytics.domain import answer, question, watch
+from services.analytics.domain import answer, gauged, question
 from services.analytics.domain.answer import Answer
+from services.analytics.domain.gauged import Answers, Moved
 from services.analytics.domain.layout import EVENTS, Partition
 from services.analytics.domain.manifest import EMPTY, Manifest, Part
 from services.analytics.domain.question import DAY_US
-from services.analytics.domain.watch import Answers, Moved
+from services.analytics.gauges import look
 from services.analytics.ports import Reading
 from services.analytics.usecases import Asking
-from services.analytics.watching import look
 from tests.analytics.rows import MINUTE_US, START_US, Decision, Event, asking
 
 NOW_US: Final = START_US + 9 * 60 * MINUTE_US
@@ -146,11 +146,11 @@ async def test_a_tenant_that_is_too_large_is_left_out_and_no_answer_changes_noth
 
 def test_questions_are_about_whole_days_and_known_outcomes() -> None:
     for now_us in (START_US, START_US + DAY_US - 1):
-        drifted, calibrated, events = watch.questions(now_us)
+        drifted, calibrated, events = gauged.questions(now_us)
         assert (drifted.window.start_us, drifted.window.end_us) == (START_US - WEEK_US, START_US)
         assert events.window.start_us == drifted.previous.start_us
         assert calibrated.read_to_us == START_US
-    assert watch.questions(START_US + DAY_US) != watch.questions(START_US)
+    assert gauged.questions(START_US + DAY_US) != watch.questions(START_US)
 
 
 def test_of_many_names_those_that_moved_furthest_are_kept() -> None:
@@ -167,8 +167,8 @@ def test_of_many_names_those_that_moved_furthest_are_kept() -> None:
             answer.Trend(()),
         )
 
-    figures = watch.figures([of_tenant(0), of_tenant(1)], 0)
-    assert len(figures.moved) == watch.MOST_NAMES
+    figures = gauged.figures([of_tenant(0), of_tenant(1)], 0)
+    assert len(figures.moved) == gauged.MOST_NAMES
     assert figures.moved["score", "model"] == Moved(1.0, 0.5)
     assert ("reason", "1-79") not in figures.moved
     assert (figures.calibrated, figures.event_ratios) == ({}, {})
