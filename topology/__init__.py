@@ -216,7 +216,7 @@ SERVICES: Final = (
             ),
         ),
         extras=("store", "analytics"),
-        owns="saved segments; copies of what is archived, ordered by tenant, day and user",
+        owns="saved segments, incidents; copies of what is archived, ordered by tenant, day and user",
         commands=("services.analytics.adapters.worker",),
     ),
 )

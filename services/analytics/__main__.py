@@ -3,22 +3,27 @@
 import secrets
 
 import uvloop
-from journeymesh.analytics.v1 import analytics_pb2, segments_pb2
+from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, segments_pb2
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
+from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 
 from mesh.clock import system_clock
 from mesh.process import server
+from mesh.process.lifecycle import in_background
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
-from services.analytics.bootstrap import answering
+from services.analytics.adapters.watched import RedisWatches
+from services.analytics.bootstrap import answering, plan_of
+from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Saving
+from services.analytics.watching import Watching
 
 
 async def main() -> None:
@@ -27,21 +32,24 @@ async def main() -> None:
     async with started("analytics") as (client, traced, site), answering(settings) as asking:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, segments, AnswerFiles(), system_clock)
-        await server.serve(
-            settings.listen,
-            [
-                lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
-                lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
-            ],
-            [
-                each.full_name
-                for of in (analytics_pb2, segments_pb2)
-                for each in of.DESCRIPTOR.services_by_name.values()
-            ],
-            {"archive": asking.check, "store": lambda: redis.ping(client)},
-            traced,
-            site,
-        )
+        watching = Watching(asking, RedisWatches(client), system_clock, plan_of(settings))
+        async with in_background(watching.run()):
+            await server.serve(
+                settings.listen,
+                [
+                    lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
+                    lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
+                    lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watching), to),
+                ],
+                [
+                    each.full_name
+                    for of in (analytics_pb2, segments_pb2, insights_pb2)
+                    for each in of.DESCRIPTOR.services_by_name.values()
+                ],
+                {"archive": asking.check, "store": lambda: redis.ping(client)},
+                traced,
+                site,
+            )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from services.analytics.domain.manifest import Manifest
 from services.analytics.ports import Outdated
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking
+from services.analytics.watching import Plan
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -45,6 +46,11 @@ async def answering(settings: Settings) -> AsyncIterator[Asking]:
         copies = FolderCopies(copying, place)
         async with in_background(follow(copies, settings.period_seconds)):
             yield Asking(copies, engine, settings.most_rows)
+
+
+def plan_of(settings: Settings) -> Plan:
+    """How key figures are watched."""
+    return Plan(settings.insights_period_seconds, settings.insights_time_zone)
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

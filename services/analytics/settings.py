@@ -1,9 +1,10 @@
 """Settings of the analytics service."""
 
+import zoneinfo
 from dataclasses import dataclass
 
 import topology
-from mesh.settings import setting
+from mesh.settings import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,23 @@ class Settings:
         "Rows that a question may read; one that would read more is refused, with what would fit.",
         minimum=1_000,
     )
+    insights_period_seconds: float = setting(
+        "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS",
+        60.0,
+        "How often it is looked whether an hour has become complete, so that key figures can be judged.",
+        minimum=1,
+        maximum=3600,
+    )
+    insights_time_zone: str = setting(
+        "JOURNEYMESH_INSIGHTS_TIME_ZONE",
+        "UTC",
+        "IANA name of the zone by which the hours of a week are compared when key figures are watched.",
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where the time zone is not known."""
+        try:
+            zoneinfo.ZoneInfo(self.insights_time_zone)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+            message = "JOURNEYMESH_INSIGHTS_TIME_ZONE must be an IANA name such as `Europe/Berlin`."
+            raise SettingError(message) from None

@@ -50,6 +50,13 @@ class Answered(NamedTuple):
     receipt: Receipt
 
 
+class Known(NamedTuple):
+    """What there is to ask about: what had arrived by `watermark_us` (0: nothing), and the tenants with events."""
+
+    watermark_us: int
+    tenants: frozenset[str]
+
+
 class _Key(NamedTuple):
     tenant: str
     question: str
@@ -77,6 +84,16 @@ class Asking:
             Unavailable: the copies could not be brought up to the archive the last time.
         """
         await self._copies.check()
+
+    def known(self) -> Known:
+        """What there is to ask about now.
+
+        Raises:
+            Unavailable: it cannot be read.
+        """
+        its = self._copies.manifest()
+        partitions = {partition for _, partition in (*its.parts, *its.tail.parts)}
+        return Known(max(its.watermark_us, its.tail.watermark_us), frozenset(each.tenant for each in partitions))
 
     async def ask(self, tenant: str, question: Question) -> Answered:
         """The answer to a question of a tenant.

@@ -17,6 +17,7 @@ WALL = {
     "services/ingest/accept/servicer.py": "when what could not be read came",
     "services/scoring/usecases.py": "when a stage of a model was changed, as its readers are shown",
     "services/analytics/usecases.py": "when a segment was saved or changed",
+    "services/analytics/watching.py": "when an incident was found or seen, and until when it is not told",
     "services/analytics/servicer.py": "which day is today, where a question does not say",
     "services/ingest/erasure/usecases.py": "when an erasure began, settled and was done, for all processes",
     "services/ingest/export/usecases.py": "when an export was asked for and ready, for all processes",
