@@ -211,7 +211,7 @@ SERVICES: Final = (
                 "analytics",
                 "Answers questions about many users; not installed if `archive.url` is empty.",
                 7109,
-                ("store", "s3"),
+                ("store", "s3", "webhooks"),
                 Resources(100, 160, 768, temporary_size="8Gi"),
             ),
         ),

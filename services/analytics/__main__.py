@@ -10,20 +10,18 @@ from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServic
 
 from mesh.clock import system_clock
 from mesh.process import server
-from mesh.process.lifecycle import in_background
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
-from services.analytics.bootstrap import answering, plan_of
+from services.analytics.bootstrap import answering, watching
 from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Saving
-from services.analytics.watching import Watching
 
 
 async def main() -> None:
@@ -32,14 +30,13 @@ async def main() -> None:
     async with started("analytics") as (client, traced, site), answering(settings) as asking:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, segments, AnswerFiles(), system_clock)
-        watching = Watching(asking, RedisWatches(client), system_clock, plan_of(settings))
-        async with in_background(watching.run()):
+        async with watching(settings, asking, RedisWatches(client), system_clock) as watched:
             await server.serve(
                 settings.listen,
                 [
                     lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
                     lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
-                    lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watching), to),
+                    lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watched), to),
                 ],
                 [
                     each.full_name

@@ -6,15 +6,18 @@ import logging
 from collections.abc import AsyncIterator
 from typing import Final
 
+from mesh import webhook
+from mesh.clock import Clock
 from mesh.errors import MeshError, Unavailable
 from mesh.process.lifecycle import in_background
+from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
-from services.analytics.ports import Outdated
+from services.analytics.ports import Outdated, WatchStore
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking
-from services.analytics.watching import Plan
+from services.analytics.watching import Plan, Watching
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -48,9 +51,19 @@ async def answering(settings: Settings) -> AsyncIterator[Asking]:
             yield Asking(copies, engine, settings.most_rows)
 
 
-def plan_of(settings: Settings) -> Plan:
-    """How key figures are watched."""
-    return Plan(settings.insights_period_seconds, settings.insights_time_zone)
+@contextlib.asynccontextmanager
+async def watching(settings: Settings, asking: Asking, store: WatchStore, clock: Clock) -> AsyncIterator[Watching]:
+    """What watches key figures, and does so in the background of the block."""
+    url = settings.insights_webhook_url
+    plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
+    async with contextlib.AsyncExitStack() as stack:
+        messenger = None
+        if url:
+            client = await stack.enter_async_context(webhook.client())
+            messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
+        watched = Watching(asking, store, clock, plan, messenger=messenger)
+        await stack.enter_async_context(in_background(watched.run()))
+        yield watched
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

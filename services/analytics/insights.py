@@ -1,7 +1,7 @@
 """The gRPC face of the watch: translate, call, translate."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from journeymesh.analytics.v1 import insights_pb2 as wire
@@ -51,7 +51,7 @@ class InsightsServicer(InsightsServiceServicer):
 
     async def WatchInsights(
         self, request: wire.WatchInsightsRequest, _context: ServerContext
-    ) -> AsyncIterator[wire.WatchInsightsResponse]:
+    ) -> AsyncGenerator[wire.WatchInsightsResponse, None]:
         """Streams a tenant's incidents."""
         async with contextlib.aclosing(self._watching.watch(request.tenant, request.sequence)) as changes:
             async for each in changes:
@@ -75,6 +75,7 @@ def _status_message(of: Standing) -> wire.GetInsightsStatusResponse:
         period_seconds=of.plan.period_seconds,
         time_zone=of.plan.time_zone,
         watcher_count=of.watcher_count,
+        has_webhook=of.has_webhook,
     )
     if of.watermark_us:
         message.arrived_until.CopyFrom(timestamp(of.watermark_us))

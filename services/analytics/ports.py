@@ -7,6 +7,7 @@ from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
 from services.analytics.domain.segment import Segments
+from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched
 
 
@@ -106,6 +107,13 @@ class WatchStore(Protocol):
 
     async def asked_since(self, since_us: int) -> Sequence[str]:
         """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
+
+
+class Messenger(Protocol):
+    """Tells people outside the mesh of incidents."""
+
+    async def send(self, tenant: str, due: Due) -> Sent:
+        """Sends a message once. The receiver MUST be able to know a repeated one, by a key that is always the same."""
 
 
 class Files(Protocol):

@@ -4,7 +4,8 @@ import zoneinfo
 from dataclasses import dataclass
 
 import topology
-from mesh.settings import SettingError, setting
+from mesh import webhook
+from mesh.settings import SettingError, secret, setting
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,26 @@ class Settings:
         "IANA name of the zone by which the hours of a week are compared when key figures are watched.",
     )
 
+    insights_webhook_url: str = setting(
+        "JOURNEYMESH_INSIGHTS_WEBHOOK_URL",
+        "",
+        "Where incidents that open and close are posted; all tenants are watched then. Empty: nowhere.",
+    )
+    webhook_secret_file: str = setting(
+        "JOURNEYMESH_WEBHOOK_SECRET_FILE", "", "With a webhook: file that holds the secret posts are signed with."
+    )
+
     def __post_init__(self) -> None:
-        """Raises `SettingError` where the time zone is not known."""
+        """Raises `SettingError` where the time zone is not known, or the webhook cannot be used."""
+        if self.insights_webhook_url:
+            webhook.require_usable({"JOURNEYMESH_INSIGHTS_WEBHOOK_URL": self.insights_webhook_url}, self.webhook_secret)
         try:
             zoneinfo.ZoneInfo(self.insights_time_zone)
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
             message = "JOURNEYMESH_INSIGHTS_TIME_ZONE must be an IANA name such as `Europe/Berlin`."
             raise SettingError(message) from None
+
+    @property
+    def webhook_secret(self) -> bytes:
+        """The secret as it stands in its file; empty where no file is named."""
+        return (secret(self.webhook_secret_file) or "").encode()

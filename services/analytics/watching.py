@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final, NamedTuple, Protocol, cast
@@ -11,11 +12,12 @@ from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 from mesh.process.lifecycle import cancel
 from records import tenants
+from services.analytics.domain import telling
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import Insights
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.ports import KeptWatch, WatchStore
+from services.analytics.ports import KeptWatch, Messenger, WatchStore
 from services.analytics.usecases import Answered, Known
 
 _ASKED_DAYS: Final = 30
@@ -71,6 +73,7 @@ class Standing(NamedTuple):
     watcher_count: int
     now_us: int
     plan: Plan
+    has_webhook: bool
 
 
 @dataclasses.dataclass
@@ -104,14 +107,24 @@ class Watching:
         clock: for when incidents were found, acknowledged and snoozed.
         plan: how it watches.
         limit: how many may watch at a time in this process.
+        messenger: tells people outside the mesh when incidents open and close.
     """
 
-    def __init__(self, judge: Judge, store: WatchStore, clock: Clock, plan: Plan, limit: int = _MOST_WATCHING) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        store: WatchStore,
+        clock: Clock,
+        plan: Plan,
+        limit: int = _MOST_WATCHING,
+        messenger: Messenger | None = None,
+    ) -> None:
         self._judge = judge
         self._store = store
         self._clock = clock
         self._plan = plan
         self._limit = limit
+        self._messenger = messenger
         self._latest: dict[str, _Latest] = {}
         self._noted: dict[str, int] = {}
 
@@ -138,6 +151,7 @@ class Watching:
         ):
             try:
                 await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
+                await self._tell(tenant)
             except MeshError as error:
                 failed = error
         if failed is not None:
@@ -158,7 +172,9 @@ class Watching:
         latest = self._latest.get(tenant)
         count = latest.watcher_count if latest else 0
         known = self._judge.known()
-        return Standing(await self.listed(tenant), known.watermark_us, count, self._clock(), self._plan)
+        return Standing(
+            await self.listed(tenant), known.watermark_us, count, self._clock(), self._plan, self._messenger is not None
+        )
 
     async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
         """Remembers that somebody has seen an incident; the first who did remains.
@@ -211,17 +227,38 @@ class Watching:
         if await self._store.replace(tenant, after, kept.changes):
             self._wake(tenant)
 
+    async def _tell(self, tenant: str) -> None:
+        """Sends the messages that are due, one after the other. Only who has claimed a message sends it."""
+        if self._messenger is None:
+            return
+        for each in telling.due((await self._store.read(tenant)).watched, self._clock()):
+            kept = await self._store.read(tenant)
+            one = next((its for its in telling.due(kept.watched, self._clock()) if its.is_like(each)), None)
+            if one is None or not await self._store.replace(
+                tenant, telling.claimed(kept.watched, one, self._clock()), kept.changes
+            ):
+                continue
+            sent, now_us = await self._messenger.send(tenant, one), self._clock()
+            await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
+
     async def _change(
         self, tenant: str, insight_id: str, change: Callable[[Watched], Watched | None]
     ) -> WatchedInsight:
+        def changed(before: Watched) -> Watched:
+            after = change(before)
+            if after is None:
+                raise NotFound("INSIGHT_NOT_FOUND", "There is no incident with this id, or not any more.")
+            return after
+
+        return cast("WatchedInsight", watch.found_in(await self._replace(tenant, changed), insight_id))
+
+    async def _replace(self, tenant: str, change: Callable[[Watched], Watched]) -> Watched:
         for _ in range(_ATTEMPTS_TO_CHANGE):
             kept = await self._store.read(tenant)
             after = change(kept.watched)
-            if after is None:
-                raise NotFound("INSIGHT_NOT_FOUND", "There is no incident with this id, or not any more.")
             if after is kept.watched or await self._store.replace(tenant, after, kept.changes):
                 self._wake(tenant)
-                return cast("WatchedInsight", watch.found_in(after, insight_id))
+                return after
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "Many change the incidents at once. Try again.")
 
     def _require_snooze(self, until_us: int | None, reason: str) -> None:

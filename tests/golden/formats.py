@@ -40,6 +40,7 @@ from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
+from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import InsightPart
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
@@ -521,6 +522,7 @@ async def write_insights(to: At) -> None:
     store = RedisWatches(to.client)
     part = InsightPart("users", NOW_US - MINUTE_US, None, "below", NOW_US, 5.0, 50.5, 40.25, 60.0, 9.5, ())
     opened = WatchedInsight("20261129T1300-users", NOW_US - MINUTE_US, None, "high", 45.5, (part,), NOW_US, 2)
+    sent = watch.Message("opened", "sent", 1, NOW_US, "")
     closed = WatchedInsight(
         "20261128T1300-events",
         NOW_US - 2 * MINUTE_US,
@@ -535,6 +537,7 @@ async def write_insights(to: At) -> None:
         "ada@example.org",
         NOW_US + MINUTE_US,
         "Größe 😀",
+        (sent, sent._replace(kind="closed", state="waiting", attempt_count=2, reason="http_500")),
     )
     assert await store.replace("", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3), 0)
     assert await store.replace("acme", Watched(since_us=NOW_US, judged_us=NOW_US, until_us=NOW_US), 0)

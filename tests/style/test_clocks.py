@@ -27,7 +27,7 @@ WALL = {
     "services/access/keys/usecases.py": "when keys are created and end, for all processes, and when they were used",
     "services/access/limits/usecases.py": "when limits are full again, for all processes",
     "services/access/people/usecases.py": "when sessions begin and end, for all processes",
-    "services/intervention/delivery/adapters/webhook.py": "the time that is signed, and dates in `Retry-After`",
+    "mesh/webhook.py": "the time that is signed, and dates in `Retry-After`",
     "services/intervention/language/usecases/analysis.py": "when a user was analyzed, as the answer says",
     "services/intervention/language/usecases/models.py": "whose day's budget pays; when a question began and ended",
     "services/intervention/batch/deciding.py": "the day that counts, until when help waits for words",

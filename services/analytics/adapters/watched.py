@@ -9,7 +9,7 @@ from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.analytics.adapters import changes
 from services.analytics.domain.answer import InsightPart
-from services.analytics.domain.watched import Watched, WatchedInsight
+from services.analytics.domain.watched import Message, Watched, WatchedInsight
 from services.analytics.ports import KeptWatch
 
 _KEY: Final = "jm:{analytics}:insights:"
@@ -31,6 +31,14 @@ class _Part(msgspec.Struct, array_like=True):
     distance: float
 
 
+class _Message(msgspec.Struct, array_like=True):
+    kind: str
+    state: str
+    attempt_count: int
+    time_us: int
+    reason: str
+
+
 class _Insight(msgspec.Struct, array_like=True):
     insight_id: str
     opened_us: int
@@ -45,6 +53,7 @@ class _Insight(msgspec.Struct, array_like=True):
     snoozed_by: str
     snoozed_until_us: int | None
     snooze_reason: str
+    messages: list[_Message]
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -139,7 +148,7 @@ def _encode(watched: Watched) -> bytes:
 
 def _packed(of: WatchedInsight) -> _Insight:
     parts = [_Part(*part[:-1]) for part in of.parts]
-    members: list[Any] = [*of[:5], parts, *of[6:]]
+    members: list[Any] = [*of[:5], parts, *of[6:-1], [_Message(*each) for each in of.messages]]
     return _Insight(*members)
 
 
@@ -152,4 +161,5 @@ def _decode(blob: bytes) -> Watched:
 
 def _insight(of: _Insight) -> WatchedInsight:
     parts = tuple(InsightPart._make((*msgspec.structs.astuple(part), ())) for part in of.parts)
-    return WatchedInsight(*msgspec.structs.astuple(of))._replace(parts=parts)
+    messages = tuple(Message(*msgspec.structs.astuple(each)) for each in of.messages)
+    return WatchedInsight(*msgspec.structs.astuple(of))._replace(parts=parts, messages=messages)

@@ -16,6 +16,21 @@ STEP_US: Final = 900_000_000
 """A quarter of an hour: hours begin at one in every zone, so between them no hour becomes complete."""
 
 
+class Message(NamedTuple):
+    """What came of a message about an incident.
+
+    `kind` is `opened` or `closed`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or failed,
+    or from when on it is tried again.
+    """
+
+    kind: str
+    state: str
+    attempt_count: int
+    time_us: int
+    reason: str
+    """Why it was not sent, in a word; empty: it was, or nothing is known."""
+
+
 class WatchedInsight(NamedTuple):
     """An incident as the watch knows it.
 
@@ -38,6 +53,8 @@ class WatchedInsight(NamedTuple):
     snoozed_by: str = ""
     snoozed_until_us: int | None = None
     snooze_reason: str = ""
+    messages: tuple[Message, ...] = ()
+    """At most one of a kind."""
 
 
 class Watched(NamedTuple):
@@ -93,7 +110,7 @@ def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watc
 
 def acknowledged(before: Watched, insight_id: str, by: str, now_us: int) -> Watched | None:
     """The same with an incident that somebody has seen; None without it. Who was first remains."""
-    return _changed(
+    return changed(
         before,
         insight_id,
         lambda its: its if its.acknowledged_us else its._replace(acknowledged_by=by, acknowledged_us=now_us),
@@ -102,13 +119,24 @@ def acknowledged(before: Watched, insight_id: str, by: str, now_us: int) -> Watc
 
 def snoozed(before: Watched, insight_id: str, by: str, until_us: int | None, reason: str) -> Watched | None:
     """The same with an incident that is not to be told until a time, or again from now on; None without it."""
-    return _changed(
+    return changed(
         before,
         insight_id,
         lambda its: its._replace(
             snoozed_by=by if until_us else "", snoozed_until_us=until_us, snooze_reason=reason if until_us else ""
         ),
     )
+
+
+def changed(before: Watched, insight_id: str, change: Callable[[WatchedInsight], WatchedInsight]) -> Watched | None:
+    """The same with another value of an incident, under the next sequence; None without the incident."""
+    if found_in(before, insight_id) is None:
+        return None
+    sequence = before.sequence + 1
+    after = tuple(
+        _at(each, change(each), sequence) if each.insight_id == insight_id else each for each in before.insights
+    )
+    return before if after == before.insights else before._replace(insights=after, sequence=sequence)
 
 
 def found_in(watched: Watched, insight_id: str) -> WatchedInsight | None:
@@ -119,16 +147,6 @@ def found_in(watched: Watched, insight_id: str) -> WatchedInsight | None:
 def since(watched: Watched, sequence: int) -> tuple[WatchedInsight, ...]:
     """What changed after a sequence, in the order of `Watched`."""
     return tuple(each for each in watched.insights if each.sequence > sequence)
-
-
-def _changed(before: Watched, insight_id: str, change: Callable[[WatchedInsight], WatchedInsight]) -> Watched | None:
-    if found_in(before, insight_id) is None:
-        return None
-    sequence = before.sequence + 1
-    after = tuple(
-        _at(each, change(each), sequence) if each.insight_id == insight_id else each for each in before.insights
-    )
-    return before if after == before.insights else before._replace(insights=after, sequence=sequence)
 
 
 def _is_same(known: WatchedInsight, found: Insight) -> bool:
