@@ -13,6 +13,7 @@ from journeymesh.access.v1.audit_pb2_grpc import AuditServiceStub
 from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub
 from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
+from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceStub
 from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceStub
 from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceStub
 from journeymesh.ingest.v1 import ingest_pb2
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceAsyncStub
     from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
+    from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceAsyncStub
     from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceAsyncStub
     from journeymesh.features.v1.features_pb2_grpc import FeaturesServiceAsyncStub
     from journeymesh.ingest.v1.erasure_pb2_grpc import ErasureServiceAsyncStub
@@ -75,6 +77,7 @@ class Peers:
     erasure: "ErasureServiceAsyncStub"
     analytics: "AnalyticsServiceAsyncStub"
     segments: "SegmentsServiceAsyncStub"
+    insights: "InsightsServiceAsyncStub"
     export: "ExportServiceAsyncStub"
     retention: "RetentionServiceAsyncStub"
     accept: Accept
@@ -118,6 +121,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         erasure=ErasureServiceStub(channels["ingest"]),
         analytics=AnalyticsServiceStub(channels["analytics"]),
         segments=SegmentsServiceStub(channels["analytics"]),
+        insights=InsightsServiceStub(channels["analytics"]),
         export=ExportServiceStub(channels["ingest"]),
         retention=RetentionServiceStub(channels["archiver"]),
         accept=accept,

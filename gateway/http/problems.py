@@ -144,6 +144,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "SEGMENT_NAME_TAKEN": Reason("There is a saved segment of this name.", (409,)),
     "SEGMENT_CHANGED": Reason("Somebody else has changed the saved segment since. Look at it again.", (409,)),
     "TOO_MANY_SEGMENTS": Reason("There are as many saved segments as may be. Delete one first.", (409,)),
+    "INSIGHT_NOT_FOUND": Reason("There is no incident with this id, or not any more.", (404,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 

@@ -35,6 +35,7 @@ from gateway.routes import (
     web,
 )
 from gateway.routes.decided import DECIDED_ROUTES
+from gateway.routes.incidents import INCIDENT_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
@@ -351,6 +352,7 @@ ROUTES: Final = (
     *QUESTION_ROUTES,
     *SAVED_ROUTES,
     *PUSHED_ROUTES,
+    *INCIDENT_ROUTES,
     *MODEL_ROUTES,
     *TENANT_ROUTES,
     _post(

@@ -249,14 +249,14 @@ async def test_services_that_cannot_be_reached_are_a_problem() -> None:
     async with running() as gateway:
         answers: list[httpx.Response] = []
         closed = Closed()
-        for name in (*BEHIND, "erasure", "export", "retention", "models", "segments"):
+        for name in (*BEHIND, "erasure", "export", "retention", "models", "segments", "insights"):
             object.__setattr__(gateway.core.peers, name, closed)
         for route in ROUTES:
             if "DEPENDENCY_UNAVAILABLE" in route.reasons and route.path.startswith("/api") and route.method == "GET":
                 query = "?userId=a" if route.path == "/api/decisions" else ""
                 if route.status != SWITCHING:
                     answers.append(await gateway.client.get(filled(route) + query))
-        assert len(answers) == 32
+        assert len(answers) == 35
         assert {problem(answer)["reason"] for answer in answers} == {"DEPENDENCY_UNAVAILABLE"}
 
 
