@@ -53,7 +53,7 @@ async def answering(settings: Settings) -> AsyncIterator[Asking]:
 
 @contextlib.asynccontextmanager
 async def watching(settings: Settings, asking: Asking, store: WatchStore, clock: Clock) -> AsyncIterator[Watching]:
-    """What watches key figures, and does so in the background of the block."""
+    """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
     async with contextlib.AsyncExitStack() as stack:
@@ -62,7 +62,8 @@ async def watching(settings: Settings, asking: Asking, store: WatchStore, clock:
             client = await stack.enter_async_context(webhook.client())
             messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
         watched = Watching(asking, store, clock, plan, messenger=messenger)
-        await stack.enter_async_context(in_background(watched.run()))
+        if settings.archive_url:
+            await stack.enter_async_context(in_background(watched.run()))
         yield watched
 
 

@@ -179,6 +179,17 @@ def test_the_insights_page_tells_when_figures_were_unusual(mesh: RunningMesh) ->
     assert "The files cannot be read." in seen["trouble"]
 
 
+def test_what_the_watch_tells_is_pushed_to_the_page_and_answered_there(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="watched")
+    assert seen["faults"] == []
+    assert seen["row"][0] == "fewer users"
+    assert seen["row"][1].lower().startswith("high")
+    assert seen["row"][2] == "Open"
+    path = "/api/insights/20260102T0900-users"
+    assert seen["asked"] == [[f"{path}/acknowledge", None], [f"{path}/snooze", "a release"]]
+    assert seen["tile"].split("\n") == ["Open incidents", "1", "0 not seen"]
+
+
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="keyboard")
     steps = [
