@@ -48,7 +48,7 @@ class Settings:
     insights_period_seconds: float = setting(
         "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS",
         60.0,
-        "How often it is looked whether an hour has become complete, so that key figures can be judged.",
+        "How often the complete hours of key figures are judged again.",
         minimum=1,
         maximum=3600,
     )

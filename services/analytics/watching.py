@@ -138,7 +138,9 @@ class Watching:
             await asyncio.sleep(self._plan.period_seconds)
 
     async def judge(self) -> None:
-        """Judges the hours that became complete since the last time: of the default tenant, and of those asked about.
+        """Judges the complete hours of the last 14 days again: of the default tenant, and of those asked about.
+
+        The same data is not counted again within a quarter of an hour, as the answer is remembered.
 
         Raises:
             MeshError: the figures of a tenant could not be counted or kept; the others' were.
@@ -219,7 +221,7 @@ class Watching:
 
     async def _judge_tenant(self, tenant: str, until_us: int) -> None:
         kept = await self._store.read(tenant)
-        if kept.watched.until_us >= until_us:
+        if not until_us or kept.watched.until_us > until_us:
             return
         answered = await self._judge.ask(tenant, watch.question(until_us, self._plan.time_zone, _PURCHASE))
         found = cast("Insights", answered.answer)

@@ -179,6 +179,31 @@ def test_the_insights_page_tells_when_figures_were_unusual(mesh: RunningMesh) ->
     assert "The files cannot be read." in seen["trouble"]
 
 
+def test_the_watch_tells_what_the_question_answers(mesh: RunningMesh) -> None:
+    judged = ("opened", "closed", "severity", "affectedUserHours")
+
+    def incidents(answer: Any) -> list[list[Any]]:
+        return [[each[name] for name in judged] for each in answer.body["incidents"]]
+
+    def asked() -> tuple[list[list[Any]], list[list[Any]]]:
+        judged_until = mesh.get("/api/insights/status").body["judgedUntil"]
+        if judged_until is None:
+            return [], [["not judged yet"]]
+        end = dt.datetime.fromisoformat(judged_until)
+        window = {"start": (end - dt.timedelta(days=14)).isoformat(), "end": end.isoformat()}
+        return incidents(mesh.get("/api/insights")), incidents(mesh.post("/api/analytics/insights", {"window": window}))
+
+    until = time.monotonic() + 30
+    while (both := asked())[0] != both[1]:
+        assert time.monotonic() < until, both
+        time.sleep(0.2)
+    status = mesh.get("/api/insights/status").body
+    assert status["openCount"] == sum(closed is None for _, closed, *_ in both[0])
+    assert status["neededDays"] > 0
+    for each in mesh.get("/api/insights").body["incidents"]:
+        assert mesh.post(f"/api/insights/{each['insightId']}/acknowledge", None).body["acknowledged"]
+
+
 def test_what_the_watch_tells_is_pushed_to_the_page_and_answered_there(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="watched")
     assert seen["faults"] == []
