@@ -71,6 +71,15 @@ _FORETOLD: Final = {
     ("GET", "/api/segments/{name}/members"): Scope.READ_PEOPLE,
 }
 
+_INCIDENTS: Final = {
+    ("GET", "/api/insights"): Scope.READ_FIGURES,
+    ("GET", "/api/insights/status"): Scope.READ_FIGURES,
+    ("GET", "/api/insights/stream"): Scope.READ_FIGURES,
+    ("GET", "/api/insights/socket"): Scope.READ_FIGURES,
+    ("POST", "/api/insights/{id}/acknowledge"): Scope.ANALYSE,
+    ("POST", "/api/insights/{id}/snooze"): Scope.ANALYSE,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -124,6 +133,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         **dict.fromkeys(_ABOUT_EACH, Scope.READ_PEOPLE),
         **_SEGMENTS,
         **_EXPERIMENTS,
+        **_INCIDENTS,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
@@ -204,6 +214,7 @@ OF_TENANTS: Final = frozenset(
         *_ABOUT_EACH,
         *_SEGMENTS,
         *_EXPERIMENTS,
+        *_INCIDENTS,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),
         ("GET", "/api/failed-events/{id}"),

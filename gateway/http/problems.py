@@ -153,6 +153,7 @@ REASONS: Final[Mapping[str, Reason]] = {
         "The experiment is not in a state for this, has no such arm, or somebody else has just changed it.", (409,)
     ),
     "TOO_MANY_EXPERIMENTS": Reason("There are as many experiments as may be.", (409,)),
+    "INSIGHT_NOT_FOUND": Reason("There is no incident with this id, or not any more.", (404,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 

@@ -1,4 +1,4 @@
-"""Watches a service for a client: the help that waits for one user, or what happens to all users of a tenant.
+"""Watches a service for a client: the help that waits for one user, what happens to all of a tenant, or incidents.
 
 The watch of waiting help is the one source of event streams and sockets, and so of their cursor.
 
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Generic, TypeVar
 
 import grpc
+from journeymesh.analytics.v1 import insights_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 
 from gateway.core import Core
@@ -26,6 +27,7 @@ _REFUSAL_SECONDS: Final = 0.5
 _SHORT_SECONDS: Final = 1.0
 
 Happenings = intervention_pb2.WatchHappeningsResponse
+Incidents = insights_pb2.WatchInsightsResponse
 Pending = intervention_pb2.GetPendingInterventionResponse
 _Change = TypeVar("_Change")
 
@@ -145,6 +147,32 @@ async def watch_happenings(core: Core, address: str, caller: Caller) -> Watch[Ha
     whose = qualified(caller.tenant, caller.key_id or address)
     begin = core.peers.intervention.WatchHappenings
     return await _settled(Watch(core, address, caller, whose, lambda: begin(asked), lambda happened: happened))
+
+
+async def watch_incidents(core: Core, address: str, caller: Caller, seen: str, name: str) -> Watch[Incidents]:
+    """Watches the incidents of the caller's tenant: all, or what changed after the sequence that was seen last.
+
+    Args:
+        core: the services and limits.
+        address: of the client.
+        caller: who watches.
+        seen: the sequence; empty: none.
+        name: what the caller calls it.
+
+    Raises:
+        InvalidArgument: `INVALID_PARAMETER`, the sequence is none.
+        Unavailable, ResourceExhausted: `TOO_MANY_STREAMS`, in total, or for this address or caller.
+        MeshError: the service refused.
+    """
+    asked = insights_pb2.WatchInsightsRequest(tenant=caller.tenant, sequence=int(parameters.cursor(seen, name) or "0"))
+
+    def taken(told: Incidents) -> Incidents:
+        asked.sequence = told.sequence
+        return told
+
+    whose = qualified(caller.tenant, caller.key_id or address)
+    begin = core.peers.insights.WatchInsights
+    return await _settled(Watch(core, address, caller, whose, lambda: begin(asked), taken))
 
 
 async def _settled(opened: Watch[_Change]) -> Watch[_Change]:

@@ -38,6 +38,7 @@ from gateway.routes.customers import CUSTOMER_ROUTES
 from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.foretold import FORETOLD_ROUTES
+from gateway.routes.incidents import INCIDENT_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
@@ -357,6 +358,7 @@ ROUTES: Final = (
     *QUESTION_ROUTES,
     *SAVED_ROUTES,
     *PUSHED_ROUTES,
+    *INCIDENT_ROUTES,
     *MODEL_ROUTES,
     *INFERENCE_ROUTES,
     *EXPERIMENT_ROUTES,

@@ -1,8 +1,9 @@
-"""The analytics service: answers questions about many users from what is archived.
+"""The analytics service: answers questions about many users from what is archived, and watches key figures.
 
-Decides: nothing; it counts.
-Owns: copies of the archive, ordered by tenant, day and user, and a manifest of them; they can be made again.
-Calls: nobody. It reads the archive's files.
+Decides: which hours of key figures were unusual; all else it counts.
+Owns: saved segments; incidents, and what people did about them; copies of the archive, ordered by tenant, day and user,
+and a manifest of them, which can be made again.
+Calls: a webhook that is told when incidents open and close, if one is set. It reads the archive's files.
 If the files cannot be read, questions fail with UNAVAILABLE and everything else goes on: it is off the path of events.
 A question that takes too much is refused, interrupted or killed, and no other question fails with it.
 """

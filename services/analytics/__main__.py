@@ -3,8 +3,9 @@
 import secrets
 
 import uvloop
-from journeymesh.analytics.v1 import analytics_pb2, segments_pb2
+from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, segments_pb2
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
+from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 
 from mesh.clock import system_clock
@@ -16,7 +17,9 @@ from mesh.store import redis
 from services.analytics import gauges
 from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
-from services.analytics.bootstrap import answering
+from services.analytics.adapters.watched import RedisWatches
+from services.analytics.bootstrap import answering, watching
+from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
@@ -32,17 +35,20 @@ async def main() -> None:
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
-        watched = gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)
-        async with in_background(watched):
+        async with (
+            in_background(gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)),
+            watching(settings, asking, RedisWatches(client), system_clock) as watched,
+        ):
             await server.serve(
                 settings.listen,
                 [
                     lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
                     lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
+                    lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watched), to),
                 ],
                 [
                     each.full_name
-                    for of in (analytics_pb2, segments_pb2)
+                    for of in (analytics_pb2, segments_pb2, insights_pb2)
                     for each in of.DESCRIPTOR.services_by_name.values()
                 ],
                 {"archive": asking.check, "store": lambda: redis.ping(client)},

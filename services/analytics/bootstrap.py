@@ -8,20 +8,23 @@ from typing import Final, NamedTuple
 
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
-from mesh.clock import system_clock
+from mesh import webhook
+from mesh.clock import Clock, system_clock
 from mesh.errors import MeshError, Unavailable
 from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.prices import read
 from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
-from services.analytics.ports import Copies, Outdated
+from services.analytics.ports import Copies, Outdated, WatchStore
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
+from services.analytics.watching import Plan, Watching
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -75,6 +78,22 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
         copies = FolderCopies(copying, place)
         async with in_background(follow(copies, settings.period_seconds)):
             yield Asking(copies, engine, settings.most_rows), copies
+
+
+@contextlib.asynccontextmanager
+async def watching(settings: Settings, asking: Asking, store: WatchStore, clock: Clock) -> AsyncIterator[Watching]:
+    """What watches key figures, and does so in the background of the block if there is an archive."""
+    url = settings.insights_webhook_url
+    plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
+    async with contextlib.AsyncExitStack() as stack:
+        messenger = None
+        if url:
+            client = await stack.enter_async_context(webhook.client())
+            messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
+        watched = Watching(asking, store, clock, plan, messenger=messenger)
+        if settings.archive_url:
+            await stack.enter_async_context(in_background(watched.run()))
+        yield watched
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

@@ -36,7 +36,7 @@ async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
         MeshError: as `Asking.ask`.
     """
     asked, found = gauged.questions(now_us), []
-    tenants = asking.tenants()
+    tenants = sorted(asking.known().tenants)
     for tenant in tenants:
         try:
             answers = [(await asking.ask(tenant, each)).answer for each in asked]

@@ -1,12 +1,14 @@
 """What answering needs: the copies of the archive, what counts in them, and where segments are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
 from services.analytics.domain.segment import Segments
+from services.analytics.domain.telling import Due, Sent
+from services.analytics.domain.watched import Watched
 
 MOST_SPENDING_DAYS: Final = 92
 """So many days back it is known what language models cost."""
@@ -82,6 +84,50 @@ class Spending(Protocol):
         Raises:
             Unavailable: it cannot be asked; `DEPENDENCY_UNAVAILABLE`.
         """
+
+
+class KeptWatch(NamedTuple):
+    """What a tenant's watch knows, and how often it has been replaced."""
+
+    changes: int
+    watched: Watched
+
+
+class WatchStore(Protocol):
+    """Keeps what is watched, and which tenants somebody has asked about.
+
+    All methods raise `Unavailable` if the store cannot be reached; the call may then be repeated.
+    """
+
+    async def read(self, tenant: str) -> KeptWatch:
+        """What a tenant's watch knows, nothing and 0 at first.
+
+        Raises:
+            VersionMismatch: only a newer build can read it.
+        """
+
+    async def replace(self, tenant: str, watched: Watched, seen: int) -> bool:
+        """Replaces it in one atomic step, if it has been replaced `seen` times before.
+
+        Returns:
+            Whether it did.
+        """
+
+    async def change_count(self, tenant: str) -> int:
+        """How often it has been replaced. Cheap: it is asked several times a second while somebody watches."""
+
+    async def note_asked(self, tenant: str, now_us: int) -> None:
+        """Remembers that somebody asked about a tenant. An earlier time than what is known changes nothing."""
+
+    async def asked_since(self, since_us: int) -> Sequence[str]:
+        """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
+
+
+class Messenger(Protocol):
+    """Tells people outside the mesh of incidents."""
+
+    async def send(self, tenant: str, due: Due) -> Sent:
+        """Sends a message once. The receiver MUST be able to know a repeated one, by a key that is always the same."""
 
 
 class Files(Protocol):

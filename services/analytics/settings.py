@@ -1,9 +1,11 @@
 """Settings of the analytics service."""
 
+import zoneinfo
 from dataclasses import dataclass
 
 import topology
-from mesh.settings import setting
+from mesh import webhook
+from mesh.settings import SettingError, secret, setting
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,39 @@ class Settings:
         "Rows that a question may read; one that would read more is refused, with what would fit.",
         minimum=1_000,
     )
+    insights_period_seconds: float = setting(
+        "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS",
+        60.0,
+        "How often the complete hours of key figures are judged again.",
+        minimum=1,
+        maximum=3600,
+    )
+    insights_time_zone: str = setting(
+        "JOURNEYMESH_INSIGHTS_TIME_ZONE",
+        "UTC",
+        "IANA name of the zone by which the hours of a week are compared when key figures are watched.",
+    )
+
+    insights_webhook_url: str = setting(
+        "JOURNEYMESH_INSIGHTS_WEBHOOK_URL",
+        "",
+        "Where incidents that open and close are posted; all tenants are watched then. Empty: nowhere.",
+    )
+    webhook_secret_file: str = setting(
+        "JOURNEYMESH_WEBHOOK_SECRET_FILE", "", "With a webhook: file that holds the secret posts are signed with."
+    )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where the time zone is not known, or the webhook cannot be used."""
+        if self.insights_webhook_url:
+            webhook.require_usable({"JOURNEYMESH_INSIGHTS_WEBHOOK_URL": self.insights_webhook_url}, self.webhook_secret)
+        try:
+            zoneinfo.ZoneInfo(self.insights_time_zone)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+            message = "JOURNEYMESH_INSIGHTS_TIME_ZONE must be an IANA name such as `Europe/Berlin`."
+            raise SettingError(message) from None
+
+    @property
+    def webhook_secret(self) -> bytes:
+        """The secret as it stands in its file; empty where no file is named."""
+        return (secret(self.webhook_secret_file) or "").encode()

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from google.protobuf import timestamp_pb2, wrappers_pb2
 from google.protobuf.message import Message
 from journeymesh.analytics.v1 import analytics_pb2 as wire
-from journeymesh.analytics.v1 import segments_pb2
+from journeymesh.analytics.v1 import insights_pb2, segments_pb2
 
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
@@ -17,6 +17,7 @@ from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
+from services.analytics.domain.watched import WatchedInsight
 from services.analytics.ports import MOST_SPENDING_DAYS
 
 _LONGEST: Final = dt.timedelta(days=400)
@@ -312,7 +313,7 @@ def _time(of: timestamp_pb2.Timestamp) -> dt.datetime:
     except (ValueError, OverflowError):
         time = _LATEST
     if not _EARLIEST <= time < _LATEST:
-        raise InvalidArgument("INVALID_TIME", "A window must lie between the years 2000 and 2200.")
+        raise InvalidArgument("INVALID_TIME", "A time must lie between the years 2000 and 2200.")
     return time
 
 
@@ -356,6 +357,22 @@ def segment_message(of: Segment) -> segments_pb2.SavedSegment:
         created_time=timestamp(of.created_us),
         changed_time=timestamp(of.changed_us),
     )
+
+
+def watched_message(of: WatchedInsight) -> insights_pb2.WatchedInsight:
+    """An incident that the watch knows as a message."""
+    message = insights_pb2.WatchedInsight()
+    fill(message, of)
+    return message
+
+
+def time_of(of: timestamp_pb2.Timestamp) -> int:
+    """A time in Unix microseconds.
+
+    Raises:
+        InvalidArgument: `INVALID_TIME`.
+    """
+    return (_time(of) - _EPOCH) // _MICROSECOND
 
 
 def _condition_message(of: Condition) -> wire.Condition:

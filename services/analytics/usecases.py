@@ -50,6 +50,13 @@ class Answered(NamedTuple):
     receipt: Receipt
 
 
+class Known(NamedTuple):
+    """What there is to ask about: what had arrived by `watermark_us` (0: nothing), and the tenants with events."""
+
+    watermark_us: int
+    tenants: frozenset[str]
+
+
 class _Key(NamedTuple):
     tenant: str
     question: str
@@ -78,13 +85,15 @@ class Asking:
         """
         await self._copies.check()
 
-    def tenants(self) -> Sequence[str]:
-        """The tenants that anything is known of, by name.
+    def known(self) -> Known:
+        """What there is to ask about now.
 
         Raises:
-            Unavailable: there is nothing to answer from.
+            Unavailable: it cannot be read.
         """
-        return sorted({partition.tenant for _, partition in self._copies.manifest().parts})
+        its = self._copies.manifest()
+        partitions = {partition for _, partition in (*its.parts, *its.tail.parts)}
+        return Known(max(its.watermark_us, its.tail.watermark_us), frozenset(each.tenant for each in partitions))
 
     async def ask(self, tenant: str, question: Question) -> Answered:
         """The answer to a question of a tenant.

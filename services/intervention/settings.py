@@ -1,11 +1,9 @@
 """What can be set of the intervention service. When and how to help is the policy's to say."""
 
-import base64
 import dataclasses
-import ipaddress
-from urllib.parse import urlsplit
 
 import topology
+from mesh import webhook
 from mesh.settings import SettingError, secret, setting
 
 
@@ -90,20 +88,11 @@ class ChannelSettings:
         """Raises `SettingError` where a setting needs another that is missing or cannot be used."""
         if self.email == "ses" and not self.email_from:
             raise SettingError("JOURNEYMESH_EMAIL=ses needs the sender's address in JOURNEYMESH_EMAIL_FROM.")
-        for name, url in self.webhook_urls.items():
-            if not _is_allowed(url):
-                message = (
-                    f"JOURNEYMESH_{name.upper()}=webhook needs JOURNEYMESH_{name.upper()}_URL: https, or loopback."
-                )
-                raise SettingError(message)
-        if self.webhook_urls and not self.webhook_secret:
-            raise SettingError("Webhooks need a secret in the file that JOURNEYMESH_WEBHOOK_SECRET_FILE names.")
-        if self.webhook_secret.startswith(b"whsec_"):
-            try:
-                base64.b64decode(self.webhook_secret.removeprefix(b"whsec_"), validate=True)
-            except ValueError as error:
-                message = "The secret in JOURNEYMESH_WEBHOOK_SECRET_FILE begins with `whsec_`; base64 must follow."
-                raise SettingError(message) from error
+        needed = {
+            f"JOURNEYMESH_{name.upper()}=webhook needs JOURNEYMESH_{name.upper()}_URL": url
+            for name, url in self.webhook_urls.items()
+        }
+        webhook.require_usable(needed, self.webhook_secret)
 
     @property
     def webhook_urls(self) -> dict[str, str]:
@@ -115,23 +104,6 @@ class ChannelSettings:
     def webhook_secret(self) -> bytes:
         """The secret as it stands in its file; empty where no file is named."""
         return (secret(self.webhook_secret_file) or "").encode()
-
-
-def _is_allowed(url: str) -> bool:
-    """Whether messages may be posted there: by https, or within this machine."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -150,7 +150,7 @@ def test_questions_are_about_whole_days_and_known_outcomes() -> None:
         assert (drifted.window.start_us, drifted.window.end_us) == (START_US - WEEK_US, START_US)
         assert events.window.start_us == drifted.previous.start_us
         assert calibrated.read_to_us == START_US
-    assert gauged.questions(START_US + DAY_US) != watch.questions(START_US)
+    assert gauged.questions(START_US + DAY_US) != gauged.questions(START_US)
 
 
 def test_of_many_names_those_that_moved_furthest_are_kept() -> None:

@@ -91,6 +91,8 @@ def test_misspelt_values_are_refused_by_name(arguments: list[str], told: str) ->
         (["--set", "help.email.kind=ses,aws.region=eu-west-1"], "needs the sender's address in help.email.from"),
         (["--set", "help.chat.kind=webhook"], "help.chat.kind webhook needs an https address in help.chat.url"),
         (["--set", "help.chat.kind=webhook,help.chat.url=https://a.example"], "help.webhookSecret.secret"),
+        (["--set", "insights.webhookUrl=http://a.example"], "insights.webhookUrl needs an https address"),
+        (["--set", "insights.webhookUrl=https://a.example"], "help.webhookSecret.secret"),
         (["--set", "ingress.enabled=true,ingress.host=a.example"], "Who may call the gateway?"),
         (["--set", "ingress.enabled=true,networkPolicy.enabled=false"], "ingress.enabled needs ingress.host"),
         (["--set", "route.enabled=true,networkPolicy.enabled=false"], "route.enabled needs the Gateway"),
@@ -234,6 +236,25 @@ def heads_of(arguments: list[str]) -> tuple[str, str | None, str | None]:
     assert mounts.get("/run/secrets/audit", True) is True
     of = environment(pod)
     return "".join(claims), of.get("JOURNEYMESH_AUDIT_HEADS_FILE"), of.get("JOURNEYMESH_AUDIT_KEY_FILE")
+
+
+@pytest.mark.tools
+def test_only_who_posts_to_a_webhook_reaches_it_and_has_the_secret() -> None:
+    values = "insights.webhookUrl=https://hooks.example:8443/1,help.webhookSecret.secret=hooks"
+    manifests = parsed(render.manifests(["--set", values]))
+    policies = of_kind(manifests, "NetworkPolicy")
+    reaching = {
+        name
+        for name, policy in policies.items()
+        for rule in policy["spec"].get("egress", ())
+        for port in rule["ports"]
+        if port["port"] == 8443
+    }
+    assert reaching == {"journeymesh-analytics"}
+    pod = pods(manifests)["journeymesh-analytics"]
+    assert environment(pod)["JOURNEYMESH_INSIGHTS_WEBHOOK_URL"] == "https://hooks.example:8443/1"
+    (secret,) = (each["secret"] for each in pod["spec"]["volumes"] if each["name"] == "webhooks")
+    assert secret["secretName"] == "hooks"
 
 
 @pytest.mark.tools

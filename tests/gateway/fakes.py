@@ -12,7 +12,7 @@ import grpc
 from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.analytics.v1 import analytics_pb2 as ask
-from journeymesh.analytics.v1 import analytics_pb2_grpc, segments_pb2_grpc
+from journeymesh.analytics.v1 import analytics_pb2_grpc, insights_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from journeymesh.customers.v1 import segments_pb2_grpc as customer_segments_pb2_grpc
@@ -42,8 +42,13 @@ from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
 from services.analytics.adapters.segments import MemorySegments
+from services.analytics.adapters.watched import MemoryWatches
+from services.analytics.domain.question import Question
+from services.analytics.insights import InsightsServicer
+from services.analytics.ports import WatchStore
 from services.analytics.segments import SegmentsServicer
-from services.analytics.usecases import Saving
+from services.analytics.usecases import Answered, Known, Saving
+from services.analytics.watching import Plan, Watching
 from services.customers.adapters.memory import MemoryFits
 from services.customers.foretelling import Foretelling
 from services.customers.segments import CustomerSegmentsServicer
@@ -723,6 +728,21 @@ def saved_segments() -> SegmentsServicer:
     return SegmentsServicer(Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes))
 
 
+class NothingArchived:
+    """Has no figures to judge."""
+
+    def known(self) -> Known:
+        return Known(0, frozenset())
+
+    async def ask(self, tenant: str, question: Question) -> Answered:
+        raise AssertionError(tenant)
+
+
+def watched_insights(store: WatchStore | None = None) -> Watching:
+    """The real watch, over a store that a test fills."""
+    return Watching(NothingArchived(), store or MemoryWatches(), lambda: NOW_US, Plan())
+
+
 class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
     """Answers every question alike."""
 
@@ -868,6 +888,9 @@ class Services:
     predictions: Predictions = dataclasses.field(default_factory=Predictions)
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
+    watches: MemoryWatches = dataclasses.field(default_factory=MemoryWatches)
+    insights: InsightsServicer | None = None
+    """Empty: the real one over `watches`."""
 
     def register(self, server: grpc.aio.Server) -> None:
         """Adds all to a server."""
@@ -891,3 +914,5 @@ class Services:
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)
         experiments_pb2_grpc.add_ExperimentsServiceServicer_to_server(experiments(), server)
+        insights = self.insights or InsightsServicer(watched_insights(self.watches))
+        insights_pb2_grpc.add_InsightsServiceServicer_to_server(insights, server)

@@ -66,7 +66,7 @@ async def refused(url: str, query: str = "", **options: Any) -> dict[str, Any]:
     return problem
 
 
-async def raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def raw(url: str, path: str = PATH) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection that has shaken hands and then does as it likes."""
     host, port = url.removeprefix("http://").split(":")
     own = socket.socket()
@@ -74,7 +74,7 @@ async def raw(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     own.setblocking(False)
     await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
     reader, writer = await asyncio.open_connection(sock=own, limit=4096)
-    writer.write(HANDSHAKE)
+    writer.write(HANDSHAKE.replace(PATH.encode(), path.encode()))
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
     return reader, writer
 

@@ -40,9 +40,13 @@ from services.access.people import translation as people
 from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
 from services.analytics.adapters.segments import RedisSegments
+from services.analytics.adapters.watched import RedisWatches
+from services.analytics.domain import watched as watch
+from services.analytics.domain.answer import InsightPart
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
-from services.analytics.translation import segment_message
+from services.analytics.domain.watched import Watched, WatchedInsight
+from services.analytics.translation import segment_message, watched_message
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.consumption import Consumption
@@ -640,6 +644,46 @@ async def read_experiments(of: At) -> dict[str, Any]:
     }
 
 
+# What a watch of key figures knows.
+
+
+async def write_insights(to: At) -> None:
+    store = RedisWatches(to.client)
+    part = InsightPart("users", NOW_US - MINUTE_US, None, "below", NOW_US, 5.0, 50.5, 40.25, 60.0, 9.5, ())
+    opened = WatchedInsight("20261129T1300-users", NOW_US - MINUTE_US, None, "high", 45.5, (part,), NOW_US, 2)
+    sent = watch.Message("opened", "sent", 1, NOW_US, "")
+    closed = WatchedInsight(
+        "20261128T1300-events",
+        NOW_US - 2 * MINUTE_US,
+        NOW_US - MINUTE_US,
+        "medium",
+        2.0,
+        (part._replace(metric="events", closed_us=NOW_US - MINUTE_US, direction="above"), part),
+        NOW_US,
+        1,
+        "k1",
+        NOW_US,
+        "ada@example.org",
+        NOW_US + MINUTE_US,
+        "Größe 😀",
+        (sent, sent._replace(kind="closed", state="waiting", attempt_count=2, reason="http_500")),
+    )
+    assert await store.replace("", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3), 0)
+    assert await store.replace("acme", Watched(since_us=NOW_US, judged_us=NOW_US, until_us=NOW_US), 0)
+    await store.note_asked("acme", NOW_US)
+
+
+async def read_insights(of: At) -> dict[str, Any]:
+    store = RedisWatches(of.client)
+    own, other = await store.read(""), await store.read("acme")
+    return {
+        "changes": [own.changes, other.changes],
+        "asked": [*await store.asked_since(NOW_US)],
+        "watched": [its.watched._replace(insights=()) for its in (own, other)],
+        "told": told(*map(watched_message, own.watched.insights)),
+    }
+
+
 # The audit log.
 
 
@@ -772,6 +816,7 @@ FORMATS: Final[dict[str, Format]] = {
     "experiments": Format(write_experiments, read_experiments),
     "people": Format(write_people, read_people),
     "segments": Format(write_segments, read_segments),
+    "insights": Format(write_insights, read_insights),
     "erasures": Format(write_erasures, read_erasures),
     "exports": Format(write_exports, read_exports),
     "archive": Format(write_archive, read_archive),

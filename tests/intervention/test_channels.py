@@ -17,17 +17,18 @@ from moto.server import ThreadedMotoServer
 from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
 
+from mesh import webhook
 from mesh.settings import SettingError, read
+from mesh.webhook import Webhook, standard_signature
 from records.tenants import SEPARATOR, qualified
 from services.intervention.decision.domain.facts import Contact
 from services.intervention.delivery.adapters import aws as aws_adapter
-from services.intervention.delivery.adapters import webhook
 from services.intervention.delivery.adapters.aws import Aws
 from services.intervention.delivery.adapters.channels import channels
 from services.intervention.delivery.adapters.log_channel import LogChannel
 from services.intervention.delivery.adapters.ses import SesChannel
 from services.intervention.delivery.adapters.sns import SnsChannel
-from services.intervention.delivery.adapters.webhook import WebhookChannel, standard_signature
+from services.intervention.delivery.adapters.webhook import WebhookChannel
 from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Channel
 from services.intervention.settings import ChannelSettings
@@ -70,7 +71,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def hook(receiver: Receiver) -> AsyncIterator[WebhookChannel]:
     async with webhook.client() as client:
-        yield WebhookChannel(client, receiver.url, SECRET, ManualClock())
+        yield WebhookChannel(Webhook(client, receiver.url, SECRET, ManualClock()))
 
 
 @pytest.fixture
@@ -358,10 +359,10 @@ async def test_a_webhook_that_is_silent_or_away(receiver: Receiver) -> None:
         client.timeout = 0.3
         receiver.script = [Answer(SILENCE)]
         with pytest.raises(Unanswered, match="no_answer"):
-            await send(WebhookChannel(client, receiver.url, SECRET, ManualClock()))
+            await send(WebhookChannel(Webhook(client, receiver.url, SECRET, ManualClock())))
         away = f"http://127.0.0.1:{free_port()}/"
         with pytest.raises(Deferred, match="unreachable"):
-            await send(WebhookChannel(client, away, SECRET, ManualClock()))
+            await send(WebhookChannel(Webhook(client, away, SECRET, ManualClock())))
 
 
 async def test_the_log_shows_a_message_on_one_line(caplog: pytest.LogCaptureFixture) -> None:

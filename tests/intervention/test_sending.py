@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
+from mesh import webhook
 from mesh.errors import Unavailable
 from mesh.state.memory import MemoryState
 from mesh.state.redis import RedisState
 from mesh.store import redis
 from services.intervention.decision.domain.facts import Outcome
-from services.intervention.delivery.adapters import webhook
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.adapters.silence import SilentDeliveryObserver
@@ -396,7 +396,7 @@ async def test_a_webhook_that_is_down_and_comes_back_hears_of_every_message_once
     await world.outbox.add(messages, NOON_ISH)
     async with Receiver().serving() as receiver, webhook.client() as client:
         receiver.script = [Answer(500), Answer(503), Answer(200)]
-        channel = WebhookChannel(client, receiver.url, b"s", world.clock)
+        channel = WebhookChannel(webhook.Webhook(client, receiver.url, b"s", world.clock))
         deliverer = Deliverer(world.outbox, world.state, SilentDeliveryObserver(), world.clock, lambda: 0.5)
         for _ in range(3):
             for each in await world.outbox.claim("chat", world.clock(), 10, LEASE_US):

@@ -193,6 +193,36 @@ const stories = {
     return { intervals, running, rows, history, faults }
   },
 
+  /** What the watch tells: an incident that is pushed, what its buttons ask for, and the tile of the first page. */
+  async watched(browser) {
+    const { made, faults } = await context(browser)
+    const part = { metric: 'users', opened: '2026-01-02T09:00:00Z', closed: null, direction: 'below', peak: '2026-01-02T09:00:00Z', observed: 5, expected: 50, lower: 40, upper: 60, distance: 9, points: [] }
+    const incident = { insightId: '20260102T0900-users', opened: part.opened, closed: null, severity: 'high', affectedUserHours: 45, parts: [part], acknowledged: null, snoozedUntil: null, snoozeReason: '' }
+    const asked = []
+    let told = incident
+    await made.route('**/api/insights/**', (route) => {
+      const url = new URL(route.request().url()).pathname
+      if (url.endsWith('/stream')) return route.fulfill({ contentType: 'text/event-stream', body: `event: incidents\ndata: ${JSON.stringify({ isSnapshot: true, incidents: [told] })}\n\n` })
+      asked.push([url, route.request().postDataJSON()?.reason ?? null])
+      return route.fulfill({ json: incident })
+    })
+    const tab = await made.newPage()
+    tab.on('dialog', (dialog) => dialog.accept('a release'))
+    await tab.goto(`${gateway}/app/insights`)
+    const table = tab.getByRole('table', { name: 'Incidents that are open or not seen' })
+    await table.waitFor()
+    const row = await table.locator('tbody tr').evaluate((one) => [...one.children].slice(1, 4).map((cell) => cell.textContent))
+    await tab.getByRole('button', { name: 'Seen' }).click()
+    await tab.getByRole('button', { name: 'Snooze a day' }).click()
+    await until(() => asked.length === 2, 'both buttons ask')
+    told = { ...incident, acknowledged: part.opened }
+    await tab.goto(`${gateway}/app`)
+    await answered(tab)
+    const tile = tab.locator('[data-kpi=open_incidents]')
+    await until(async () => (await tile.innerText()).includes('1'), 'the tile')
+    return { row, asked, tile: await tile.innerText(), faults }
+  },
+
   /** What another policy would have done, from the time line of one user. */
   async another(browser) {
     const { made, faults } = await context(browser)

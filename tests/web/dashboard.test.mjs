@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 
 const { stability } = await import('../../web/dashboard/drift.ts')
-const { merged, news, risks } = await import('../../web/dashboard/live.ts')
+const { merged, news, risks, updated } = await import('../../web/dashboard/live.ts')
 
 const happening = (members) => ({ kind: 'decision', time: '2026-01-02T10:00:00Z', userId: 'ada', decisionId: 'd-1', page: '', score: 50, level: 'medium', why: '', signal: null, target: '', reason: null, interventionId: '', action: '', channel: '', outcome: null, ...members })
 
@@ -15,6 +15,15 @@ test('the stability index is 0 for equal shares, and as its definition says for 
   assert.ok(Math.abs(stability([60, 40], [30, 70]) - expected) < 1e-12)
   assert.ok(stability([100, 0], [0, 100]) > 1)
   assert.ok(Number.isFinite(stability([0, 0], [5, 0])))
+})
+
+test('an incident that changed replaces the one that is known, and a snapshot replaces all', () => {
+  const [one, two, three] = ['09', '11', '10'].map((hour) => ({ insightId: hour, opened: `2026-01-02T${hour}:00:00Z`, closed: null }))
+  const known = updated([], { isSnapshot: true, incidents: [one, two] })
+  assert.deepEqual(known, [two, one])
+  const closed = { ...one, closed: two.opened }
+  assert.deepEqual(updated(known, { isSnapshot: false, incidents: [closed, three] }), [two, three, closed])
+  assert.deepEqual(updated(known, { isSnapshot: true, incidents: [three] }), [three])
 })
 
 test('what is told again counts once, and the newest is first', () => {

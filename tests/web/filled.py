@@ -42,6 +42,7 @@ def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
         "JOURNEYMESH_POLICY": str(policy),
         "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",
         "JOURNEYMESH_ANALYTICS_PERIOD_SECONDS": "0.5",
+        "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS": "1",
     }
     with running_mesh(folder, **settings) as mesh:
         _simulate(mesh.url)

@@ -181,6 +181,42 @@ def test_the_insights_page_tells_when_figures_were_unusual(mesh: RunningMesh) ->
     assert "The files cannot be read." in seen["trouble"]
 
 
+def test_the_watch_tells_what_the_question_answers(mesh: RunningMesh) -> None:
+    judged = ("opened", "closed", "severity", "affectedUserHours")
+
+    def incidents(answer: Any) -> list[list[Any]]:
+        return [[each[name] for name in judged] for each in answer.body["incidents"]]
+
+    def asked() -> tuple[list[list[Any]], list[list[Any]]]:
+        judged_until = mesh.get("/api/insights/status").body["judgedUntil"]
+        if judged_until is None:
+            return [], [["not judged yet"]]
+        end = dt.datetime.fromisoformat(judged_until)
+        window = {"start": (end - dt.timedelta(days=14)).isoformat(), "end": end.isoformat()}
+        return incidents(mesh.get("/api/insights")), incidents(mesh.post("/api/analytics/insights", {"window": window}))
+
+    until = time.monotonic() + 30
+    while (both := asked())[0] != both[1]:
+        assert time.monotonic() < until, both
+        time.sleep(0.2)
+    status = mesh.get("/api/insights/status").body
+    assert status["openCount"] == sum(closed is None for _, closed, *_ in both[0])
+    assert status["neededDays"] > 0
+    for each in mesh.get("/api/insights").body["incidents"]:
+        assert mesh.post(f"/api/insights/{each['insightId']}/acknowledge", None).body["acknowledged"]
+
+
+def test_what_the_watch_tells_is_pushed_to_the_page_and_answered_there(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="watched")
+    assert seen["faults"] == []
+    assert seen["row"][0] == "fewer users"
+    assert seen["row"][1].lower().startswith("high")
+    assert seen["row"][2] == "Open"
+    path = "/api/insights/20260102T0900-users"
+    assert seen["asked"] == [[f"{path}/acknowledge", None], [f"{path}/snooze", "a release"]]
+    assert seen["tile"].split("\n") == ["Open incidents", "1", "0 not seen"]
+
+
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="keyboard")
     steps = [

@@ -174,6 +174,19 @@ export interface Insights extends Answered {
   neededDays: number
 }
 
+/** An incident as the watch knows it; its parts have no points. */
+export interface WatchedInsight extends Insight {
+  insightId: string
+  acknowledged: string | null
+  snoozedUntil: string | null
+  snoozeReason: string
+}
+
+export interface WatchedInsights {
+  isSnapshot: boolean
+  incidents: WatchedInsight[]
+}
+
 export interface StepFigure {
   name: string
   userCount: number

@@ -1,7 +1,7 @@
-// What is pushed while somebody looks: struggle, decisions and outcomes, as they happen.
+// What is pushed while somebody looks: struggle, decisions and outcomes as they happen, and incidents.
 import { signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { Happening, Happenings } from './answers.ts'
+import type { Happening, Happenings, WatchedInsight, WatchedInsights } from './answers.ts'
 
 const MOST = 200
 const AGAIN_SECONDS = 10
@@ -15,8 +15,23 @@ export const happened = signal<readonly Happening[]>([])
 /** How much more there was than could be shown. */
 export const leftOut = signal(0)
 
+/** What the watch tells of, the one that opened last first. */
+export const incidents = signal<readonly WatchedInsight[]>([])
+
 /** Listens while the page is seen. */
-export function useLive(): void {
+export const useLive = (): void => useStream('/api/happenings/stream', 'happenings', take, () => (isLive.value = false))
+
+/** Listens to incidents while the page is seen. */
+export const useIncidents = (): void => useStream<WatchedInsights>('/api/insights/stream', 'incidents', (told) => (incidents.value = updated(incidents.value, told)))
+
+/** What is known after something was told. */
+export function updated(known: readonly WatchedInsight[], { isSnapshot, incidents: told }: WatchedInsights): readonly WatchedInsight[] {
+  const others = isSnapshot ? [] : known.filter(({ insightId }) => !told.some((each) => each.insightId === insightId))
+  return [...told, ...others].sort((one, other) => (one.opened < other.opened ? 1 : -1))
+}
+
+/** Listens to a stream of events while the page is seen; `lost` says that it is away. */
+export function useStream<T>(path: string, name: string, told: (data: T) => void, lost = (): unknown => 0): void {
   useEffect(() => {
     let source: EventSource | undefined
     let timer = 0
@@ -24,13 +39,13 @@ export function useLive(): void {
       clearTimeout(timer)
       source?.close()
       source = undefined
-      isLive.value = false
+      lost()
     }
     const begin = (): void => {
       stop()
       if (document.hidden) return
-      source = new EventSource('/api/happenings/stream')
-      source.addEventListener('happenings', ({ data }) => take(JSON.parse(data) as Happenings))
+      source = new EventSource(path)
+      source.addEventListener(name, ({ data }) => told(JSON.parse(data) as T))
       source.onerror = () => {
         stop()
         timer = setTimeout(begin, AGAIN_SECONDS * 1000)

@@ -107,6 +107,10 @@ JOURNEYMESH_TICKET_URL: {{ $v.help.ticket.url | quote }}
 JOURNEYMESH_WEBHOOK_SECRET_FILE: /run/secrets/webhooks/secret
 {{- end }}
 {{- end }}
+{{- if and (eq .name "analytics") $v.insights.webhookUrl }}
+JOURNEYMESH_INSIGHTS_WEBHOOK_URL: {{ $v.insights.webhookUrl | quote }}
+JOURNEYMESH_WEBHOOK_SECRET_FILE: /run/secrets/webhooks/secret
+{{- end }}
 {{- if and $v.aws.region (has .service.image (list "ingest" "scoring" "intervention" "analytics")) }}
 AWS_REGION: {{ $v.aws.region | quote }}
 AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
@@ -120,6 +124,11 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- ternary "required" "elsewhere" $isRequired -}}
 {{- end }}
 
+{{/* Whether a service signs what it posts to webhooks; empty: it does not. */}}
+{{- define "journeymesh.signs" -}}
+{{- if or (eq .name "intervention") (and (eq .name "analytics") .root.Values.insights.webhookUrl) }}true{{ end -}}
+{{- end }}
+
 {{/* Names of the Secrets that a service reads when it starts, as JSON. */}}
 {{- define "journeymesh.secrets" -}}
 {{- $secrets := list -}}
@@ -127,7 +136,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- $secrets = append $secrets .root.Values.store.password.secret -}}
 {{- $secrets = append $secrets .root.Values.store.ca.secret -}}
 {{- end -}}
-{{- if eq .name "intervention" }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
+{{- if include "journeymesh.signs" . }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
 {{- if eq .name "access" }}{{ $secrets = concat $secrets (list .root.Values.audit.key.secret .root.Values.keys.existingSecret) }}{{ end -}}
 {{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
@@ -168,7 +177,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
       secretName: {{ $name }}-{{ .name }}-tls
       defaultMode: 0440
 {{- end }}
-{{- if and (eq .name "intervention") $v.help.webhookSecret.secret }}
+{{- if and (include "journeymesh.signs" .) $v.help.webhookSecret.secret }}
 - path: /run/secrets/webhooks
   volume:
     name: webhooks

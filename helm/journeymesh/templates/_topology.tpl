@@ -20,7 +20,7 @@
 {{- toJson $callers -}}
 {{- end }}
 
-{{/* The configured systems outside the mesh: peers and port by name. */}}
+{{/* The configured systems outside the mesh but for webhooks: peers and port by name. */}}
 {{- define "journeymesh.outside" -}}
 {{- $outside := dict -}}
 {{- $policy := .Values.networkPolicy -}}
@@ -38,12 +38,21 @@
 {{- range $name, $isUsed := $aws -}}
 {{- if $isUsed }}{{ $_ := set $outside $name (dict "peers" $policy.aws "ports" (list "443")) }}{{ end -}}
 {{- end -}}
-{{- $ports := list -}}
-{{- range list .Values.help.chat .Values.help.ticket -}}
-{{- if eq .kind "webhook" }}{{ $ports = append $ports (include "journeymesh.port" (dict "url" .url "default" "443")) }}{{ end -}}
-{{- end -}}
-{{- if $ports }}{{ $_ := set $outside "webhooks" (dict "peers" $policy.webhooks "ports" (uniq $ports)) }}{{ end -}}
 {{- toYaml $outside -}}
+{{- end }}
+
+{{/* The ports of the webhooks that a service posts to, as JSON. Takes root and name. */}}
+{{- define "journeymesh.webhookPorts" -}}
+{{- $v := .root.Values -}}
+{{- $urls := list -}}
+{{- if eq .name "intervention" -}}
+{{- range list $v.help.chat $v.help.ticket }}{{ if eq .kind "webhook" }}{{ $urls = append $urls .url }}{{ end }}{{ end -}}
+{{- else if eq .name "analytics" -}}
+{{- $urls = compact (list $v.insights.webhookUrl) -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range $urls }}{{ $ports = append $ports (include "journeymesh.port" (dict "url" . "default" "443")) }}{{ end -}}
+{{- uniq $ports | toJson -}}
 {{- end }}
 
 {{/* Where traces are sent; empty: nowhere. */}}
@@ -121,6 +130,10 @@ http://{{ $name }}-jaeger:4317
 {{- range $name, $channel := dict "chat" $v.help.chat "ticket" $v.help.ticket -}}
 {{- if and (eq $channel.kind "webhook") (not (hasPrefix "https://" $channel.url)) }}{{ fail (printf "help.%s.kind webhook needs an https address in help.%s.url." $name $name) }}{{ end -}}
 {{- if and (eq $channel.kind "webhook") (not $v.help.webhookSecret.secret) }}{{ fail "Webhooks need the secret they are signed with: help.webhookSecret.secret." }}{{ end -}}
+{{- end -}}
+{{- with $v.insights.webhookUrl -}}
+{{- if not (hasPrefix "https://" .) }}{{ fail "insights.webhookUrl needs an https address." }}{{ end -}}
+{{- if not $v.help.webhookSecret.secret }}{{ fail "Webhooks need the secret they are signed with: help.webhookSecret.secret." }}{{ end -}}
 {{- end -}}
 {{- if and $v.networkPolicy.enabled (or $v.ingress.enabled $v.route.enabled) (not $v.networkPolicy.clients) }}{{ fail "Who may call the gateway? Name the ingress controller's pods in networkPolicy.clients." }}{{ end -}}
 {{- if and $v.signIn.issuer (not (and $v.signIn.clientId $v.signIn.secret $v.signIn.roles $v.signIn.publicUrl)) }}{{ fail "signIn.issuer needs signIn.clientId, signIn.secret, signIn.roles and signIn.publicUrl." }}{{ end -}}

@@ -1,11 +1,12 @@
 """Saved segments in Redis, and in memory for tests: one value for each tenant, with the number of its changes."""
 
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from services.analytics.adapters import changes
 from services.analytics.domain.question import UserFilter
 from services.analytics.domain.segment import Segment, Segments
 from services.analytics.ports import Saved
@@ -13,13 +14,7 @@ from services.analytics.ports import Saved
 _KEY: Final = "jm:{analytics}:segments:"
 _VERSION: Final = 1
 
-# KEYS: a tenant's segments. ARGV: the number of changes that the caller has seen, the segments.
-_REPLACE: Final = redis.Script("""
-if (redis.call('HGET', KEYS[1], 'changes') or '0') ~= ARGV[1] then return 0 end
-redis.call('HINCRBY', KEYS[1], 'changes', 1)
-redis.call('HSET', KEYS[1], 'segments', ARGV[2])
-return 1
-""")
+_MEMBER: Final = "segments"
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -52,15 +47,12 @@ class RedisSegments:
 
     async def read(self, tenant: str) -> Saved:
         """See `ports.SegmentStore`."""
-        with redis.translating_errors():
-            found = await self._client.hmget(_KEY + tenant, ["changes", "segments"])
-        changes, blob = cast("list[bytes | None]", found)
-        return Saved(int(changes or 0), _decode(blob) if blob else ())
+        count, blob = await changes.read(self._client, _KEY + tenant, _MEMBER)
+        return Saved(count, _decode(blob) if blob else ())
 
     async def replace(self, tenant: str, segments: Segments, seen: int) -> bool:
         """See `ports.SegmentStore`."""
-        (is_done,) = await _REPLACE.run(self._client, redis.Call([_KEY + tenant], [seen, _encode(segments)]))
-        return bool(is_done)
+        return await changes.replace(self._client, _KEY + tenant, _MEMBER, _encode(segments), seen)
 
 
 class MemorySegments:

@@ -6,7 +6,8 @@ import { conditions, Filters } from '../filters.tsx'
 import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
 import { segment } from '../segments.tsx'
-import { clock, counted, day, named, number } from '../words.ts'
+import { counted, named, number } from '../words.ts'
+import { Live, moment, said } from './watched.tsx'
 
 const SHOWN = 20
 
@@ -15,6 +16,7 @@ export function Insights() {
   const asked = useAnswer<Found>('/api/analytics/insights', body)
   return (
     <div class="grid">
+      <Live />
       <Filters of="events" />
       <Answer of={asked}>
         {(found) => (
@@ -61,16 +63,10 @@ const Watched = ({ of }: { of: Found }) => (
 )
 
 function Incident({ of: { opened, closed, severity, affectedUserHours, parts } }: { of: Insight }) {
-  const said = (['above', 'below'] as const).flatMap((side) => {
-    const names = parts.filter(({ direction }) => direction === side).map(({ metric }) => figure(metric))
-    return names.length ? `${side === 'above' ? 'more' : 'fewer'} ${[...new Set(names)].join(', ')}` : []
-  })
   return (
-    <Card title={`${moment(opened)}: ${said.join('; ')}`} isWide side={<Level level={severity} />}>
+    <Card title={`${moment(opened)}: ${said(parts)}`} isWide side={<Level level={severity} />}>
       <p>{closed ? `Open until ${moment(closed)}` : 'Still open'}. It concerned users for {counted(affectedUserHours, 'hour')} in all.</p>
       <div class="beside">{parts.map((part) => <Unusual part={part} />)}</div>
     </Card>
   )
 }
-
-const moment = (text: string): string => `${day(text)} ${clock(text)}`

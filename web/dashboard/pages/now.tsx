@@ -2,9 +2,9 @@
 import type { Kpi, Kpis, List, Row, Struggles, Trend } from '../answers.ts'
 import { Answer, DEMO, Empty, useAnswer } from '../asking.tsx'
 import { Lines } from '../charts/lines.tsx'
-import { happened, isLive, risks, useLive } from '../live.ts'
+import { happened, incidents, isLive, risks, useIncidents, useLive } from '../live.ts'
 import { Card, Level, Receipt, Table, User } from '../parts.tsx'
-import { days, since } from '../route.ts'
+import { days, since, to } from '../route.ts'
 import { named, number, seconds, share, time } from '../words.ts'
 import { Happening } from './happening.tsx'
 
@@ -17,6 +17,7 @@ type Risky = Pick<Row, 'userId' | 'level' | 'score' | 'reason'>
 
 export function Now() {
   useLive()
+  useIncidents()
   const every = isLive.value ? EVERY_SECONDS_LIVE : EVERY_SECONDS
   const window = since()
   const interval = days.value === 1 ? 'hour' : 'day'
@@ -166,6 +167,11 @@ function Tiles({ kpis }: { kpis: readonly Kpi[] }) {
           <dd class="before">{kpi.previousValue === null ? 'nothing before' : `${shown(kpi.name, kpi.previousValue)} before`}</dd>
         </div>
       ))}
+      <div data-kpi="open_incidents">
+        <dt><a href={to('insights')}>Open incidents</a></dt>
+        <dd>{incidents.value.filter(({ closed }) => !closed).length}</dd>
+        <dd class="before">{incidents.value.filter(({ acknowledged }) => !acknowledged).length} not seen</dd>
+      </div>
     </dl>
   )
 }

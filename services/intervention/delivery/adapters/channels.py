@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from mesh import webhook
 from mesh.settings import SettingError
-from services.intervention.delivery.adapters import webhook
 from services.intervention.delivery.adapters.log_channel import LogChannel
+from services.intervention.delivery.adapters.webhook import WebhookChannel
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.ports import Channel
 
@@ -44,7 +45,7 @@ async def channels(
         if webhook_urls:
             client = await stack.enter_async_context(webhook.client())
             for name, url in webhook_urls.items():
-                found[name] = webhook.WebhookChannel(client, url, webhook_secret, clock)
+                found[name] = WebhookChannel(webhook.Webhook(client, url, webhook_secret, clock))
         if email_from:
             from services.intervention.delivery.adapters.ses import SesChannel
 

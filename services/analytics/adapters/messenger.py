@@ -1,0 +1,66 @@
+"""Tells a webhook of incidents; Slack's incoming webhooks understand what is posted."""
+
+from typing import Any, Final
+
+import msgspec
+
+from mesh.webhook import Result, Webhook, escaped, rfc3339, slack
+from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.telling import Due, Sent
+
+_STATES: Final = {
+    Result.TAKEN: "sent",
+    Result.LATER: "waiting",
+    # The receiver knows a repeated message by its key.
+    Result.UNKNOWN: "waiting",
+    Result.REFUSED: "failed",
+}
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class WebhookMessenger:
+    """Posts to one address, for all tenants."""
+
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+
+    async def send(self, tenant: str, due: Due) -> Sent:
+        """See `ports.Messenger`."""
+        key = f"{tenant or 'default'}.{due.insight.insight_id}.{due.kind}"
+        posted = await self._webhook.post(key, _ENCODE(body_of(tenant, due, key)))
+        return Sent(_STATES[posted.result], posted.reason, posted.retry_after_us)
+
+
+def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
+    """The body: what Slack shows, and under `journeymesh` what a program reads, unescaped."""
+    its = due.insight
+    title = f"Incident {due.kind}, {its.severity}: {', '.join(map(_in_words, its.parts))}"
+    closed = f", until {rfc3339(its.closed_us)}" if its.closed_us is not None else ""
+    about = f"{'Tenant ' + tenant + ' · ' if tenant else ''}since {rfc3339(its.opened_us)}{closed} · {its.insight_id}"
+    return {
+        **slack(escaped(title), [escaped(title)], escaped(about)),
+        "journeymesh": {
+            "idempotencyKey": key,
+            "kind": f"insight.{due.kind}",
+            **({"tenant": tenant} if tenant else {}),
+            "insightId": its.insight_id,
+            "severity": its.severity,
+            "opened": rfc3339(its.opened_us),
+            "closed": None if its.closed_us is None else rfc3339(its.closed_us),
+            "affectedUserHours": its.affected_user_hours,
+            "parts": [
+                {
+                    "metric": part.metric,
+                    "direction": part.direction,
+                    "peak": rfc3339(part.peak_us),
+                    "observed": part.observed,
+                    "expected": part.expected,
+                }
+                for part in its.parts
+            ],
+        },
+    }
+
+
+def _in_words(part: InsightPart) -> str:
+    return f"{part.metric} {part.observed:,.0f} where {part.expected:,.0f} are usual"

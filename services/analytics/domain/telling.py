@@ -1,0 +1,98 @@
+"""Which incidents a message is due about: that one opened, and that it closed. Times are Unix microseconds."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from services.analytics.domain.question import DAY_US
+from services.analytics.domain.watched import Message, Watched, WatchedInsight, changed
+
+KINDS: Final = ("opened", "closed")
+"""What messages are about."""
+MOST_ATTEMPTS: Final = 5
+_MINUTE_US: Final = 60_000_000
+# As long as a post may take, and more: until then nobody else tries.
+_CLAIM_US: Final = 5 * _MINUTE_US
+
+
+class Sent(NamedTuple):
+    """What came of an attempt to send a message: `sent`, `waiting` (it may be tried again) or `failed`."""
+
+    state: str
+    reason: str = ""
+    """Why it was not sent, in a word."""
+    retry_after_us: int = 0
+    """How long to wait at least before the next attempt."""
+
+
+class Due(NamedTuple):
+    """A message that is to be sent: of which incident, about what, and how often that was tried before."""
+
+    insight: WatchedInsight
+    kind: str
+    attempt_count: int
+
+    def is_like(self, other: "Due") -> bool:
+        """Whether both are about the same."""
+        return (self.insight.insight_id, self.kind) == (other.insight.insight_id, other.kind)
+
+
+def due(watched: Watched, now_us: int) -> Sequence[Due]:
+    """The messages to send now, the incident that opened first first.
+
+    One is due for a day. There is none about an incident that had closed before the watch began, none while the
+    incident is snoozed, and none that it closed unless it was told that it opened.
+    """
+    return [
+        Due(each, kind, said.attempt_count if said else 0)
+        for each in reversed(watched.insights)
+        if not (each.snoozed_until_us and each.snoozed_until_us > now_us)
+        for kind in KINDS
+        for said in [_said(each, kind)]
+        if _is_wanted(watched, each, kind, now_us) and (said is None or _is_next(said, now_us))
+    ]
+
+
+def claimed(watched: Watched, one: Due, now_us: int) -> Watched:
+    """The same once somebody is about to send a message: for five minutes nobody else does, and no watcher is told."""
+    message = Message(one.kind, "waiting", one.attempt_count + 1, now_us + _CLAIM_US, "")
+    insight_id = one.insight.insight_id
+    insights = (_having(each, message) if each.insight_id == insight_id else each for each in watched.insights)
+    return watched._replace(insights=tuple(insights))
+
+
+def settled(watched: Watched, one: Due, sent: Sent, now_us: int) -> Watched:
+    """The same with what came of a message that was claimed; unchanged without the incident.
+
+    Args:
+        watched: what is known.
+        one: the message, as it was when it was claimed.
+        sent: what came of it.
+        now_us: the time.
+    """
+    attempt_count, (state, reason, retry_after_us) = one.attempt_count + 1, sent
+    if state == "waiting" and attempt_count >= MOST_ATTEMPTS:
+        state = "failed"
+    pause_us = max(retry_after_us, _MINUTE_US << one.attempt_count) if state == "waiting" else 0
+    message = Message(one.kind, state, attempt_count, now_us + pause_us, reason)
+    return changed(watched, one.insight.insight_id, lambda its: _having(its, message)) or watched
+
+
+def _said(its: WatchedInsight, kind: str) -> Message | None:
+    return next((each for each in its.messages if each.kind == kind), None)
+
+
+def _is_wanted(watched: Watched, its: WatchedInsight, kind: str, now_us: int) -> bool:
+    opened = _said(its, "opened")
+    if kind == "opened":
+        was_over = its.closed_us is not None and its.closed_us <= watched.since_us
+        return (opened is not None or not was_over) and now_us - its.found_us <= DAY_US
+    was_told = opened is not None and opened.state == "sent"
+    return was_told and its.closed_us is not None and now_us - its.closed_us <= DAY_US
+
+
+def _is_next(said: Message, now_us: int) -> bool:
+    return said.state == "waiting" and said.time_us <= now_us and said.attempt_count < MOST_ATTEMPTS
+
+
+def _having(its: WatchedInsight, message: Message) -> WatchedInsight:
+    return its._replace(messages=(*(each for each in its.messages if each.kind != message.kind), message))

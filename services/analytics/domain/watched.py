@@ -1,0 +1,182 @@
+"""What a watch has told of a tenant's key figures, and what people did about it. Times are Unix microseconds."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from services.analytics.domain.answer import Insight, InsightPart, Insights
+from services.analytics.domain.question import DAY_US, Conditions, UserFilter, Window
+from services.analytics.domain.question import Insights as Asked
+
+MOST_KEPT: Final = 100
+"""So many incidents of a tenant are kept, those that opened last."""
+WINDOW_DAYS: Final = 14
+"""So far back incidents are judged again: what comes late may change them."""
+STEP_US: Final = 900_000_000
+"""A quarter of an hour: hours begin at one in every zone, so between them no hour becomes complete."""
+
+
+class Message(NamedTuple):
+    """What came of a message about an incident.
+
+    `kind` is `opened` or `closed`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or failed,
+    or from when on it is tried again.
+    """
+
+    kind: str
+    state: str
+    attempt_count: int
+    time_us: int
+    reason: str
+    """Why it was not sent, in a word; empty: it was, or nothing is known."""
+
+
+class WatchedInsight(NamedTuple):
+    """An incident as the watch knows it.
+
+    `insight_id` stays when the incident grows or is judged again. `found_us` is when the watch told of it first.
+    `sequence` is that of `Watched` when it last changed. Whoever acknowledged or snoozed it is a key's id or a person;
+    empty: nobody did, or nobody knows who. A snooze holds until its time, and does not change the incident.
+    """
+
+    insight_id: str
+    opened_us: int
+    closed_us: int | None
+    severity: str
+    affected_user_hours: float
+    parts: tuple[InsightPart, ...]
+    """Without points."""
+    found_us: int
+    sequence: int
+    acknowledged_by: str = ""
+    acknowledged_us: int | None = None
+    snoozed_by: str = ""
+    snoozed_until_us: int | None = None
+    snooze_reason: str = ""
+    messages: tuple[Message, ...] = ()
+    """At most one of a kind."""
+
+
+class Watched(NamedTuple):
+    """All that a tenant's watch knows; `sequence` grows by one with every change of an incident."""
+
+    insights: tuple[WatchedInsight, ...] = ()
+    """The one that opened last first."""
+    sequence: int = 0
+    since_us: int = 0
+    """When it judged first; 0: not yet."""
+    judged_us: int = 0
+    """When it judged last."""
+    until_us: int = 0
+    """Complete hours up to here were judged: what had arrived, rounded down to a quarter of an hour."""
+    needed_days: int = 0
+    """As of `Insights`."""
+
+
+def question(until_us: int, time_zone: str, conversion: Conditions) -> Asked:
+    """What a watch asks: the last 14 days up to a time."""
+    window = Window(until_us - WINDOW_DAYS * DAY_US, until_us, time_zone)
+    return Asked(window, (), UserFilter(), conversion, MOST_KEPT)
+
+
+def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watched:
+    """What is known after the hours up to a time were judged again.
+
+    An incident is one that is known if both have a metric that was unusual at the same time. One that is open and is
+    not found any more, because of what came late, is closed.
+    """
+    sequence = before.sequence + 1
+    known = list(before.insights)
+    after: list[WatchedInsight] = []
+    for each in sorted(found.incidents, key=lambda its: its.opened_us):
+        same = next((its for its in reversed(known) if _is_same(its, each)), None)
+        if same is not None:
+            known.remove(same)
+        after.append(_updated(same or _new(each, now_us), each, sequence))
+    for old in known:
+        gone = old._replace(closed_us=until_us, sequence=sequence)
+        after.append(old if old.closed_us is not None else gone)
+    kept = tuple(sorted(after, key=lambda its: (its.opened_us, its.insight_id), reverse=True)[:MOST_KEPT])
+    is_changed = kept != before.insights
+    return Watched(
+        kept,
+        sequence if is_changed else before.sequence,
+        before.since_us or now_us,
+        now_us,
+        until_us,
+        found.needed_days,
+    )
+
+
+def acknowledged(before: Watched, insight_id: str, by: str, now_us: int) -> Watched | None:
+    """The same with an incident that somebody has seen; None without it. Who was first remains."""
+    return changed(
+        before,
+        insight_id,
+        lambda its: its if its.acknowledged_us else its._replace(acknowledged_by=by, acknowledged_us=now_us),
+    )
+
+
+def snoozed(before: Watched, insight_id: str, by: str, until_us: int | None, reason: str) -> Watched | None:
+    """The same with an incident that is not to be told until a time, or again from now on; None without it."""
+    return changed(
+        before,
+        insight_id,
+        lambda its: its._replace(
+            snoozed_by=by if until_us else "", snoozed_until_us=until_us, snooze_reason=reason if until_us else ""
+        ),
+    )
+
+
+def changed(before: Watched, insight_id: str, change: Callable[[WatchedInsight], WatchedInsight]) -> Watched | None:
+    """The same with another value of an incident, under the next sequence; None without the incident."""
+    if found_in(before, insight_id) is None:
+        return None
+    sequence = before.sequence + 1
+    after = tuple(
+        _at(each, change(each), sequence) if each.insight_id == insight_id else each for each in before.insights
+    )
+    return before if after == before.insights else before._replace(insights=after, sequence=sequence)
+
+
+def found_in(watched: Watched, insight_id: str) -> WatchedInsight | None:
+    """The incident with this id; None: it is not known, or not any more."""
+    return next((each for each in watched.insights if each.insight_id == insight_id), None)
+
+
+def since(watched: Watched, sequence: int) -> tuple[WatchedInsight, ...]:
+    """What changed after a sequence, in the order of `Watched`."""
+    return tuple(each for each in watched.insights if each.sequence > sequence)
+
+
+def _is_same(known: WatchedInsight, found: Insight) -> bool:
+    return any(
+        one.metric == other.metric and _meet(one.opened_us, one.closed_us, other.opened_us, other.closed_us)
+        for one in known.parts
+        for other in found.parts
+    )
+
+
+def _meet(one: int, one_end: int | None, other: int, other_end: int | None) -> bool:
+    return (one_end is None or other < one_end) and (other_end is None or one < other_end)
+
+
+def _new(found: Insight, now_us: int) -> WatchedInsight:
+    opened = dt.datetime.fromtimestamp(found.opened_us // 1_000_000, dt.UTC)
+    insight_id = f"{opened:%Y%m%dT%H%M}-{found.parts[0].metric}"
+    return WatchedInsight(insight_id, found.opened_us, None, "", 0.0, (), now_us, 0)
+
+
+def _updated(known: WatchedInsight, found: Insight, sequence: int) -> WatchedInsight:
+    now = known._replace(
+        opened_us=found.opened_us,
+        closed_us=found.closed_us,
+        severity=found.severity,
+        affected_user_hours=found.affected_user_hours,
+        parts=tuple(part._replace(points=()) for part in found.parts),
+    )
+    return _at(known, now, sequence)
+
+
+def _at(before: WatchedInsight, after: WatchedInsight, sequence: int) -> WatchedInsight:
+    return before if before == after else after._replace(sequence=sequence)

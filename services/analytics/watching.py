@@ -1,0 +1,317 @@
+"""Watches the key figures of tenants: judges complete hours again and again, and tells those who watch what changed."""
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Final, NamedTuple, Protocol, cast
+
+from mesh.clock import Clock
+from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
+from mesh.process.lifecycle import cancel
+from records import tenants
+from services.analytics.domain import telling
+from services.analytics.domain import watched as watch
+from services.analytics.domain.answer import Insights
+from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
+from services.analytics.domain.watched import Watched, WatchedInsight
+from services.analytics.ports import KeptWatch, Messenger, WatchStore
+from services.analytics.usecases import Answered, Known
+
+_ASKED_DAYS: Final = 30
+_NOTED_AGAIN_US: Final = DAY_US
+_POLL_SECONDS: Final = 0.2
+_RETRY_SECONDS: Final = 5.0
+_ATTEMPTS_TO_CHANGE: Final = 10
+_MOST_WATCHING: Final = 2_000
+_LONGEST_REASON: Final = 500
+_LONGEST_SNOOZE_DAYS: Final = 90
+_PURCHASE: Final = (Condition(Field.EVENT_TYPE, Comparison.IS, ("purchase",)),)
+
+_UNREAD: Final = KeptWatch(-1, Watched())
+
+_log = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """Answers questions, as `usecases.Asking` does."""
+
+    def known(self) -> Known:
+        """What there is to ask about."""
+
+    async def ask(self, tenant: str, question: Question) -> Answered:
+        """The answer to a question."""
+
+
+class Change(NamedTuple):
+    """What a watcher is told: all there is, or what changed since the last time, with all else that is known."""
+
+    is_snapshot: bool
+    insights: tuple[WatchedInsight, ...]
+    watched: Watched
+
+
+class Plan(NamedTuple):
+    """How key figures are watched.
+
+    `time_zone` is the IANA name of the zone by which the times of a week are compared. `is_for_all` says whether all
+    tenants are watched, or those that somebody asked about within 30 days.
+    """
+
+    period_seconds: float = 60.0
+    time_zone: str = "UTC"
+    is_for_all: bool = False
+
+
+class Standing(NamedTuple):
+    """How a tenant's watch is doing at `now_us`. `watermark_us` is until when events have arrived; 0 without any."""
+
+    watched: Watched
+    watermark_us: int
+    watcher_count: int
+    now_us: int
+    plan: Plan
+    has_webhook: bool
+
+
+@dataclasses.dataclass
+class _Latest:
+    """What a tenant's watch knows, for all who watch it in this process."""
+
+    kept: KeptWatch = _UNREAD
+    moved: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    """Set when what is known is replaced; another event takes its place."""
+    wake: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    """Set when it has changed in the store, as far as this process knows."""
+    watcher_count: int = 0
+    following: asyncio.Task[None] | None = None
+
+    def put(self, kept: KeptWatch) -> None:
+        """Replaces what is known."""
+        if kept.changes == self.kept.changes:
+            return
+        moved, self.kept, self.moved = self.moved, kept, asyncio.Event()
+        moved.set()
+
+
+class Watching:
+    """Watches, and lets others watch.
+
+    Any replica may judge: whoever is late finds it done, and the same data gives the same incidents.
+
+    Args:
+        judge: answers what was unusual.
+        store: keeps what is known.
+        clock: for when incidents were found, acknowledged and snoozed.
+        plan: how it watches.
+        limit: how many may watch at a time in this process.
+        messenger: tells people outside the mesh when incidents open and close.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        store: WatchStore,
+        clock: Clock,
+        plan: Plan,
+        limit: int = _MOST_WATCHING,
+        messenger: Messenger | None = None,
+    ) -> None:
+        self._judge = judge
+        self._store = store
+        self._clock = clock
+        self._plan = plan
+        self._limit = limit
+        self._messenger = messenger
+        self._latest: dict[str, _Latest] = {}
+        self._noted: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Judges again after each period, without end; what fails is tried with the next one."""
+        while True:
+            try:
+                await self.judge()
+            except MeshError as error:
+                _log.warning("key figures are not watched now: %s", error.detail)
+            await asyncio.sleep(self._plan.period_seconds)
+
+    async def judge(self) -> None:
+        """Judges the complete hours of the last 14 days again: of the default tenant, and of those asked about.
+
+        The same data is not counted again within a quarter of an hour, as the answer is remembered.
+
+        Raises:
+            MeshError: the figures of a tenant could not be counted or kept; the others' were.
+        """
+        known = self._judge.known()
+        asked = await self._store.asked_since(self._clock() - _ASKED_DAYS * DAY_US)
+        failed: MeshError | None = None
+        for tenant in sorted(
+            (known.tenants if self._plan.is_for_all else {*asked} & known.tenants) | {tenants.DEFAULT}
+        ):
+            try:
+                await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
+                await self._tell(tenant)
+            except MeshError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    async def listed(self, tenant: str) -> Watched:
+        """What the watch of a tenant knows. It is watched from now on, if it was not.
+
+        Raises:
+            Unavailable: the store cannot be reached; so do all methods below.
+            VersionMismatch: only a newer build can read it; so do all methods below.
+        """
+        await self._note_asked(tenant)
+        return (await self._store.read(tenant)).watched
+
+    async def standing(self, tenant: str) -> Standing:
+        """How the watch of a tenant is doing. It is watched from now on, if it was not."""
+        latest = self._latest.get(tenant)
+        count = latest.watcher_count if latest else 0
+        known = self._judge.known()
+        return Standing(
+            await self.listed(tenant), known.watermark_us, count, self._clock(), self._plan, self._messenger is not None
+        )
+
+    async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
+        """Remembers that somebody has seen an incident; the first who did remains.
+
+        Raises:
+            NotFound: `INSIGHT_NOT_FOUND`.
+        """
+        now_us = self._clock()
+        return await self._change(tenant, insight_id, lambda before: watch.acknowledged(before, insight_id, by, now_us))
+
+    async def snooze(self, tenant: str, insight_id: str, by: str, until_us: int | None, reason: str) -> WatchedInsight:
+        """Lets an incident not be told until a time; None ends that.
+
+        Raises:
+            NotFound: `INSIGHT_NOT_FOUND`.
+            InvalidArgument: `MISSING_FIELD`, without a reason; `VALUE_OUT_OF_RANGE`, the time is not in the next 90
+                days, or the reason is longer than 500 characters.
+        """
+        self._require_snooze(until_us, reason)
+        return await self._change(
+            tenant, insight_id, lambda before: watch.snoozed(before, insight_id, by, until_us, reason)
+        )
+
+    async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Change, None]:
+        """What the watch of a tenant knows, and each change of it, without end. Who has seen a sequence is told more.
+
+        Nothing waits for who takes it slowly: they are told of all changes at once, each incident as it is then.
+
+        Raises:
+            ResourceExhausted: `TOO_MANY_STREAMS`.
+        """
+        await self._note_asked(tenant)
+        async with self._following(tenant) as latest:
+            is_first = True
+            while True:
+                moved, now = latest.moved, latest.kept.watched
+                if is_first or now.sequence != sequence:
+                    is_all = sequence == 0 or now.sequence < sequence
+                    yield Change(is_all, now.insights if is_all else watch.since(now, sequence), now)
+                    is_first, sequence = False, now.sequence
+                await moved.wait()
+
+    async def _judge_tenant(self, tenant: str, until_us: int) -> None:
+        kept = await self._store.read(tenant)
+        if not until_us or kept.watched.until_us > until_us:
+            return
+        answered = await self._judge.ask(tenant, watch.question(until_us, self._plan.time_zone, _PURCHASE))
+        found = cast("Insights", answered.answer)
+        after = watch.judged(kept.watched, found, until_us, self._clock())
+        if await self._store.replace(tenant, after, kept.changes):
+            self._wake(tenant)
+
+    async def _tell(self, tenant: str) -> None:
+        """Sends the messages that are due, one after the other. Only who has claimed a message sends it."""
+        if self._messenger is None:
+            return
+        for each in telling.due((await self._store.read(tenant)).watched, self._clock()):
+            kept = await self._store.read(tenant)
+            one = next((its for its in telling.due(kept.watched, self._clock()) if its.is_like(each)), None)
+            if one is None or not await self._store.replace(
+                tenant, telling.claimed(kept.watched, one, self._clock()), kept.changes
+            ):
+                continue
+            sent, now_us = await self._messenger.send(tenant, one), self._clock()
+            await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
+
+    async def _change(
+        self, tenant: str, insight_id: str, change: Callable[[Watched], Watched | None]
+    ) -> WatchedInsight:
+        def changed(before: Watched) -> Watched:
+            after = change(before)
+            if after is None:
+                raise NotFound("INSIGHT_NOT_FOUND", "There is no incident with this id, or not any more.")
+            return after
+
+        return cast("WatchedInsight", watch.found_in(await self._replace(tenant, changed), insight_id))
+
+    async def _replace(self, tenant: str, change: Callable[[Watched], Watched]) -> Watched:
+        for _ in range(_ATTEMPTS_TO_CHANGE):
+            kept = await self._store.read(tenant)
+            after = change(kept.watched)
+            if after is kept.watched or await self._store.replace(tenant, after, kept.changes):
+                self._wake(tenant)
+                return after
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Many change the incidents at once. Try again.")
+
+    def _require_snooze(self, until_us: int | None, reason: str) -> None:
+        if until_us is None:
+            return
+        if not reason.strip():
+            raise InvalidArgument("MISSING_FIELD", "A snooze needs a `reason`.")
+        if len(reason) > _LONGEST_REASON:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`reason` has up to {_LONGEST_REASON} characters.")
+        if not 0 < until_us - self._clock() <= _LONGEST_SNOOZE_DAYS * DAY_US:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`until` must be in the next {_LONGEST_SNOOZE_DAYS} days.")
+
+    async def _note_asked(self, tenant: str) -> None:
+        now_us = self._clock()
+        if now_us - self._noted.get(tenant, 0) >= _NOTED_AGAIN_US:
+            await self._store.note_asked(tenant, now_us)
+            self._noted[tenant] = now_us
+
+    def _wake(self, tenant: str) -> None:
+        if tenant in self._latest:
+            self._latest[tenant].wake.set()
+
+    @contextlib.asynccontextmanager
+    async def _following(self, tenant: str) -> AsyncIterator[_Latest]:
+        """What is known of a tenant, kept up to date for as long as somebody watches it."""
+        if sum(each.watcher_count for each in self._latest.values()) >= self._limit:
+            raise ResourceExhausted("TOO_MANY_STREAMS", "Too many watch already.", _RETRY_SECONDS)
+        latest = self._latest.setdefault(tenant, _Latest())
+        latest.watcher_count += 1
+        try:
+            latest.put(await self._store.read(tenant))
+            latest.following = latest.following or asyncio.create_task(self._follow(tenant, latest))
+            yield latest
+        finally:
+            latest.watcher_count -= 1
+            if not latest.watcher_count:
+                del self._latest[tenant]
+                if latest.following is not None:
+                    await cancel(latest.following)
+
+    async def _follow(self, tenant: str, latest: _Latest) -> None:
+        is_away = False
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(latest.wake.wait(), _POLL_SECONDS)
+            latest.wake.clear()
+            try:
+                if await self._store.change_count(tenant) != latest.kept.changes:
+                    latest.put(await self._store.read(tenant))
+                is_away = False
+            except MeshError as error:
+                if not is_away:
+                    _log.warning("those who watch are not told of incidents: %s", error.detail)
+                is_away = True
