@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--catalogue",
         type=Path,
         metavar="FILE",
-        help="with --fit: the products that can be bought, an id a line (default: those bought in the last 90 days)",
+        help="with --fit: the products that can be bought, one id per line (default: those bought in the last 90 days)",
     )
     parser.add_argument("--product", default="", metavar="COLUMN", help="the column that names the product")
     parser.add_argument("--category", default="", metavar="COLUMN", help="the column of the product's category")

@@ -335,7 +335,7 @@ EXPERIMENT_ROUTES: Final = (
     Route(
         "POST",
         _PATH,
-        "Creates an experiment, as a draft: what is compared, by what it is judged, and how it goes up.",
+        "Creates an experiment, as a draft: what is compared, by what it is judged, and how its ramp goes.",
         create_experiment,
         wire.Experiment.DESCRIPTOR,
         status=201,
@@ -364,7 +364,7 @@ EXPERIMENT_ROUTES: Final = (
         body=Promotion,
         example=_PROMOTE_EXAMPLE,
     ),
-    _act("rollback", "Ends it as an arm did harm, also after one was promoted.", roll_back_experiment),
+    _act("rollback", "Ends it because an arm did harm, also after one was promoted.", roll_back_experiment),
     Route(
         "POST",
         f"{_PATH}:assign",
@@ -378,7 +378,7 @@ EXPERIMENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_ONE}/exposures",
-        "Counts units that met an arm: one told by the published hash, or the control for want of an answer.",
+        "Counts units that met an arm: one told by the published hash, or the control where no answer came.",
         record_exposures,
         wire.RecordExposuresResponse.DESCRIPTOR,
         reasons=_CHANGING,

@@ -43,7 +43,7 @@ async def acknowledge(core: Core, request: Request) -> Answer:
 
 
 async def snooze(core: Core, request: Request) -> Answer:
-    """Lets an incident not be told for a while."""
+    """Snoozes an incident: it is not told for a while."""
     asked = asking.read(await request.json_body(), wire.SnoozeInsightRequest, _NOT_IN_BODY)
     asked.tenant, asked.insight_id, asked.by = request.caller.tenant, request.parameters["id"], request.caller.key_id
     return json(render((await core.peers.insights.SnoozeInsight(asked)).incident))
@@ -105,7 +105,7 @@ INCIDENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_PATH}/{{id}}/acknowledge",
-        "Says that somebody has seen an incident. The first who did remains.",
+        "Says that somebody has seen an incident. Who did so first is kept.",
         acknowledge,
         wire.WatchedInsight.DESCRIPTOR,
         reasons=("INSIGHT_NOT_FOUND", *CALLS_REASONS),
@@ -114,8 +114,7 @@ INCIDENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_PATH}/{{id}}/snooze",
-        "Lets an incident not be told `until` a time in the next 90 days, for a `reason`; without `until` it is told "
-        "again.",
+        "Snoozes an incident `until` a time in the next 90 days, for a `reason`; without `until` it is told again.",
         snooze,
         wire.WatchedInsight.DESCRIPTOR,
         reasons=(

@@ -18,7 +18,7 @@ class Comparison(NamedTuple):
     """An arm less the control, in units of the outcome.
 
     `interval` and `p_value` hold for one look, planned before the start; `always_valid` holds for every look from the
-    first on. `relative` is `difference` per mean of the control, with `relative_interval` for one look: both NaN and
+    first on. `relative` is `difference` divided by the control's mean, with `relative_interval` for one look: NaN and
     everything where the control's mean is 0, or as good as.
     """
 

@@ -1,4 +1,4 @@
-"""Watches models and data on a slow clock, and reports what it sees as metrics."""
+"""Asks about models and data from time to time, and reports the answers as metrics."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 async def follow(asking: Asking, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
-    """Looks each period until cancelled, and sooner while there is nothing to see; the last figures stay until then."""
+    """Looks each period until cancelled, or each minute while there is no tenant; figures stay until the next ones."""
     while True:
         is_seen = False
         try:
             is_seen = await look(asking, metrics, clock())
         except MeshError as error:
-            _log.info("the models cannot be watched now: %s", error.detail)
+            _log.info("gauges of models and data are not told now: %s", error.detail)
         await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
 
 
@@ -41,7 +41,7 @@ async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
         try:
             answers = [(await asking.ask(tenant, each)).answer for each in asked]
         except InvalidArgument as error:
-            _log.warning("the models of a tenant cannot be watched: %s", error.detail)
+            _log.warning("gauges leave out a tenant: %s", error.detail)
             continue
         drift, calibration, events = answers
         found.append(

@@ -44,7 +44,7 @@ class InsightsServicer(InsightsServiceServicer):
     async def SnoozeInsight(
         self, request: wire.SnoozeInsightRequest, _context: ServerContext
     ) -> wire.SnoozeInsightResponse:
-        """Lets an incident not be told for a while."""
+        """Snoozes an incident: it is not told for a while."""
         until_us = time_of(request.until) if request.HasField("until") else None
         its = await self._watching.snooze(request.tenant, request.insight_id, request.by, until_us, request.reason)
         return wire.SnoozeInsightResponse(incident=watched_message(its))

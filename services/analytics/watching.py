@@ -1,4 +1,4 @@
-"""Watches the key figures of tenants: judges complete hours again and again, and tells those who watch what changed."""
+"""Watches the key figures of tenants: judges complete hours again and again, and tells watchers what changed."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ class Judge(Protocol):
 
 
 class Change(NamedTuple):
-    """What a watcher is told: all there is, or what changed since the last time, with all else that is known."""
+    """What a watcher is told: all incidents, or those that changed since the last time; and all that is known."""
 
     is_snapshot: bool
     insights: tuple[WatchedInsight, ...]
@@ -99,7 +99,7 @@ class _Latest:
 class Watching:
     """Watches, and lets others watch.
 
-    Any replica may judge: whoever is late finds it done, and the same data gives the same incidents.
+    Any replica may judge: the same data gives the same incidents, and the one that is late finds it done.
 
     Args:
         judge: answers what was unusual.
@@ -179,7 +179,7 @@ class Watching:
         )
 
     async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
-        """Remembers that somebody has seen an incident; the first who did remains.
+        """Remembers that somebody has seen an incident; who did so first is kept.
 
         Raises:
             NotFound: `INSIGHT_NOT_FOUND`.
@@ -201,9 +201,9 @@ class Watching:
         )
 
     async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Change, None]:
-        """What the watch of a tenant knows, and each change of it, without end. Who has seen a sequence is told more.
+        """What the watch of a tenant knows, then each change of it, without end; with a sequence what changed since.
 
-        Nothing waits for who takes it slowly: they are told of all changes at once, each incident as it is then.
+        Nothing waits for a slow reader: it is told of all changes at once, each incident as it is then.
 
         Raises:
             ResourceExhausted: `TOO_MANY_STREAMS`.
@@ -230,7 +230,7 @@ class Watching:
             self._wake(tenant)
 
     async def _tell(self, tenant: str) -> None:
-        """Sends the messages that are due, one after the other. Only who has claimed a message sends it."""
+        """Sends the messages that are due, one after the other. Each is claimed first, so that one process sends it."""
         if self._messenger is None:
             return
         for each in telling.due((await self._store.read(tenant)).watched, self._clock()):

@@ -1,4 +1,4 @@
-"""What the customers service keeps: the purchases of each user."""
+"""What the customers service keeps by user: purchases and declared traits."""
 
 from typing import Final
 

@@ -35,7 +35,7 @@ class Purchases:
         """What a user bought.
 
         Raises:
-            NotFound: `USER_NOT_FOUND`, nothing.
+            NotFound: `USER_NOT_FOUND`, the user has bought nothing.
             Unavailable: the store cannot be reached.
         """
         found = await keyed.read(self.state, PURCHASED, user_id)

@@ -19,11 +19,11 @@ async def main() -> None:
     """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     async with started("experiments") as (client, telemetry, site):
-        room = bootstrap.over(RedisExperiments(client), system_clock, monotonic_clock, settings.most_units)
-        async with in_background(bootstrap.keep_up(room)):
+        use_cases = bootstrap.over(RedisExperiments(client), system_clock, monotonic_clock, settings.most_units)
+        async with in_background(bootstrap.keep_up(use_cases)):
             await server.serve(
                 settings.listen,
-                [lambda grpc_server: add_ExperimentsServiceServicer_to_server(room.servicer, grpc_server)],
+                [lambda grpc_server: add_ExperimentsServiceServicer_to_server(use_cases.servicer, grpc_server)],
                 [experiments_pb2.DESCRIPTOR.services_by_name["ExperimentsService"].full_name],
                 {"store": lambda: redis.ping(client)},
                 telemetry,

@@ -14,7 +14,7 @@ _EVERY_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Room(NamedTuple):
+class UseCases(NamedTuple):
     """The use cases."""
 
     experiments: Experiments
@@ -28,18 +28,18 @@ class Room(NamedTuple):
         return ExperimentsServicer(*self)
 
 
-def over(store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int) -> Room:
+def over(store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int) -> UseCases:
     """The service over a store; `monotonic` tells how old an allocation is."""
     recording = Recording(store, most_units)
-    return Room(Experiments(store, clock), recording, Assigning(store, recording, monotonic), Persons(store))
+    return UseCases(Experiments(store, clock), recording, Assigning(store, recording, monotonic), Persons(store))
 
 
-async def keep_up(room: Room) -> None:
-    """Every ten seconds: ramps go on, harm is rolled back, and what is owed is counted; for ever."""
+async def keep_up(use_cases: UseCases) -> None:
+    """Lets ramps go on, rolls harm back and counts what is owed, every ten seconds without end."""
     while True:
         try:
-            await room.assigning.settle()
-            for each in await room.experiments.tick():
+            await use_cases.assigning.settle()
+            for each in await use_cases.experiments.tick():
                 change = each.history[-1]
                 _log.info("experiment %s is %s: %s", each.definition.id, each.state, change.why)
         except Unavailable as error:

@@ -32,7 +32,7 @@ class ExperimentStore(Protocol):
         """An experiment; None if there is none."""
 
     async def put(self, experiment: Experiment, seen_revision: int) -> bool:
-        """Puts an experiment in the place of the one with a revision, 0 for none; False if it has another one."""
+        """Puts an experiment in the place of the one with this revision, 0 for none; False if it has another one."""
 
     async def evidence(self, tenant: str, experiment_id: str, units: Collection[str]) -> Evidence:
         """What was counted, and those of the units that are known, all of one moment."""
@@ -43,7 +43,7 @@ class ExperimentStore(Protocol):
         """Replaces totals and units in one atomic step; False, and nothing is written, if others wrote meanwhile."""
 
     async def erase_units(self, tenant: str, experiment_id: str, units: Collection[str]) -> None:
-        """Drops what is known of these units; the totals stay. Who has read them before counts nothing any more."""
+        """Drops what is known of these units; the totals stay. A `count` by what was read before writes nothing."""
 
     async def forget_units(self, tenant: str, experiment_id: str) -> None:
         """Drops what is known of each unit; the totals stay. Nothing happens if it was done before."""

@@ -53,7 +53,7 @@ class ExperimentsServicer(ExperimentsServiceServicer):
         return wire.ChangeExperimentResponse(experiment=translation.experiment_message(changed, self._now_us()))
 
     async def AssignUnits(self, request: wire.AssignUnitsRequest, _context: ServerContext) -> wire.AssignUnitsResponse:
-        """Tells the arms of units, and on wish counts that they meet them now."""
+        """Tells the arms of units, and if asked to, counts that they meet them now."""
         units = {each.unit: translation.before_of(each) for each in request.units}
         told, is_fallback = await self._assigning.assign(
             request.tenant, frozenset(request.experiment_ids), units, is_exposure=request.is_exposure

@@ -154,7 +154,7 @@ class Experiments:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Persons:
-    """What is kept of people as units, under their plain ids; who calls knows them with their tenants.
+    """What is kept of people as units, under their plain ids; callers name people by qualified ids.
 
     Every call raises `Unavailable` if the store cannot be reached; then some may be erased.
     """
@@ -220,7 +220,7 @@ class Told(NamedTuple):
 
 
 class Recording:
-    """Counts exposures and outcomes. In one process those of an experiment follow each other; others may interfere."""
+    """Counts exposures and outcomes. In one process an experiment has one call at a time; others may interfere."""
 
     def __init__(self, store: ExperimentStore, most_units: int) -> None:
         self._store = store

@@ -18,7 +18,7 @@ from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.adapters.redis import RedisExperiments
-from services.experiments.bootstrap import Room
+from services.experiments.bootstrap import UseCases
 from services.experiments.domain import sums
 from services.experiments.domain.evidence import UnitState
 from services.experiments.domain.experiment import DAY_US, HOUR_US
@@ -55,7 +55,7 @@ class Told(NamedTuple):
     """The service with its clock and store."""
 
     stub: "ExperimentsServiceAsyncStub"
-    room: Room
+    use_cases: UseCases
     store: Leaving
     clock: list[int]
 
@@ -91,7 +91,7 @@ class Told(NamedTuple):
         return await self.stub.GetResults(wire.GetResultsRequest(experiment_id="sales", **members))
 
 
-def over(store: ExperimentStore, clock: list[int], most_units: int = MOST_UNITS) -> Room:
+def over(store: ExperimentStore, clock: list[int], most_units: int = MOST_UNITS) -> UseCases:
     """The use cases over a store, with one clock for everything."""
     return bootstrap.over(store, lambda: clock[0], lambda: clock[0], most_units)
 
@@ -100,9 +100,9 @@ def over(store: ExperimentStore, clock: list[int], most_units: int = MOST_UNITS)
 async def told(request: pytest.FixtureRequest, valkey: redis.Client) -> AsyncIterator[Told]:
     store = Leaving(MemoryExperiments() if request.param == "memory" else RedisExperiments(valkey))
     clock = [NOON_US]
-    room = over(store, clock)
-    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(room.servicer, to)) as channel:
-        yield Told(ExperimentsServiceStub(channel), room, store, clock)
+    use_cases = over(store, clock)
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as channel:
+        yield Told(ExperimentsServiceStub(channel), use_cases, store, clock)
 
 
 def users(count: int) -> list[str]:
@@ -192,9 +192,9 @@ async def test_units_count_once_whatever_is_repeated(told: Told) -> None:
 async def test_those_who_count_at_the_same_time_lose_nothing(told: Told) -> None:
     await told.create()
     await told.change(START)
-    rooms = [told.room, over(told.store, told.clock)]
-    for room in rooms:
-        await room.assigning.assign("", (), {}, is_exposure=False)
+    rooms = [told.use_cases, over(told.store, told.clock)]
+    for use_cases in rooms:
+        await use_cases.assigning.assign("", (), {}, is_exposure=False)
     parts = [users(300)[place : place + 30] for place in range(0, 300, 30)]
     await asyncio.gather(
         *(
@@ -237,28 +237,28 @@ async def test_who_meets_two_arms_counts_for_none(told: Told) -> None:
 async def test_an_experiment_that_is_full_leaves_units_out(told: Told) -> None:
     await told.create()
     await told.change(START)
-    room = over(told.store, told.clock, most_units=10)
-    await room.assigning.assign("", (), dict.fromkeys(users(25)), is_exposure=True)
+    use_cases = over(told.store, told.clock, most_units=10)
+    await use_cases.assigning.assign("", (), dict.fromkeys(users(25)), is_exposure=True)
     assert sum(each.units for each in (await told.results()).units) == 10
 
 
 async def test_a_ramp_goes_on_by_itself_and_harm_is_rolled_back(told: Told) -> None:
     await told.create(ramp=[50.0, 100.0], metrics=[wire.ExperimentMetric(name="sold", harm=0.1)])
     await told.change(START)
-    assert await told.room.experiments.tick() == []
+    assert await told.use_cases.experiments.tick() == []
     told.clock[0] += DAY_US
-    assert await told.room.experiments.tick() == []  # nothing is known of the guardrail
+    assert await told.use_cases.experiments.tick() == []  # nothing is known of the guardrail
     found = (await told.assign(users(1_000), is_exposure=True)).assignments
     included = [each for each in found if each.takes_part]
     assert 400 < len(included) < 600
     await told.report(
         [(each.unit, "", {"sold": float(each.unit[-1] in "02468")}) for each in included if each.arm == "control"]
     )
-    (rolled_back,) = await told.room.experiments.tick()
+    (rolled_back,) = await told.use_cases.experiments.tick()
     assert rolled_back.state == "rolled_back"
     assert rolled_back.history[-1].actor == "experiments"
     assert rolled_back.history[-1].why == "new is worse in sold: -100.0%"
-    assert await told.room.experiments.tick() == []
+    assert await told.use_cases.experiments.tick() == []
 
 
 async def test_a_ramp_without_guardrails_goes_up_each_step(told: Told) -> None:
@@ -267,7 +267,7 @@ async def test_a_ramp_without_guardrails_goes_up_each_step(told: Told) -> None:
     percents = []
     for _ in range(5):
         told.clock[0] += DAY_US
-        percents += [each.percent for each in await told.room.experiments.tick()]
+        percents += [each.percent for each in await told.use_cases.experiments.tick()]
     assert percents == [5.0, 100.0]
 
 
@@ -284,7 +284,7 @@ async def test_without_the_store_arms_are_as_before_for_a_day_and_are_counted_la
     with pytest.raises(Unavailable):
         await told.assign(users(100))
     told.store.is_away = False
-    await told.room.assigning.settle()
+    await told.use_cases.assigning.settle()
     assert (await told.results()).fallback_units == 100
     assert sum(each.units for each in (await told.results()).units) == 0
     assert sum(each.units for each in (await told.results(is_with_fallback=True)).units) == 100
@@ -295,7 +295,7 @@ async def test_what_was_known_before_makes_intervals_narrower(told: Told) -> Non
     await told.create(metrics=[spent])
     await told.change(START)
     risks = {unit: (number * 37 % 101) / 101 for number, unit in enumerate(users(400))}
-    await told.room.assigning.assign("", (), risks, is_exposure=True)
+    await told.use_cases.assigning.assign("", (), risks, is_exposure=True)
     rows = [(unit, "", {"spent": 10 * risk + number * 53 % 7 / 7}) for number, (unit, risk) in enumerate(risks.items())]
     await told.report(rows)
     (finding,) = (await told.results()).findings
@@ -309,10 +309,10 @@ async def test_units_are_forgotten_a_month_after_the_end(told: Told) -> None:
     await told.assign(["ann"], is_exposure=True)
     await told.change(wire.EXPERIMENT_ACTION_STOP)
     told.clock[0] += UNITS_KEPT_US
-    await told.room.experiments.tick()
+    await told.use_cases.experiments.tick()
     assert (await told.store.evidence("", "sales", ["ann"])).units
     told.clock[0] += 1
-    await told.room.experiments.tick()
+    await told.use_cases.experiments.tick()
     left: Evidence = await told.store.evidence("", "sales", ["ann"])
     assert (left.units, left.totals.units) == ({}, 1)
 

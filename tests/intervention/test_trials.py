@@ -12,7 +12,7 @@ from mesh.observability import telemetry
 from mesh.rpc import channel
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
-from services.experiments.bootstrap import Room
+from services.experiments.bootstrap import UseCases
 from services.experiments.domain.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.intervention.language.adapters.trials import MeshTrials
@@ -33,17 +33,17 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.asynccontextmanager
-async def experiment() -> AsyncIterator[tuple[Room, MeshTrials]]:
+async def experiment() -> AsyncIterator[tuple[UseCases, MeshTrials]]:
     """A running experiment, and what asks for it."""
-    room = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 1_000)
-    await room.experiments.create("", DEFINITION, "ann", "")
-    await room.experiments.change("", "words", "start", "", "ann", "")
-    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(room.servicer, to)) as dialled:
-        yield room, MeshTrials(dialled, "words")
+    use_cases = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 1_000)
+    await use_cases.experiments.create("", DEFINITION, "ann", "")
+    await use_cases.experiments.change("", "words", "start", "", "ann", "")
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        yield use_cases, MeshTrials(dialled, "words")
 
 
 async def test_each_user_gets_the_model_of_their_arm_and_what_came_of_it_counts() -> None:
-    async with experiment() as (room, trials), model_world(words(GOOD), trials=trials) as world:
+    async with experiment() as (use_cases, trials), model_world(words(GOOD), trials=trials) as world:
         for number in range(12):
             found = await world.generated(help_(number), known_facts(user_id=f"u-{number}"))
             assert found.is_used
@@ -51,7 +51,7 @@ async def test_each_user_gets_the_model_of_their_arm_and_what_came_of_it_counts(
             assert found.model_id == told.model_id
             assert told.counts
         assert set(world.server.model_ids) == {MICRO, LITE}
-        _, totals, results = await room.experiments.results("", "words")
+        _, totals, results = await use_cases.experiments.results("", "words")
         assert sum(results.units.values()) == 12
         assert min(results.units.values()) > 0
         score, cost = results.findings
@@ -65,9 +65,9 @@ async def test_each_user_gets_the_model_of_their_arm_and_what_came_of_it_counts(
 
 async def test_words_that_cannot_be_used_are_a_failure() -> None:
     refused = bedrock.says(json.dumps({"message": "Buy now!!! 100% free"}))
-    async with experiment() as (room, trials), model_world(refused, trials=trials) as world:
+    async with experiment() as (use_cases, trials), model_world(refused, trials=trials) as world:
         assert not (await world.generated(help_(), known_facts(user_id="u-1"))).is_used
-        _, totals, _ = await room.experiments.results("", "words")
+        _, totals, _ = await use_cases.experiments.results("", "words")
         ((_, group),) = totals.assigned.items()
         assert group.sums["score"].x < 0.5
         assert group.sums["cost_usd"].x > 0

@@ -1,4 +1,4 @@
-"""A value in Redis that is replaced only by who has seen its last change."""
+"""A value in Redis that is replaced only by a caller that has seen its last change."""
 
 from typing import Final, cast
 

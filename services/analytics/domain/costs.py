@@ -19,7 +19,7 @@ def costs(
     treated_count: int,
     effects: Sequence[HelpEffect],
 ) -> Costs:
-    """What a tenant's days cost, by part, and what one of each thing cost that came of it.
+    """What a tenant's days cost, by part, and what each result of them cost, such as a decision.
 
     Args:
         days: in order of time.

@@ -1,7 +1,7 @@
-"""What is watched of models and data without being asked: which questions, and what their answers come to. Pure.
+"""What gauges tell of models and data: which questions are asked for them, and what the answers come to. Pure.
 
-Of several tenants the figure that is worst counts, but events are counted of all together: an alert says that somebody
-should look, and the questions say where.
+Of several tenants the worst figure counts, but events of all are counted together: an alert says that somebody should
+look, and the questions say where.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ WEEK_US: Final = 7 * DAY_US
 SILENT_DAYS: Final = 14
 """A prediction came true if its user made no event in so many days after the session, as of the shipped model."""
 LEAST_EVENTS: Final = 100
-"""Of a kind with fewer events in a week nothing is told."""
+"""Nothing is told of a kind with fewer events in a week."""
 MOST_NAMES: Final = 100
 _MOST_KINDS: Final = 50
 
@@ -52,7 +52,7 @@ class Calibrated(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What is watched. Without enough users, outcomes or events a mapping lacks the member."""
+    """What gauges tell. Without enough users, outcomes or events a mapping lacks the member."""
 
     moved: Mapping[tuple[str, str], Moved]
     """By the kind, `score` or `reason`, and the name."""

@@ -37,10 +37,10 @@ class Due(NamedTuple):
 
 
 def due(watched: Watched, now_us: int) -> Sequence[Due]:
-    """The messages to send now, the incident that opened first first.
+    """The messages to send now, in the order in which incidents opened.
 
-    One is due for a day. There is none about an incident that had closed before the watch began, none while the
-    incident is snoozed, and none that it closed unless it was told that it opened.
+    A message is due for a day at most. None is due about an incident that had closed before the watch began or that is
+    snoozed, and none that it closed unless it was told that it opened.
     """
     return [
         Due(each, kind, said.attempt_count if said else 0)

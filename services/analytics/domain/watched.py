@@ -9,9 +9,9 @@ from services.analytics.domain.question import DAY_US, Conditions, UserFilter, W
 from services.analytics.domain.question import Insights as Asked
 
 MOST_KEPT: Final = 100
-"""So many incidents of a tenant are kept, those that opened last."""
+"""How many incidents of a tenant are kept: those that opened last."""
 WINDOW_DAYS: Final = 14
-"""So far back incidents are judged again: what comes late may change them."""
+"""How far back incidents are judged again, since late data may change them."""
 STEP_US: Final = 900_000_000
 """A quarter of an hour: hours begin at one in every zone, so between them no hour becomes complete."""
 
@@ -82,8 +82,8 @@ def question(until_us: int, time_zone: str, conversion: Conditions) -> Asked:
 def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watched:
     """What is known after the hours up to a time were judged again.
 
-    An incident is one that is known if both have a metric that was unusual at the same time. One that is open and is
-    not found any more, because of what came late, is closed.
+    A found incident is the same as a known one if one of their metrics was unusual at the same time. One that is open
+    and is not found any more, because of late data, is closed.
     """
     sequence = before.sequence + 1
     known = list(before.insights)
@@ -109,7 +109,7 @@ def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watc
 
 
 def acknowledged(before: Watched, insight_id: str, by: str, now_us: int) -> Watched | None:
-    """The same with an incident that somebody has seen; None without it. Who was first remains."""
+    """The same with an incident that somebody has seen; None without it. Who saw it first is kept."""
     return changed(
         before,
         insight_id,

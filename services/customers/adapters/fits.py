@@ -1,4 +1,4 @@
-"""Fits in Redis: one value a tenant, and for each segment its customers, sorted by their ids."""
+"""Fits in Redis: one value per tenant, and for each segment its customers, sorted by their ids."""
 
 import itertools
 from collections.abc import Mapping, Sequence

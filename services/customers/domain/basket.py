@@ -59,7 +59,7 @@ def likely(model: Consumption, of: Sequence[Bought], today: int, days: int = DAY
     if not of:
         return {}
     found = consumption.chances(model, of, today, days).probability
-    return _shares({each.product: float(found[at]) for at, each in enumerate(of)})
+    return as_shares({each.product: float(found[at]) for at, each in enumerate(of)})
 
 
 def scores(
@@ -75,12 +75,12 @@ def scores(
         of: what the customer bought; may be empty.
         today: the day from which to look ahead, in days since 1970.
     """
-    habit = _shares({each.product: _often(blend, each, today) for each in of})
+    habit = as_shares({each.product: _often(blend, each, today) for each in of})
     found: dict[str, float] = {}
     for weight, shares in (
         (1.0, habit),
         (blend.due, due),
-        (blend.together, _shares(_beside(habit, beside))),
+        (blend.together, as_shares(_beside(habit, beside))),
         (blend.popular, popular),
     ):
         for product, share in shares.items():
@@ -91,6 +91,12 @@ def scores(
 def first(of: Mapping[str, float], count: int) -> tuple[str, ...]:
     """The products of the highest scores, best first; of equal scores the least id."""
     return tuple(sorted(of, key=lambda product: (-of[product], product))[:count])
+
+
+def as_shares(of: Mapping[str, float]) -> Shares:
+    """Values as shares that add up to 1; empty if there are none above 0."""
+    total = sum(of.values())
+    return {product: value / total for product, value in of.items()} if total > 0 else {}
 
 
 def _often(blend: Blend, of: Bought, today: int) -> float:
@@ -115,8 +121,3 @@ def _nearest(product: str, beside: Mapping[str, int], alone: Mapping[str, int]) 
         for other, count in beside.items()
     }
     return {other: cosines[other] for other in first(cosines, _MOST_TOGETHER)}
-
-
-def _shares(of: Mapping[str, float]) -> Shares:
-    total = sum(of.values())
-    return {product: value / total for product, value in of.items()} if total > 0 else {}

@@ -86,9 +86,8 @@ class Horizon(NamedTuple):
 class Foretold(NamedTuple):
     """What is expected of a customer. `active` is None with orders on one day only: it cannot be known.
 
-    `group` is empty if customers are not grouped, or those of this currency are not.
-
-    `currency` is that of the money: the one of most of the customer's orders.
+    `group` is empty if customers are not grouped, or those of this currency are not. `currency` is that of the money:
+    the one of most of the customer's orders.
     """
 
     segment: str

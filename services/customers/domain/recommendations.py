@@ -72,8 +72,8 @@ def recommended(shop: Shop, of: Sequence[Bought], due: Sequence[Due], count: int
     found: dict[str, Recommendation] = {}
     for each in due:
         _offer(found, shop, each.product, each.probability / likely, Reason.DUE, "", each.probability)
-    for product, share in _shares(habits).items():
-        for other, likeness in _shares(shop.together.get(product, {})).items():
+    for product, share in basket.as_shares(habits).items():
+        for other, likeness in basket.as_shares(shop.together.get(product, {})).items():
             if other not in habits:
                 _offer(found, shop, other, share * likeness, Reason.TOGETHER, product)
     tastes = _tastes(shop, habits)
@@ -109,7 +109,7 @@ def _tastes(shop: Shop, habits: Mapping[str, int]) -> Shares:
         category = shop.products[product].category if product in shop.products else ""
         if category:
             counts[category] = counts.get(category, 0.0) + times
-    return _shares(counts)
+    return basket.as_shares(counts)
 
 
 def _different(candidates: Sequence[Recommendation], count: int) -> tuple[Recommendation, ...]:
@@ -128,8 +128,3 @@ def _different(candidates: Sequence[Recommendation], count: int) -> tuple[Recomm
 
 def _place(of: Recommendation) -> tuple[float, str]:
     return -of.score, of.product
-
-
-def _shares(of: Mapping[str, float]) -> Shares:
-    total = sum(of.values())
-    return {product: value / total for product, value in of.items()} if total > 0 else {}

@@ -29,7 +29,7 @@ class Finding(NamedTuple):
     """An arm against the control in one metric, both less what was known before where that is known.
 
     `interval` holds at every look; it and `difference` are of the arm less the control, in units of the metric.
-    `relative` is the difference per mean of the control, NaN where that is 0. `variance_left` is the share of the
+    `relative` is the difference divided by the control's mean, NaN where that is 0. `variance_left` is the share of the
     difference's variance that what was known before leaves, 1 where nothing is known.
     `guarded` tells of a guardrail whether the arm is worse, certainly not worse by its `harm`, or neither is known.
     """

@@ -44,8 +44,8 @@ class Metric(NamedTuple):
 class Score(NamedTuple):
     """One figure of quality, speed and cost for each report of outcomes, 0 to 1; a unit has the mean of its reports.
 
-    Quality is an outcome from 0 to 1. Speed is 1 less the outcome per target, at least 0, and so is cost. Speed and
-    cost of a report that lacks them count 0: a failure that took no time is not fast. Weights have any sum.
+    Quality is an outcome from 0 to 1. Speed is 1 - outcome / target, at least 0, and so is cost. Speed and cost of a
+    report that lacks them count 0: a failure that took no time is not fast. Weights have any sum.
     """
 
     quality: str = "quality"

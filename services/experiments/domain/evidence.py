@@ -8,14 +8,14 @@ from services.experiments.domain.definition import SCORE, Definition, Metric, ut
 from services.experiments.domain.sums import NOTHING, Sums, of_unit
 
 REMEMBERED: Final = 32
-"""Reports of a unit whose repetition is recognized: the last ones."""
+"""So many of the last reports of a unit are recognized if they are repeated."""
 
 
 class Exposure(NamedTuple):
     """A unit met its arm.
 
     `before` is a number from before the start, such as its risk; None if there is none. `is_fallback` tells that it got
-    the control, or an arm of an older allocation, as the service was away.
+    the control, or an arm of an older allocation, because the service was away.
     """
 
     unit: str

@@ -14,7 +14,7 @@ ITSELF: Final = "experiments"
 """Who made a change that happened by itself."""
 LONGEST_HISTORY: Final = 1_000
 _CAUTIOUS_PERCENT: Final = 10.0
-"""Beyond this part of the units only goes whose guardrails are certainly not harmed."""
+"""Beyond this percent of the units the ramp goes only once no guardrail can be harmed."""
 
 State = Literal["draft", "running", "paused", "stopped", "promoted", "rolled_back"]
 Action = Literal["start", "pause", "stop", "promote", "roll_back"]
