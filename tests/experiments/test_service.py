@@ -274,16 +274,16 @@ async def test_a_ramp_goes_on_by_itself_and_harm_is_rolled_back(told: Told) -> N
 async def test_an_experiment_whose_history_is_full_can_be_ended(told: Told, ending: str) -> None:
     await told.create(metrics=[wire.ExperimentMetric(name="sold", harm=0.1)])
     await told.change(START)
-    (running,) = await told.room.experiments.store.all()
+    (running,) = await told.use_cases.experiments.store.all()
     lengthened = running._replace(
         history=running.history[:1] + running.history[1:] * LONGEST_HISTORY, revision=running.revision + 1
     )
-    assert await told.room.experiments.store.put(lengthened, running.revision)
+    assert await told.use_cases.experiments.store.put(lengthened, running.revision)
     if ending == "by itself":
         found = (await told.assign(users(1_000), is_exposure=True)).assignments
         sold = [each.unit for each in found if each.arm == "control" and each.unit[-1] in "02468"]
         await told.report([(unit, "", {"sold": 1.0}) for unit in sold])
-        (ended,) = await told.room.experiments.tick()
+        (ended,) = await told.use_cases.experiments.tick()
         assert (ended.state, len(ended.history)) == ("rolled_back", LONGEST_HISTORY + 2)
         return
     await told.change(PAUSE)
