@@ -34,6 +34,7 @@ async def main() -> None:
         answering(settings, traced, site.tls) as (asking, costing),
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
+        messages = (analytics_pb2, segments_pb2, insights_pb2)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
             in_background(gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)),
@@ -46,11 +47,7 @@ async def main() -> None:
                     lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
                     lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watched), to),
                 ],
-                [
-                    each.full_name
-                    for of in (analytics_pb2, segments_pb2, insights_pb2)
-                    for each in of.DESCRIPTOR.services_by_name.values()
-                ],
+                [each.full_name for of in messages for each in of.DESCRIPTOR.services_by_name.values()],
                 {"archive": asking.check, "store": lambda: redis.ping(client)},
                 traced,
                 site,
