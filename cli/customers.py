@@ -24,7 +24,7 @@ from offline.customers import purchases as tables
 from offline.customers.fitting import FitError
 from offline.customers.forecast import Forecast, forecast
 from offline.customers.lines import ProductColumns
-from offline.customers.purchases import Columns, Known, PurchaseError, Purchases
+from offline.customers.purchases import EPOCH_DAY, Columns, Known, PurchaseError, Purchases
 from services.customers.domain import segments
 from services.customers.domain.fit import Fit
 from services.customers.domain.forecast import Expected
@@ -35,7 +35,6 @@ from services.customers.domain.spending import mean_of_all
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
 _DUE_DAYS: Final = 28
-_EPOCH_DAY: Final = 719_163  # 1970-01-01 as an ordinal
 
 _Read = TypeVar("_Read")
 
@@ -57,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--products",
         action="store_true",
-        help="of a table with a row per line: how well it is told which products customers buy next",
+        help="of a table with a row per line: how well the mesh foretells which products customers buy next",
     )
     parser.add_argument(
         "--fit",
@@ -118,7 +117,7 @@ def _table(arguments: argparse.Namespace) -> Purchases:
 def _fit(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.archive:
         raise PurchaseError("--fit needs the archive of events (--archive).")
-    until = arguments.until and arguments.until - _EPOCH_DAY
+    until = arguments.until and arguments.until - EPOCH_DAY
     found = asyncio.run(_learnt(arguments, until))
     console.print(f"Learnt from {found.customers:,} customers until {_told_since_1970(found.today)}.")
     for name, count in found.members.items():
@@ -313,7 +312,7 @@ def _told(ordinal: int) -> str:
 
 
 def _told_since_1970(day: int) -> str:
-    return _told(_EPOCH_DAY + day)
+    return _told(EPOCH_DAY + day)
 
 
 def _date(text: str) -> int:

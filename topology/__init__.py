@@ -242,7 +242,7 @@ SERVICES: Final = (
     ),
     Service(
         "experiments",
-        "Comparisons of two ways to serve users",
+        "Comparisons of ways to serve users",
         "services.experiments",
         (
             Process(
@@ -270,7 +270,7 @@ SERVICES: Final = (
             ),
         ),
         extras=("store", "customers"),
-        owns="one state per customer",
+        owns="orders and traits of each user, what was learnt of all customers, who is in which segment",
     ),
 )
 

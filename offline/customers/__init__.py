@@ -1,1 +1,1 @@
-"""What customers will buy and which of them need what, from a table of purchases."""
+"""What customers will buy, and their segments, from a table of purchases or from the archive."""

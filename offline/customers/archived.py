@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from journeymesh.common.v1 import event_pb2
 
 from offline.archive import NOTHING_YET, Contents
-from offline.customers.purchases import PurchaseError, Purchases, summed
+from offline.customers.purchases import EPOCH_DAY, PurchaseError, Purchases, summed
 from records import tenants
 from services.customers.domain.history import Purchased, add
 from services.customers.translation import bought_of
@@ -25,7 +25,6 @@ _COLUMNS: Final = (
     *("copied_event_id", "purchase", "raw"),
 )
 _DAY_US: Final = 86_400_000_000
-_EPOCH_DAY: Final = 719_163  # 1970-01-01 as an ordinal
 
 
 class _Bought(NamedTuple):
@@ -132,7 +131,7 @@ def _purchases(batch: pa.RecordBatch) -> Iterable[Archived]:
 
 def _bought(event: event_pb2.Event) -> _Bought:
     of = event.purchase
-    day = _EPOCH_DAY + event.event_time_us // _DAY_US
+    day = EPOCH_DAY + event.event_time_us // _DAY_US
     return _Bought(tenants.plain(event.user_id), day, of.amount, of.currency or NO_CURRENCY, of.is_refund)
 
 

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from offline.customers.purchases import (
     CUSTOMER_NAMES,
+    EPOCH_DAY,
     QUANTITY_NAMES,
     TIME_NAMES,
     UNIT_PRICE_NAMES,
@@ -22,7 +23,6 @@ from services.customers.domain.purchases import History, Line, Order
 _PRODUCT_NAMES: Final = ("product", "productid", "sku", "item", "itemid", "stockcode", "description")
 _CATEGORY_NAMES: Final = ("category", "productcategory", "department")
 _DAY_MS: Final = 86_400_000
-_EPOCH_DAY: Final = 719_163  # 1970-01-01 as an ordinal
 
 
 class ProductColumns(NamedTuple):
@@ -58,7 +58,7 @@ def read(
                 continue
             each = (number_of(row[price]) if price else None) or 0.0
             line = Line(row[product], "", row[category] if category else "", int(count), each)
-            days.setdefault(row[customer], {}).setdefault(day - _EPOCH_DAY, []).append(line)
+            days.setdefault(row[customer], {}).setdefault(day - EPOCH_DAY, []).append(line)
     if not days:
         raise PurchaseError("No row holds a product that was bought.")
     return {name: tuple(_order(day, found[day]) for day in sorted(found)) for name, found in sorted(days.items())}

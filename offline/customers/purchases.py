@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from services.customers.domain.forecast import DAYS_PER_WEEK
 from services.customers.domain.repeats import Column, Histories
 
 CUSTOMER_NAMES: Final = ("customer", "customerid", "user", "userid", "masterid", "householdid", "householdkey", "id")
@@ -19,7 +20,8 @@ TIME_NAMES: Final = ("date", "time", "timestamp", "invoicedate", "orderdate", "p
 AMOUNT_NAMES: Final = ("amount", "sales", "salesvalue", "total", "revenue", "value", "price")
 QUANTITY_NAMES: Final = ("quantity", "qty", "units")
 UNIT_PRICE_NAMES: Final = ("unitprice", "priceperunit", "itemprice")
-_DAYS_PER_WEEK: Final = 7
+EPOCH_DAY: Final = 719_163
+"""1970-01-01 as `day_of` counts days."""
 
 Row: TypeAlias = Mapping[str, str]
 
@@ -123,8 +125,8 @@ class Known(NamedTuple):
 
     def histories(self, day: int) -> Histories:
         """What the model of repeats needs, up to and with a day."""
-        watched = (day - self.first) / _DAYS_PER_WEEK
-        return Histories((self.orders - 1).astype(float), (self.last - self.first) / _DAYS_PER_WEEK, watched)
+        watched = (day - self.first) / DAYS_PER_WEEK
+        return Histories((self.orders - 1).astype(float), (self.last - self.first) / DAYS_PER_WEEK, watched)
 
     def repeat_means(self) -> Column:
         """What an order after the first brought on average; 0 where there is none."""

@@ -1,6 +1,5 @@
 """Learns all that is foretold of customers from what all of them bought: a fit, and the segment of each customer."""
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -10,10 +9,11 @@ import numpy as np
 
 from offline.customers import baskets, consuming, fitting, grouping
 from offline.customers.forecast import back_test
-from offline.customers.purchases import Purchases, summed
+from offline.customers.purchases import EPOCH_DAY, Purchases, summed
 from services.customers.domain import basket, consumption, fit, migration, segments
 from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.fit import ALL_SEGMENTS, Fit
+from services.customers.domain.forecast import DAYS_PER_WEEK
 from services.customers.domain.groups import Groups
 from services.customers.domain.purchases import History
 from services.customers.domain.recommendations import Product
@@ -25,8 +25,6 @@ _TOGETHER: Final = 10
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
 _SEED: Final = 1
-_DAYS_PER_WEEK: Final = 7
-_EPOCH_DAY: Final = dt.date(1970, 1, 1).toordinal()
 _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
 """How often products are needed where no order says what was in it."""
 
@@ -65,8 +63,8 @@ def refitted(
     orders = {name: found for name, of in known.items() if (found := fit.orders_of(of))}
     of_all = Histories(
         np.array([each.days - 1.0 for each in orders.values()]),
-        np.array([(each.last - each.first) / _DAYS_PER_WEEK for each in orders.values()]),
-        np.array([(today - each.first) / _DAYS_PER_WEEK for each in orders.values()]),
+        np.array([(each.last - each.first) / DAYS_PER_WEEK for each in orders.values()]),
+        np.array([(today - each.first) / DAYS_PER_WEEK for each in orders.values()]),
     )
     buys = fitting.repeats(of_all)
     cuts = segments.cuts(
@@ -127,7 +125,7 @@ def _spends(orders: Mapping[str, fit.Orders]) -> Mapping[str, Spending]:
 
 
 def _tested(known: Mapping[str, History], today: int) -> fit.BackTest | None:
-    found = back_test(_purchases(known), today + _EPOCH_DAY)
+    found = back_test(_purchases(known), today + EPOCH_DAY)
     return found and fit.BackTest(found.expected, found.happened, found.error, found.naive_error)
 
 
@@ -136,7 +134,7 @@ def _purchases(known: Mapping[str, History]) -> Purchases:
     for name, history in known.items():
         for order in history:
             if not order.refund:
-                day = consumption.day_of(order.at) + _EPOCH_DAY
+                day = consumption.day_of(order.at) + EPOCH_DAY
                 days.setdefault((name, day), []).append(max(order.amount, 0.0))
     return summed(days, 0)
 

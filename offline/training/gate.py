@@ -11,7 +11,6 @@ from offline.training.table import Table
 MARGIN: Final = 0.002
 """How much worse the Brier score may be; the score counts both ranking and calibration."""
 
-
 JOINED_MARGIN: Final = 0.002
 """How much lower the AUROC of model and rules together may be than that of the better of them."""
 

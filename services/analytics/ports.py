@@ -11,7 +11,7 @@ from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched
 
 MOST_SPENDING_DAYS: Final = 92
-"""So many days back it is known what language models cost."""
+"""For how many days back it is known what language models cost."""
 
 
 class Reading(NamedTuple):

@@ -45,7 +45,7 @@ class Settings:
     watch_seconds: float = setting(
         "JOURNEYMESH_ANALYTICS_WATCH_SECONDS",
         3600.0,
-        "How often drift, calibration and missing events are looked at, for the metrics of the same names.",
+        "How often drift, calibration and missing events are asked about, to be reported as metrics.",
         minimum=1,
         maximum=86_400,
     )
@@ -74,7 +74,6 @@ class Settings:
         "UTC",
         "IANA name of the zone by which the hours of a week are compared when key figures are watched.",
     )
-
     insights_webhook_url: str = setting(
         "JOURNEYMESH_INSIGHTS_WEBHOOK_URL",
         "",

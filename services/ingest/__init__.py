@@ -3,8 +3,8 @@
 Decides what is an event, and whether it was seen before.
 Owns event ids seen, receipts, failed events, checkpoints, the archive.
 Calls video, features, scoring, intervention and customers, in this order, batch by batch (dispatcher), and all of these
-and experiments to erase and export a person (api); access
-for what was set for tenants: how their events are masked (api), and how long the archive keeps them (archiver).
+and experiments to erase and export a person (api). Calls access for what was set for tenants: how their events are
+masked (api), and how long the archive keeps them (archiver).
 Runs as processes of one role each: `api` answers gRPC, `dispatcher` and `archiver` consume the stream;
 `archiver` also says what retention deletes.
 When the store is down, `api` answers UNAVAILABLE and has accepted nothing; the dispatcher waits and retries.

@@ -159,6 +159,6 @@ class Settings:
         "JOURNEYMESH_INTERVENTION_TARGET", topology.address("intervention"), "Where intervention is reached."
     )
     customers_target: str = setting(
-        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where customers is reached."
+        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where the customers service is."
     )
     access_target: str = setting("JOURNEYMESH_ACCESS_TARGET", topology.address("access"), "Where access is reached.")

@@ -157,8 +157,8 @@ class ModelSettings:
     experiment: str = setting(
         "JOURNEYMESH_MODEL_EXPERIMENT",
         "",
-        "The experiment, by its id, whose arms say in their values which model words an intervention; each tenant has "
-        "its own of this id, or none. Empty: none.",
+        "Id of an experiment whose arms have as values the models that write generated copy; each tenant has its own "
+        "experiment of this id, or none. Empty: models are not compared.",
     )
     experiments_target: str = setting(
         "JOURNEYMESH_EXPERIMENTS_TARGET", topology.address("experiments"), "Where the experiments service is."

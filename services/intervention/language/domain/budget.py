@@ -35,7 +35,7 @@ class Amount(NamedTuple):
 
 NOTHING: Final = Amount(0, 0)
 MOST_DAYS: Final = 92
-"""So many days can be asked about, today included."""
+"""How many days can be asked about, today included."""
 
 
 class Price(NamedTuple):
