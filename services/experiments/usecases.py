@@ -31,6 +31,8 @@ from services.experiments.ports import Evidence, ExperimentStore
 
 MOST_UNITS: Final = 1_000
 """Units, exposures or reports in one call."""
+MOST_ARMS_TOLD: Final = 20_000
+"""Units times experiments in one call: what is worked out in a third of a second, while others wait."""
 MOST_EXPERIMENTS: Final = 500
 """Of one tenant."""
 LONGEST_FALLBACK_US: Final = DAY_US
@@ -336,7 +338,7 @@ class Assigning:
             is_exposure: whether they meet their arms now.
 
         Raises:
-            InvalidArgument: there are too many units, or one is out of range.
+            InvalidArgument: there are too many units, or too many for so many experiments, or one is out of range.
             Unavailable: the store cannot be reached, and the last allocation is too old.
         """
         _require_units(list(units))
@@ -347,6 +349,9 @@ class Assigning:
             for each in self._known.get(tenant, ())
             if (each.definition.id in experiment_ids if experiment_ids else each.state in ("running", "promoted"))
         ]
+        if len(asked) * len(units) > MOST_ARMS_TOLD:
+            message = f"At most {MOST_ARMS_TOLD:,} arms at once: ask for fewer units, or name fewer experiments."
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", message)
         told = [_told(experiment, unit) for unit in units for experiment in asked]
         if is_exposure:
             for experiment in asked:

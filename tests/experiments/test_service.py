@@ -21,7 +21,7 @@ from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.bootstrap import UseCases
 from services.experiments.domain import sums
 from services.experiments.domain.evidence import UnitState
-from services.experiments.domain.experiment import DAY_US, HOUR_US
+from services.experiments.domain.experiment import DAY_US, HOUR_US, LONGEST_HISTORY
 from services.experiments.ports import Evidence, ExperimentStore
 from services.experiments.usecases import LONGEST_FALLBACK_US, UNITS_KEPT_US
 from tests.experiments.examples import NOON_US
@@ -164,6 +164,15 @@ async def test_what_is_wrong_is_said(told: Told) -> None:
             await told.report(rows)
 
 
+async def test_a_call_tells_a_bounded_number_of_arms(told: Told) -> None:
+    for number in range(21):
+        await told.create(f"sales-{number}")
+        await told.change(START, f"sales-{number}")
+    with pytest.raises(InvalidArgument, match="20,000 arms"):
+        await told.assign(users(1_000), is_exposure=True)
+    assert len((await told.assign(users(900))).assignments) == 18_900
+
+
 async def test_units_count_once_whatever_is_repeated(told: Told) -> None:
     spent = wire.ExperimentMetric(name="spent", aggregation=wire.OUTCOME_AGGREGATION_TOTAL)
     await told.create(metrics=[wire.ExperimentMetric(name="sold"), spent])
@@ -259,6 +268,28 @@ async def test_a_ramp_goes_on_by_itself_and_harm_is_rolled_back(told: Told) -> N
     assert rolled_back.history[-1].actor == "experiments"
     assert rolled_back.history[-1].why == "new is worse in sold: -100.0%"
     assert await told.use_cases.experiments.tick() == []
+
+
+@pytest.mark.parametrize("ending", ["by itself", "by a person"])
+async def test_an_experiment_whose_history_is_full_can_be_ended(told: Told, ending: str) -> None:
+    await told.create(metrics=[wire.ExperimentMetric(name="sold", harm=0.1)])
+    await told.change(START)
+    (running,) = await told.use_cases.experiments.store.all()
+    lengthened = running._replace(
+        history=running.history[:1] + running.history[1:] * LONGEST_HISTORY, revision=running.revision + 1
+    )
+    assert await told.use_cases.experiments.store.put(lengthened, running.revision)
+    if ending == "by itself":
+        found = (await told.assign(users(1_000), is_exposure=True)).assignments
+        sold = [each.unit for each in found if each.arm == "control" and each.unit[-1] in "02468"]
+        await told.report([(unit, "", {"sold": 1.0}) for unit in sold])
+        (ended,) = await told.use_cases.experiments.tick()
+        assert (ended.state, len(ended.history)) == ("rolled_back", LONGEST_HISTORY + 2)
+        return
+    await told.change(PAUSE)
+    with pytest.raises(FailedPrecondition, match="history is full"):
+        await told.change(START)
+    assert (await told.change(ROLL_BACK)).state == wire.EXPERIMENT_STATE_ROLLED_BACK
 
 
 async def test_a_ramp_without_guardrails_goes_up_each_step(told: Told) -> None:

@@ -98,6 +98,12 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         ("/model/outcomes", {"reports": []}, 409, "EXPERIMENT_STATE_INVALID"),
         ("/model/outcomes", {"reports": [{"unit": "", "outcomes": {}}]}, 400, "INVALID_TYPE"),
         ("/model/outcomes", {"reports": [{"unit": "a", "outcomes": {}, "time": "now"}]}, 400, "INVALID_TIME"),
+        (
+            "/model/outcomes",
+            {"reports": [{"unit": "a", "outcomes": {}, "time": "0001-01-01T00:00:00+14:00"}]},
+            400,
+            "INVALID_TIME",
+        ),
         (":assign", {"units": [{"unit": "a", "before": 1e10}]}, 400, "INVALID_TYPE"),
     ],
 )

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.formats import cloudevents
+from gateway.formats.values import times
+from mesh.errors import InvalidArgument
 from tests.gateway.running import Gateway
 
 AT_US = 1_767_348_030_000_000
@@ -98,3 +100,16 @@ async def test_the_time_of_sending_is_read_alike(gateway: Gateway, written: Any)
     message = {"userId": "ada", "event": "e", "sentAt": written}
     assert (await gateway.client.post("/v1/track", json=message)).status_code == 200
     assert [event.sent_time_us for event in gateway.services.ingest.events] == [AT_US] * 2
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "Fri, 31 Dec 9999 23:59:59 -1400"],
+)
+async def test_a_time_outside_the_calendar_of_utc_is_refused(gateway: Gateway, written: str) -> None:
+    with pytest.raises(InvalidArgument, match="INVALID_TIME"):
+        times.with_zone(written, "time")
+    for path in ("insights/incident/snooze", "analytics/costs"):
+        asked = {"window": {"start": written}} if path.startswith("analytics") else {"until": written, "reason": "r"}
+        answer = await gateway.client.post(f"/api/{path}", json=asked)
+        assert (answer.status_code, answer.json()["reason"]) == (400, "INVALID_TIME")

@@ -76,10 +76,18 @@ def _in_text(value: str) -> dt.datetime | None:
     text = _NAMED_ZONE.sub("Z", text.upper())
     for written in (text, _SHORT_DATE.sub(_padded, text, count=1)):
         try:
-            return dt.datetime.fromisoformat(written)
+            return _in_range(dt.datetime.fromisoformat(written))
         except ValueError:
             continue
     return None
+
+
+def _in_range(time: dt.datetime) -> dt.datetime | None:
+    """The time; None if in UTC it lies before the year 1 or after 9999, where no message can hold it."""
+    try:
+        return time if time.tzinfo is None or time.astimezone(dt.UTC) else None
+    except OverflowError:
+        return None
 
 
 def _in_mail_format(text: str) -> dt.datetime | None:
@@ -88,7 +96,7 @@ def _in_mail_format(text: str) -> dt.datetime | None:
         found = email.utils.parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found if found.tzinfo else None
+    return _in_range(found) if found.tzinfo else None
 
 
 def _padded(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ DAY_US: Final = 24 * HOUR_US
 ITSELF: Final = "experiments"
 """Who made a change that happened by itself."""
 LONGEST_HISTORY: Final = 1_000
+"""Changes after which it is not started again and its ramp stands; it can be paused and ended all the same."""
 _CAUTIOUS_PERCENT: Final = 10.0
 """Beyond this percent of the units the ramp goes only once no guardrail can be harmed."""
 
@@ -108,6 +109,9 @@ def changed(experiment: Experiment, action: Action, actor: str, why: str, now_us
         allowed = ", ".join(sorted(_FROM[action]))
         message = f"It is {experiment.state}; this is possible when it is: {allowed}."
         raise NotPossible(message)
+    if action == "start" and len(experiment.history) >= LONGEST_HISTORY:
+        message = f"Its history is full: an experiment is changed at most {LONGEST_HISTORY:,} times. It can be ended."
+        raise NotPossible(message)
     if action == "promote" and arm not in {each.name for each in experiment.definition.arms}:
         message = f"It has no arm {arm!r}. It has {', '.join(each.name for each in experiment.definition.arms)}."
         raise NotPossible(message)
@@ -158,9 +162,6 @@ def arm_of(experiment: Experiment, unit: str) -> tuple[Assignment, bool]:
 
 
 def _recorded(experiment: Experiment, actor: str, why: str, now_us: int) -> Experiment:
-    if len(experiment.history) > LONGEST_HISTORY:
-        message = f"Its history is full: an experiment is changed at most {LONGEST_HISTORY:,} times."
-        raise NotPossible(message)
     change = Change(now_us, experiment.state, experiment.percent, actor, why)
     return experiment._replace(history=(*experiment.history, change), revision=experiment.revision + 1)
 

@@ -43,7 +43,7 @@ export function Customers() {
                     { name: 'Customers', of: ({ customerCount }) => number(customerCount), isNumber: true },
                     { name: 'Days since', of: ({ daysSince }) => number(daysSince), isNumber: true },
                     { name: 'Order days', of: ({ orderDays }) => number(orderDays), isNumber: true },
-                    { name: 'Money a day', of: ({ money }) => number(money), isNumber: true },
+                    { name: 'Money per day', of: ({ money }) => number(money), isNumber: true },
                   ]}
                 />
               </Card>

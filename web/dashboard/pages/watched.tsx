@@ -3,7 +3,7 @@ import type { InsightPart, WatchedInsight } from '../answers.ts'
 import { figure } from '../charts/unusual.tsx'
 import { acknowledge, snooze, trouble } from '../incidents.ts'
 import { incidents, useIncidents } from '../live.ts'
-import { Level, Table } from '../parts.tsx'
+import { Card, Level, Table } from '../parts.tsx'
 import { clock, day } from '../words.ts'
 
 const SHOWN = 8
@@ -13,8 +13,7 @@ export function Live() {
   const rows = incidents.value.filter(({ closed, acknowledged }) => !closed || !acknowledged).slice(0, SHOWN)
   if (!rows.length) return null
   return (
-    <section class="card whole">
-      <p>The watch tells of these:</p>
+    <Card title="Open or not seen yet" isWide>
       <Table
         caption="Incidents that are open or not seen"
         rows={rows}
@@ -27,7 +26,7 @@ export function Live() {
             name: 'Do',
             of: (row) => (
               <>
-                {!row.acknowledged && <button type="button" onClick={() => acknowledge(row.insightId)}>Seen</button>}
+                {!row.acknowledged && <button type="button" onClick={() => acknowledge(row.insightId)}>Seen</button>}{' '}
                 <button type="button" onClick={() => snoozed(row)}>{isSnoozed(row) ? 'Tell again' : 'Snooze a day'}</button>
               </>
             ),
@@ -35,7 +34,7 @@ export function Live() {
         ]}
       />
       {trouble.value && <p class="stale" role="status">{trouble.value}</p>}
-    </section>
+    </Card>
   )
 }
 
