@@ -13,7 +13,7 @@ from services.customers.domain.repeats import Column
 
 _MOST_STAGES: Final = 4
 _POOLED: Final = 10.0
-"""So many purchases of a product weigh as much as its category, and of a category as much as all."""
+"""How many purchases of a product weigh as much as its category, and how many of a category as much as all."""
 
 
 class _Pairs(NamedTuple):

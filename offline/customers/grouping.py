@@ -22,7 +22,7 @@ _STABLE: Final = 0.8
 _UNSTABLE: Final = 0.5
 """The adjusted Rand index in resamples from which groups are stable, and below which they are given up."""
 _CLEARLY: Final = 1.05
-"""So many times the least loss may be that of the centres of before."""
+"""The centres of before are kept while their loss is at most this many times the least."""
 _SAMPLED: Final = 1_000
 """Customers by which the number of groups is chosen, if there are more."""
 _STAYING: Final = 0.5

@@ -34,7 +34,6 @@ async def main() -> None:
         answering(settings, traced, site.tls) as (asking, costing),
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
-        messages = (analytics_pb2, segments_pb2, insights_pb2)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
             in_background(gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.customers.v1 import predictions_pb2 as wire
 from journeymesh.customers.v1.predictions_pb2_grpc import CustomerPredictionsServiceServicer
 
@@ -63,7 +62,7 @@ def _predictions(user_id: str, fit: Fit, of: Foretold) -> wire.GetPredictionsRes
         fit=translation.fit_message(fit),
         segment=of.segment,
         group=of.group,
-        active=_number(of.active),
+        active=translation.number(of.active),
         currency=of.currency,
         horizons=[*map(_horizon, of.horizons)],
         due=[*map(_due, of.due[:_MOST_DUE])],
@@ -76,7 +75,7 @@ def _horizon(of: Horizon) -> wire.PredictionHorizon:
         days=of.days,
         orders=of.orders,
         orders_span=_span(of.orders_span),
-        money=_number(of.money),
+        money=translation.number(of.money),
         money_span=_span(of.money_span) if of.money_span else None,
     )
 
@@ -108,13 +107,9 @@ def _recommendation(of: Recommendation) -> wire.ProductRecommendation:
         score=of.score,
         reason=_REASONS[of.reason],
         because=of.because,
-        probability=_number(of.probability),
+        probability=translation.number(of.probability),
     )
 
 
 def _span(of: Span) -> wire.PredictionSpan:
     return wire.PredictionSpan(lower=of.lower, upper=of.upper)
-
-
-def _number(value: float | None) -> DoubleValue | None:
-    return None if value is None else DoubleValue(value=value)

@@ -51,9 +51,9 @@ def customer_message(user_id: str, of: Facts, traits: Mapping[str, Trait], now_u
         order_count=of.orders,
         first_order_time=_time(of.first) if of.orders else None,
         last_order_time=_time(of.last) if of.orders else None,
-        recency_days=_number(max(0.0, (now_us - of.last * 1000) / _DAY_US) if of.orders else None),
-        cadence_days=_number(of.cadence_days),
-        usual_days=_number(of.usual_days),
+        recency_days=number(max(0.0, (now_us - of.last * 1000) / _DAY_US) if of.orders else None),
+        cadence_days=number(of.cadence_days),
+        usual_days=number(of.usual_days),
         money=[*map(_money, of.money)],
         traits=[_trait(name, trait) for name, trait in sorted(traits.items()) if trait.value is not None],
     )
@@ -73,13 +73,18 @@ def fit_message(fit: Fit | None) -> predictions_pb2.CustomersFit:
     )
 
 
+def number(value: float | None) -> DoubleValue | None:
+    """A number that may be absent."""
+    return None if value is None else DoubleValue(value=value)
+
+
 def _bought(row: wire.PurchaseRow) -> Bought:
     of = row.purchase
     if not row.user_id or not row.event_id:
         raise InvalidArgument("MISSING_FIELD", "A purchase names its user and its event.")
     numbers = (of.amount, *(line.price for line in of.lines))
     if not 0 <= row.event_time_us <= LATEST_US or not all(
-        math.isfinite(number) and abs(number) <= AMOUNT_MOST for number in numbers
+        math.isfinite(each) and abs(each) <= AMOUNT_MOST for each in numbers
     ):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "A purchase has a time from 1970 to 2255, and amounts up to 10^12.")
     return bought_of(row.event_id, row.event_time_us, of)
@@ -134,7 +139,3 @@ def _order(of: Order) -> wire.CustomerOrder:
 
 def _time(at_ms: int) -> Timestamp:
     return timestamp(at_ms * 1000)
-
-
-def _number(value: float | None) -> DoubleValue | None:
-    return None if value is None else DoubleValue(value=value)

@@ -407,7 +407,7 @@ class CostPer(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """What the mesh cost, and what that bought."""
+    """What the mesh cost, and what each result of it cost. `is_priced`: prices of parts are known."""
 
     days: tuple[CostDay, ...]
     usd: float

@@ -13,7 +13,7 @@ from services.analytics.domain.question import DAY_US, Field, Interval, Measure,
 
 WEEK_US: Final = 7 * DAY_US
 SILENT_DAYS: Final = 14
-"""A prediction came true if its user made no event in so many days after the session, as of the shipped model."""
+"""Days after a session without an event of its user, for a prediction to come true: as of the shipped model."""
 LEAST_EVENTS: Final = 100
 """Nothing is told of a kind with fewer events in a week."""
 MOST_NAMES: Final = 100

@@ -21,7 +21,7 @@ DAYS_AHEAD: Final = 14
 _MOST_TOGETHER: Final = 20
 _MOST_OF_A_BASKET: Final = 60
 _BY_CHANCE: Final = 5.0
-"""So many baskets are added to those of a product, so that what was seen once or twice weighs little."""
+"""How many baskets are added to those of a product, so that what was seen once or twice weighs little."""
 
 
 class Blend(NamedTuple):

@@ -19,7 +19,7 @@ _DAY_MS: Final = 86_400_000
 _NODES: Final = 160
 _TAILS: Final = (0.1, 0.9)
 _OWN_PURCHASES: Final = 3.0
-"""So many purchases of a customer weigh as much as the customers of the fit, when told how active the customer is."""
+"""How many purchases of a customer weigh as much as all customers of the fit, to tell how active the customer is."""
 
 
 class Consumption(NamedTuple):

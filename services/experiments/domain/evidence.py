@@ -8,7 +8,7 @@ from services.experiments.domain.definition import SCORE, Definition, Metric, ut
 from services.experiments.domain.sums import NOTHING, Sums, of_unit
 
 REMEMBERED: Final = 32
-"""So many of the last reports of a unit are recognized if they are repeated."""
+"""How many of the last reports of a unit are recognized if they are repeated."""
 
 
 class Exposure(NamedTuple):

@@ -77,7 +77,7 @@ const List = ({ of }: { of: readonly Experiment[] }) => (
     columns={[
       { name: 'Experiment', of: ({ definition: { experimentId, title } }) => <><a href={to('experiments', { experiment: experimentId })}>{experimentId}</a> {title}</> },
       { name: 'State', of: (each) => state(each) },
-      { name: 'Users', of: ({ percent }) => share(percent / 100), isNumber: true },
+      { name: 'Units', of: ({ percent }) => share(percent / 100), isNumber: true },
       { name: 'Arms', of: ({ definition }) => definition.arms.map(({ name }) => name).join(', ') },
       { name: 'Days', of: ({ days }) => number(days), isNumber: true },
     ]}
@@ -198,7 +198,7 @@ const History = ({ of }: { of: Experiment['history'] }) => (
     columns={[
       { name: 'When', of: ({ changeTime }) => time(changeTime) },
       { name: 'State', of: (each) => named(each.state) },
-      { name: 'Users', of: ({ percent }) => share(percent / 100), isNumber: true },
+      { name: 'Units', of: ({ percent }) => share(percent / 100), isNumber: true },
       { name: 'Who', of: ({ actor }) => actor },
       { name: 'Why', of: ({ why }) => why },
     ]}
