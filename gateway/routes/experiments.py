@@ -21,14 +21,14 @@ _PATH: Final = "/api/experiments"
 _ONE: Final = f"{_PATH}/{{experimentId}}"
 _AGGREGATIONS: Final = enum_numbers(wire.OutcomeAggregation.DESCRIPTOR)
 _CREATE_EXAMPLE: Final = (
-    '{"id":"model","arms":[{"name":"control","value":"amazon.nova-micro-v1:0"},'
+    '{"experimentId":"model","arms":[{"name":"control","value":"amazon.nova-micro-v1:0"},'
     '{"name":"lite","value":"amazon.nova-lite-v1:0"}],'
     '"metrics":[{"name":"accepted","harm":0.1}],"score":{"speedTarget":1500,"costTarget":0.002}}'
 )
 _WHY_EXAMPLE: Final = '{"why":"reviewed"}'
 _PROMOTE_EXAMPLE: Final = '{"arm":"lite","why":"better and cheap enough"}'
-_ASSIGN_EXAMPLE: Final = '{"units":[{"unit":"u-1","before":0.3}],"exposure":true}'
-_EXPOSURES_EXAMPLE: Final = '{"exposures":[{"unit":"u-1","arm":"control","fallback":true}]}'
+_ASSIGN_EXAMPLE: Final = '{"units":[{"unit":"u-1","before":0.3}],"isExposure":true}'
+_EXPOSURES_EXAMPLE: Final = '{"exposures":[{"unit":"u-1","arm":"control","isFallback":true}]}'
 _OUTCOMES_EXAMPLE: Final = (
     '{"reports":[{"unit":"u-1","reportId":"call-1","outcomes":{"quality":1,"latency_ms":420,"cost_usd":0.0009}}]}'
 )
@@ -61,7 +61,7 @@ class NewMetric(_Body):
 
     name: _Name
     aggregation: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_AGGREGATIONS)})] = "any"
-    smaller_is_better: bool = False
+    is_smaller_better: bool = False
     harm: _Part = 0.0
 
 
@@ -81,7 +81,7 @@ class NewScore(_Body):
 class NewExperiment(_Body):
     """An experiment to create. The first arm is the control; without a score the first metric decides."""
 
-    id: _Name
+    experiment_id: _Name
     arms: Annotated[list[NewArm], msgspec.Meta(min_length=2, max_length=10)]
     title: _Text = ""
     salt: str = ""
@@ -117,20 +117,20 @@ class UnitToAssign(_Body):
 
 
 class UnitsToAssign(_Body):
-    """Which arms are asked for. `exposure`: they meet them now, so that it counts."""
+    """Which arms are asked for. `is_exposure`: they meet them now, so that it counts."""
 
     units: Annotated[list[UnitToAssign], msgspec.Meta(max_length=1_000)]
     experiments: list[str] = []
-    exposure: bool = False
+    is_exposure: bool = False
 
 
 class NewExposure(_Body):
-    """A unit that met an arm. `fallback`: it got it because the service was away."""
+    """A unit that met an arm. `is_fallback`: it got it because the service was away."""
 
     unit: _Unit
     arm: _Name
     before: _Number | None = None
-    fallback: bool = False
+    is_fallback: bool = False
 
 
 class NewExposures(_Body):
@@ -185,7 +185,7 @@ async def assign_units(core: Core, request: Request) -> Answer:
         tenant=request.caller.tenant,
         experiment_ids=order.experiments,
         units=[wire.ExperimentUnit(unit=each.unit, before=_before(each.before)) for each in order.units],
-        is_exposure=order.exposure,
+        is_exposure=order.is_exposure,
     )
     return json(render(await core.peers.experiments.AssignUnits(asked)))
 
@@ -197,7 +197,7 @@ async def record_exposures(core: Core, request: Request) -> Answer:
         tenant=request.caller.tenant,
         experiment_id=_id(request),
         exposures=[
-            wire.UnitExposure(unit=each.unit, arm=each.arm, before=_before(each.before), is_fallback=each.fallback)
+            wire.UnitExposure(unit=each.unit, arm=each.arm, before=_before(each.before), is_fallback=each.is_fallback)
             for each in order.exposures
         ],
     )
@@ -275,7 +275,7 @@ async def _change(
 
 def _definition(new: NewExperiment) -> wire.ExperimentDefinition:
     return wire.ExperimentDefinition(
-        experiment_id=new.id,
+        experiment_id=new.experiment_id,
         title=new.title,
         salt=new.salt,
         arms=[wire.ExperimentArm(name=arm.name, weight=arm.weight, value=arm.value) for arm in new.arms],
@@ -283,7 +283,7 @@ def _definition(new: NewExperiment) -> wire.ExperimentDefinition:
             wire.ExperimentMetric(
                 name=each.name,
                 aggregation=wire.OutcomeAggregation.ValueType(_AGGREGATIONS[each.aggregation]),
-                is_smaller_better=each.smaller_is_better,
+                is_smaller_better=each.is_smaller_better,
                 harm=each.harm,
             )
             for each in new.metrics
@@ -368,7 +368,7 @@ EXPERIMENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_PATH}:assign",
-        "The arms of units in all experiments that run, or in those named. `exposure` counts that they meet them now.",
+        "The arms of units in all experiments that run, or in those named. `isExposure` counts that they meet them now.",
         assign_units,
         wire.AssignUnitsResponse.DESCRIPTOR,
         reasons=_WRITING,

@@ -3,7 +3,6 @@
 import secrets
 
 import uvloop
-from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, segments_pb2
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
@@ -33,10 +32,11 @@ async def main() -> None:
         started("analytics") as (client, traced, site),
         answering(settings, traced, site.tls) as (asking, costing),
     ):
+        messages = (analytics_pb2, segments_pb2, insights_pb2)
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
-            in_background(gauges.follow(asking, traced.metrics, system_clock, settings.watch_seconds)),
+            in_background(gauges.follow(asking, traced.metrics, system_clock, settings.gauges_seconds)),
             watching(settings, asking, RedisWatches(client), system_clock) as watched,
         ):
             await server.serve(

@@ -42,8 +42,8 @@ class Settings:
         topology.address("intervention"),
         "Where the intervention service is, which counts what language models cost.",
     )
-    watch_seconds: float = setting(
-        "JOURNEYMESH_ANALYTICS_WATCH_SECONDS",
+    gauges_seconds: float = setting(
+        "JOURNEYMESH_ANALYTICS_GAUGES_SECONDS",
         3600.0,
         "How often drift, calibration and missing events are asked about, to be reported as metrics.",
         minimum=1,

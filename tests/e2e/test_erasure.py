@@ -22,10 +22,10 @@ async def _struggle(mesh: Mesh, user: str) -> None:
         await applied(mesh, f"{user}-{number}")
     arms = [{"name": "control"}, {"name": "new"}]
     await mesh.client.post(
-        "/api/experiments", json={"id": user, "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]}
+        "/api/experiments", json={"experimentId": user, "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]}
     )
     await mesh.client.post(f"/api/experiments/{user}:start")
-    exposed = {"units": [{"unit": user}], "experiments": [user], "exposure": True}
+    exposed = {"units": [{"unit": user}], "experiments": [user], "isExposure": True}
     assert (await mesh.client.post("/api/experiments:assign", json=exposed)).json()["assignments"]
 
 

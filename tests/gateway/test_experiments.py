@@ -8,11 +8,11 @@ import pytest
 from tests.gateway.running import Gateway
 
 MODEL: Final[dict[str, Any]] = {
-    "id": "model",
+    "experimentId": "model",
     "arms": [{"name": "control", "value": "small"}, {"name": "large", "value": "large"}],
     "metrics": [
         {"name": "accepted", "harm": 0.1},
-        {"name": "latency_ms", "aggregation": "average", "smallerIsBetter": True},
+        {"name": "latency_ms", "aggregation": "average", "isSmallerBetter": True},
     ],
     "score": {"speedTarget": 1500, "costTarget": 0.002},
     "ramp": [100],
@@ -40,7 +40,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     assert (started["state"], started["percent"]) == ("running", 100.0)
     assert (started["history"][-1]["why"], started["history"][-1]["actor"]) == ("reviewed", "nobody")
     units = [{"unit": f"u-{number}", "before": number / 300} for number in range(300)]
-    told = await post(gateway, ":assign", {"units": units, "exposure": True})
+    told = await post(gateway, ":assign", {"units": units, "isExposure": True})
     assert not told["isFallback"]
     arms = {each["unit"]: each["arm"] for each in told["assignments"]}
     assert {each["value"] for each in told["assignments"]} == {"small", "large"}
@@ -55,7 +55,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     ]
     for _ in range(2):
         assert await post(gateway, "/model/outcomes", {"reports": reports}) == {"matched": 300, "unmatched": 0}
-    exposure = {"unit": "later", "arm": "control", "fallback": True}
+    exposure = {"unit": "later", "arm": "control", "isFallback": True}
     assert await post(gateway, "/model/exposures", {"exposures": [exposure]}) == {"newUnits": 1, "leftOut": 0}
     found = await get(gateway, "/model/results")
     assert sum(each["units"] for each in found["units"]) == 300

@@ -329,10 +329,10 @@ def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:
 
 def test_the_experiments_page_shows_what_is_known_and_pauses(mesh: RunningMesh) -> None:
     arms = [{"name": "control"}, {"name": "large", "value": "model-2"}]
-    mesh.post("/api/experiments", {"id": "page", "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]})
+    mesh.post("/api/experiments", {"experimentId": "page", "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]})
     mesh.post("/api/experiments/page:start", {})
     units = [{"unit": f"u-{number}"} for number in range(200)]
-    assigned = mesh.post("/api/experiments:assign", {"units": units, "exposure": True}).body["assignments"]
+    assigned = mesh.post("/api/experiments:assign", {"units": units, "isExposure": True}).body["assignments"]
     sold = [each["unit"] for each in assigned if each["arm"] == "large"][::2]
     mesh.post("/api/experiments/page/outcomes", {"reports": [{"unit": unit, "outcomes": {"sold": 1}} for unit in sold]})
     seen = told("dashboard", mesh.url, part="experiments", experiment="page")
