@@ -138,9 +138,7 @@ async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
         found = archived.histories(files, archive.contents(files), _tracked, tenant=arguments.tenant)
         return {name: history(each) for name, each in found.items()}
 
-    catalogue = arguments.catalogue and frozenset(
-        filter(None, map(str.strip, arguments.catalogue.read_text(encoding="utf-8").splitlines()))
-    )
+    catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8").split("\n"))
     settings = read(redis.RedisSettings, os.environ)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:

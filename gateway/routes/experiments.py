@@ -368,7 +368,7 @@ EXPERIMENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_PATH}:assign",
-        "The arms of units in all experiments that run, or in those named. `isExposure` counts that they meet them now.",
+        "The arms of units in all running experiments, or in those named. `isExposure` counts that they meet them now.",
         assign_units,
         wire.AssignUnitsResponse.DESCRIPTOR,
         reasons=_WRITING,

@@ -1,8 +1,10 @@
 """Composition root of the analytics service."""
 
 import secrets
+from typing import Final
 
 import uvloop
+from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, segments_pb2
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
@@ -24,6 +26,8 @@ from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Saving
 
+_CONTRACTS: Final = (analytics_pb2, segments_pb2, insights_pb2)
+
 
 async def main() -> None:
     """Serves until the process is asked to stop."""
@@ -32,7 +36,6 @@ async def main() -> None:
         started("analytics") as (client, traced, site),
         answering(settings, traced, site.tls) as (asking, costing),
     ):
-        messages = (analytics_pb2, segments_pb2, insights_pb2)
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
@@ -46,7 +49,7 @@ async def main() -> None:
                     lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
                     lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watched), to),
                 ],
-                [each.full_name for of in messages for each in of.DESCRIPTOR.services_by_name.values()],
+                [of.DESCRIPTOR.package + "." + name for of in _CONTRACTS for name in of.DESCRIPTOR.services_by_name],
                 {"archive": asking.check, "store": lambda: redis.ping(client)},
                 traced,
                 site,
