@@ -117,6 +117,8 @@ def _table(arguments: argparse.Namespace) -> Purchases:
 def _fit(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.archive:
         raise PurchaseError("--fit needs the archive of events (--archive).")
+    if arguments.currency:
+        raise PurchaseError("--fit learns of every currency by itself: leave out --currency.")
     until = arguments.until and arguments.until - EPOCH_DAY
     found = asyncio.run(_learnt(arguments, until))
     console.print(f"Learnt from {found.customers:,} customers until {_told_since_1970(found.today)}.")
@@ -138,7 +140,7 @@ async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
         found = archived.histories(files, archive.contents(files), _tracked, tenant=arguments.tenant)
         return {name: history(each) for name, each in found.items()}
 
-    catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8").split("\n"))
+    catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8-sig").splitlines())
     settings = read(redis.RedisSettings, os.environ)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:

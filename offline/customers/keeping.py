@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from mesh.errors import FailedPrecondition
 from offline.customers import refit
+from offline.customers.fitting import FitError
 from offline.customers.purchases import PurchaseError
 from offline.customers.refit import Before
 from records import tenants
@@ -28,16 +29,19 @@ async def learn(
         fits: where it is kept.
         read: reads what each customer of the tenant bought, by plain ids.
         tenant: whose customers; empty: the default tenant's.
-        today: the last complete day, in days since 1970; None: that of the last order.
+        today: the last complete day, in days since 1970; None: that of the last order, at most today.
         catalogue: the products that can be bought; None: those that anybody bought in the last 90 days.
         now_ms: the time, in milliseconds since 1970.
 
     Raises:
-        FitError: the customers are too few.
+        FitError: the customers are too few, or the day lies ahead.
         PurchaseError: there is no order.
         FailedPrecondition: `ERASURE_UNFINISHED`, somebody was erased meanwhile, and nothing was replaced.
         Unavailable: the store cannot be reached.
     """
+    now = consumption.day_of(now_ms)
+    if today is not None and today > now:
+        raise FitError("The last complete day lies ahead: nobody has bought until then.")
     standing = await fits.standing(tenant)
     histories = {tenants.qualified(tenant, name): history for name, history in read().items()}
     days = [consumption.day_of(order.at) for history in histories.values() for order in history]
@@ -45,7 +49,7 @@ async def learn(
         raise PurchaseError("The archive holds no purchase of this tenant.")
     known = await fits.fit(tenant)
     before = Before(standing.members, standing.erased, known.groups if known else None)
-    found = refit.refitted(histories, max(days) if today is None else today, before, catalogue, now_ms)
+    found = refit.refitted(histories, min(max(days), now) if today is None else today, before, catalogue, now_ms)
     if not await fits.replace(tenant, found.fit, found.members, standing.erasures):
         raise FailedPrecondition("ERASURE_UNFINISHED", "Somebody was erased meanwhile. Do it again.")
     return found.fit

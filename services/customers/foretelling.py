@@ -35,7 +35,7 @@ class Foretelling:
         """
         found = history.history(await keyed.read(self.state, PURCHASED, user_id))
         if not fits.orders_of(found):
-            raise NotFound("USER_NOT_FOUND", "This user has bought nothing.")
+            raise NotFound("USER_NOT_FOUND", "This user has bought nothing, or gave all of it back.")
         fit = await self.learnt.fit(tenants.tenant_of(user_id))
         # The same customer gets the same draws, so that two answers of a day do not differ.
         seed = zlib.crc32(user_id.encode())

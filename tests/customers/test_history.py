@@ -87,6 +87,8 @@ def test_a_refund_of_unknown_amount_is_of_its_lines_or_of_all() -> None:
     (left,) = history(purchased(order, of_lines))
     assert (left.amount, left.refund, left.lines) == (15.0, False, (line("p", 1, 5.0), line("q", 1, 10.0)))
     assert history(purchased(order, back("e-2", 9, "o-1"))) == (Order("o-1", 5, 0.0, "EUR", True, ()),)
+    (alone,) = history(purchased(back("e-2", 9, "o-1")))
+    assert (alone.amount, math.copysign(1, alone.amount)) == (0.0, 1.0)
 
 
 def test_nobody_gets_back_more_than_they_paid() -> None:

@@ -40,6 +40,16 @@ PLAYED = event_pb2.Playback(
     topic="loans",
 )
 OUTCOME = event_pb2.InterventionOutcome(intervention_id="i", outcome=event_pb2.OUTCOME_SHOWN, channel="chat")
+RETURNED = event_pb2.Purchase(
+    amount=-2.5,
+    currency="EUR",
+    is_refund=True,
+    order_id="o-1",
+    lines=[
+        event_pb2.OrderLine(product_id="p-1", name="Tea", category="Drinks", quantity=2, price=1.25),
+        event_pb2.OrderLine(product_id="p-2", quantity=1),
+    ],
+)
 TYPED: dict[str, dict[str, Any]] = {
     "page_view": {"is_refresh": True},
     "click": {"target": "pay", "click": event_pb2.Click(x=0, y=2.5, effect_observed=False)},
@@ -47,7 +57,7 @@ TYPED: dict[str, dict[str, Any]] = {
     "error": {"error_code": "http_500", "page": ""},
     "video_playback": {"playback": PLAYED, "target": "loans"},
     "intervention_outcome": {"outcome": OUTCOME},
-    "purchase": {"purchase": event_pb2.Purchase(amount=-2.5, currency="EUR", is_refund=True)},
+    "purchase": {"purchase": RETURNED},
     "task_success": {"anonymous_id": "a", "session_id": "s", "device_id": "d", "time_zone": "UTC", "platform": 1},
 }
 

@@ -48,8 +48,8 @@ def told_at_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 
 # Without keys the gateway does not ask for any, the command that does leaves no trace, and nobody looks at figures, or
-# asks what retention deletes, what customers buy, how experiments do or what it costs. No models are compared, and nobody
-# buys.
+# asks what retention deletes, what customers buy, how experiments do or what it costs. No models are compared, and
+# nobody buys.
 UNTRACED: Final = {
     ("gateway", "access"),
     ("access", "access"),

@@ -12,9 +12,11 @@ from mesh.state.applied import Batch
 from mesh.state.memory import MemoryState
 from mesh.store import redis
 from offline.customers import keeping
+from offline.customers.fitting import FitError
 from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
+from services.customers.domain import consumption
 from services.customers.domain.history import Bought
 from services.customers.domain.purchases import Order
 from services.customers.foretelling import Foretelling
@@ -85,6 +87,21 @@ async def test_who_is_erased_while_it_learns_does_not_come_back() -> None:
     with pytest.raises(FailedPrecondition, match="erased meanwhile"):
         await keeping.learn(fits, reading, "", TODAY, None, NOW_MS)
     assert await fits.fit("") is None
+
+
+async def test_it_learns_of_no_day_that_lies_ahead() -> None:
+    fits = MemoryFits()
+    histories = shop(40)
+    with pytest.raises(FitError, match="lies ahead"):
+        await keeping.learn(fits, lambda: histories, "", consumption.day_of(NOW_MS) + 1, None, NOW_MS)
+    ahead = Order("order", NOW_MS + 90 * 86_400_000, 5.0, "EUR", False, ())
+    found = await keeping.learn(fits, lambda: histories | {"early": (ahead,)}, "", None, None, NOW_MS)
+    assert found.today == consumption.day_of(NOW_MS)
+
+
+def test_it_learns_of_every_currency(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--archive", tmp_path.as_uri(), "--fit", "--currency", "EUR") == 1
+    assert "leave out --currency" in capsys.readouterr().err
 
 
 def test_it_needs_the_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

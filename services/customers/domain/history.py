@@ -189,7 +189,7 @@ def _orders(name: str, entry: Entry) -> list[Order]:
 
 
 def _alone(refund: Report, name: str) -> Order:
-    return Order(name, refund.at, -float(refund.amount or _NONE), refund.currency, refund=True, lines=())
+    return Order(name, refund.at, float(-(refund.amount or _NONE)), refund.currency, refund=True, lines=())
 
 
 def _matching(bought: Report, refunds: Iterable[Report]) -> tuple[list[Report], list[Report]]:

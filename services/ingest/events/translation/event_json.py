@@ -1,6 +1,7 @@
 """Events as JSON, as a client sends them."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -69,6 +70,8 @@ def _properties(event: event_pb2.Event) -> bytes:
 
 
 def _plain_value(value: object) -> object:
+    if isinstance(value, Sequence) and not isinstance(value, str):  # the lines of an order
+        return [{field.json_name: each for field, each in line.ListFields()} for line in value]
     return plain(value) if isinstance(value, str) else value
 
 
