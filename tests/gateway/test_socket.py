@@ -320,6 +320,18 @@ async def test_a_message_in_pieces_without_end_ends_the_socket() -> None:
         writer.close()
 
 
+async def test_a_text_that_is_no_utf_8_ends_the_socket_and_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async with listening() as (gateway, url):
+        for message in (b"\x81\x82" + MASK + b"\xc3\x28", b"\x01\x81" + MASK + b"\xc3" + b"\x80\x81" + MASK + b"\x28"):
+            reader, writer = await raw(url)
+            writer.write(message)
+            closing = await asyncio.wait_for(reader.read(), 5)
+            assert int.from_bytes(closing[2:4], "big") == 1007
+            await asyncio.wait_for(gateway.services.intervention.watch_left.wait(), 5)
+            writer.close()
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
 async def test_an_unresponsive_client_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_PING_SECONDS", 0.05)
     async with listening() as (gateway, url), opened(url) as client:  # answers pings
