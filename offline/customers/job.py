@@ -72,13 +72,15 @@ def _histories(archive_url: str, tenant: str) -> Mapping[str, History]:
     found = archive.contents(files)
 
     def tracked(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        read = 0
+        read, said = 0, -1
         for batch in batches:
+            percent = min(100 * read // found.row_count, 100)
+            if percent > said:
+                said = percent
+                _say(step="reading", progress=percent / 100 * _READ)
             yield batch
             read += batch.num_rows
-            _say(step="reading", progress=min(read / found.row_count, 1.0) * _READ)
 
-    _say(step="reading", progress=0.0)
     bought = archived.histories(files, found, tracked, tenant=tenant)
     _say(step="learning", progress=_READ)
     return {name: history(each) for name, each in bought.items()}
@@ -94,7 +96,8 @@ def _say(**members: Any) -> None:  # noqa: ANN401 - what JSON can say
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    # Not by `sys.stdin`: whoever reads that holds a lock which the end of the interpreter needs.
+    os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
 

@@ -147,9 +147,10 @@ async def test_it_ends_with_who_started_it_and_another_takes_the_job(
     assert await asyncio.to_thread(killed_in_the_middle, valkey_url, archive_url) == []
     assert (await found(client, job)).state is State.RUNNING
 
-    later = Running(
-        RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, Children(archive_url, 384).start
-    )
+    def start(_tenant: str, _job: Job) -> Child:
+        return Child(["printf", '{"counts": {"customers": 40}}'])
+
+    later = Running(RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, start)
     await later.run_waiting()
     done = await found(client, job)
     assert (done.state, done.attempt_count) == (State.DONE, 2), done
@@ -174,12 +175,23 @@ async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Cl
     assert await RedisFits(client).fit("acme") is None
 
 
-async def test_why_it_learns_nothing_is_told(
-    client: redis.Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert await asyncio.to_thread(learning.main, tmp_path.as_uri(), "acme", 1) == 1
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert said == {"reason": "NOTHING_TO_LEARN", "detail": "The archive holds no purchase of this tenant."}
+async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "offline.customers.job", tmp_path.as_uri(), "acme", "1", str(MEMORY_MIB)]
+
+    def run() -> tuple[int, bytes, bytes]:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            said, errors = process.stdout.read(), process.stderr.read()
+            return process.wait(), said, errors
+
+    code, said, errors = await asyncio.to_thread(run)
+    assert (code, errors) == (1, b"")
+    assert json.loads(said.splitlines()[-1]) == {
+        "reason": "NOTHING_TO_LEARN",
+        "detail": "The archive holds no purchase of this tenant.",
+    }
 
 
 @pytest.mark.parametrize(
