@@ -13,6 +13,7 @@ _COMMANDS = {
     "policy": "check a policy, or learn its priors from outcomes",
     "experiment": "compare the arms of an experiment, from a table of its users",
     "customers": "tell what customers will buy, and which of them need what, from a table or the archive",
+    "jobs": "start, follow, list and cancel work over everything that is archived",
     "insights": "tell when a metric was unusual, from a table of it",
     "keys": "create, list, rotate and revoke the keys that callers of the gateway need",
     "tenants": "create, list and delete those who use the mesh beside others",
@@ -25,8 +26,7 @@ _COMMANDS = {
 
 def main() -> None:
     """Runs the named command, importing only its module: the others may need libraries that are not installed."""
-    # Until the command's modules are loaded, which takes a second, Ctrl-C ends the process silently. So import as
-    # little as possible before this line.
+    # Until the command's modules are loaded, Ctrl-C ends the process silently: import little before this line.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import argparse
     from importlib import import_module

@@ -15,6 +15,7 @@ from journeymesh.access.v1.limits_pb2_grpc import LimitsServiceStub
 from journeymesh.access.v1.people_pb2_grpc import PeopleServiceStub
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub
 from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceStub
+from journeymesh.analytics.v1.jobs_pb2_grpc import JobsServiceStub
 from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceStub
 from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceStub
 from journeymesh.customers.v1.predictions_pb2_grpc import CustomerPredictionsServiceStub
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # these names exist in the stubs only
     from journeymesh.access.v1.people_pb2_grpc import PeopleServiceAsyncStub
     from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceAsyncStub
     from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceAsyncStub
+    from journeymesh.analytics.v1.jobs_pb2_grpc import JobsServiceAsyncStub
     from journeymesh.analytics.v1.segments_pb2_grpc import SegmentsServiceAsyncStub
     from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceAsyncStub
     from journeymesh.customers.v1.predictions_pb2_grpc import CustomerPredictionsServiceAsyncStub
@@ -104,6 +106,7 @@ class Peers:
     predictions: "CustomerPredictionsServiceAsyncStub"
     customer_segments: "CustomerSegmentsServiceAsyncStub"
     insights: "InsightsServiceAsyncStub"
+    jobs: "JobsServiceAsyncStub"
     export: "ExportServiceAsyncStub"
     retention: "RetentionServiceAsyncStub"
     accept: Accept
@@ -153,6 +156,7 @@ def over(channels: Mapping[str, grpc.aio.Channel]) -> Peers:
         predictions=CustomerPredictionsServiceStub(channels["customers"]),
         customer_segments=CustomerSegmentsServiceStub(channels["customers"]),
         insights=InsightsServiceStub(channels["analytics"]),
+        jobs=JobsServiceStub(channels["analytics"]),
         export=ExportServiceStub(channels["ingest"]),
         retention=RetentionServiceStub(channels["archiver"]),
         accept=accept,

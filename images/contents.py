@@ -31,7 +31,7 @@ IMAGES: Final = {
         "The journeymesh command",
         "cli",
         ("store", "cli"),
-        commands=("cli.check", "cli.demo", "cli.explain", "cli.keys", "cli.policy"),
+        commands=("cli.check", "cli.demo", "cli.explain", "cli.jobs", "cli.keys", "cli.policy"),
         without=(
             "offline.archive",
             "offline.decisions.archived",

@@ -236,9 +236,9 @@ SERVICES: Final = (
                 Resources(100, 160, 768, temporary_size="8Gi"),
             ),
         ),
-        extras=("store", "analytics"),
-        owns="saved segments, incidents; copies of what is archived, ordered by tenant, day and user",
-        commands=("services.analytics.adapters.worker",),
+        extras=("store", "analytics", "statistics"),
+        owns="saved segments, incidents, jobs; copies of what is archived, ordered by tenant, day and user",
+        commands=("services.analytics.adapters.worker", "offline.customers.job"),
     ),
     Service(
         "experiments",

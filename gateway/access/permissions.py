@@ -80,6 +80,13 @@ _INCIDENTS: Final = {
     ("POST", "/api/insights/{id}/snooze"): Scope.ANALYSE,
 }
 
+_JOBS: Final = {
+    ("GET", "/api/jobs"): Scope.READ_FIGURES,
+    ("GET", "/api/jobs/{jobId}"): Scope.READ_FIGURES,
+    ("POST", "/api/jobs"): Scope.OPERATE,
+    ("POST", "/api/jobs/{jobId}:cancel"): Scope.OPERATE,
+}
+
 NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
     {
         ("POST", "/api/events/track"): Scope.WRITE_EVENTS,
@@ -134,6 +141,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         **_SEGMENTS,
         **_EXPERIMENTS,
         **_INCIDENTS,
+        **_JOBS,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
         ("GET", "/api/failed-events/{id}"): Scope.OPERATE,
@@ -215,6 +223,7 @@ OF_TENANTS: Final = frozenset(
         *_SEGMENTS,
         *_EXPERIMENTS,
         *_INCIDENTS,
+        *_JOBS,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),
         ("GET", "/api/failed-events/{id}"),

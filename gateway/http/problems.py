@@ -154,6 +154,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     "TOO_MANY_EXPERIMENTS": Reason("There are as many experiments as may be.", (409,)),
     "INSIGHT_NOT_FOUND": Reason("There is no incident with this id, or not any more.", (404,)),
+    "JOB_NOT_FOUND": Reason("There is no job with this id, or not any more.", (404,)),
+    "JOB_UNFINISHED": Reason("A job of this kind is queued or running. Wait for its end, or cancel it.", (409,)),
+    "JOB_ENDED": Reason("The job is done or has failed, so it cannot be cancelled.", (409,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }
 

@@ -40,6 +40,7 @@ from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.foretold import FORETOLD_ROUTES
 from gateway.routes.incidents import INCIDENT_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
+from gateway.routes.jobs import JOB_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS, QUESTION_ROUTES
@@ -359,6 +360,7 @@ ROUTES: Final = (
     *SAVED_ROUTES,
     *PUSHED_ROUTES,
     *INCIDENT_ROUTES,
+    *JOB_ROUTES,
     *MODEL_ROUTES,
     *INFERENCE_ROUTES,
     *EXPERIMENT_ROUTES,

@@ -1,12 +1,11 @@
 """Composition root of the analytics service."""
 
 import secrets
-from typing import Final
 
 import uvloop
-from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, segments_pb2
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
+from journeymesh.analytics.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 
 from mesh.clock import system_clock
@@ -17,16 +16,15 @@ from mesh.settings import read_or_exit
 from mesh.store import redis
 from services.analytics import gauges
 from services.analytics.adapters.files import AnswerFiles
+from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
-from services.analytics.bootstrap import answering, watching
+from services.analytics.bootstrap import SERVICE_NAMES, answering, running, watching
 from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
 from services.analytics.usecases import Saving
-
-_CONTRACTS: Final = (analytics_pb2, segments_pb2, insights_pb2)
 
 
 async def main() -> None:
@@ -41,6 +39,7 @@ async def main() -> None:
         async with (
             in_background(gauges.follow(asking, traced.metrics, system_clock, settings.gauges_seconds)),
             watching(settings, asking, RedisWatches(client), system_clock) as watched,
+            running(settings, RedisJobs(client), system_clock) as jobs,
         ):
             await server.serve(
                 settings.listen,
@@ -48,8 +47,9 @@ async def main() -> None:
                     lambda to: add_AnalyticsServiceServicer_to_server(questions, to),
                     lambda to: add_SegmentsServiceServicer_to_server(SegmentsServicer(segments), to),
                     lambda to: add_InsightsServiceServicer_to_server(InsightsServicer(watched), to),
+                    lambda to: add_JobsServiceServicer_to_server(jobs, to),
                 ],
-                [of.DESCRIPTOR.package + "." + name for of in _CONTRACTS for name in of.DESCRIPTOR.services_by_name],
+                SERVICE_NAMES,
                 {"archive": asking.check, "store": lambda: redis.ping(client)},
                 traced,
                 site,

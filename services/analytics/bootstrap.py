@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, jobs_pb2, segments_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
 
 from mesh import webhook
@@ -15,16 +17,25 @@ from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from services.analytics.adapters.children import Children
 from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.prices import read
 from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
-from services.analytics.ports import Copies, Outdated, WatchStore
+from services.analytics.jobs import JobsServicer
+from services.analytics.ports import Copies, JobStore, Outdated, WatchStore
+from services.analytics.running import Queueing, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
 from services.analytics.watching import Plan, Watching
+
+SERVICE_NAMES: Final = [
+    each.full_name
+    for of in (analytics_pb2, segments_pb2, insights_pb2, jobs_pb2)
+    for each in of.DESCRIPTOR.services_by_name.values()
+]
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -94,6 +105,17 @@ async def watching(settings: Settings, asking: Asking, store: WatchStore, clock:
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, store: JobStore, clock: Clock) -> AsyncIterator[JobsServicer]:
+    """What serves jobs, which run in the background of the block if there is an archive."""
+    children = Children(settings.archive_url, settings.job_memory_mib)
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.archive_url:
+            runner = Running(store, clock, secrets.token_bytes, children.start)
+            await stack.enter_async_context(in_background(runner.run()))
+        yield JobsServicer(Queueing(store, clock, secrets.token_bytes, has_archive=bool(settings.archive_url)))
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

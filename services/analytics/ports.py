@@ -1,9 +1,10 @@
 """What answering needs: the copies of the archive, what counts in them, and where segments are kept."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from services.analytics.domain.answer import Answer, Receipt
+from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
 from services.analytics.domain.segment import Segments
@@ -121,6 +122,51 @@ class WatchStore(Protocol):
 
     async def asked_since(self, since_us: int) -> Sequence[str]:
         """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
+
+
+class KeptJobs(NamedTuple):
+    """The jobs of a tenant, and how often they have been replaced."""
+
+    changes: int
+    jobs: Jobs
+
+
+class JobStore(Protocol):
+    """Keeps jobs. All methods raise `Unavailable` if the store cannot be reached; the call may then be repeated."""
+
+    async def read(self, tenant: str) -> KeptJobs:
+        """The jobs of a tenant, none and 0 at first.
+
+        Raises:
+            VersionMismatch: only a newer build can read them.
+        """
+
+    async def replace(self, tenant: str, jobs: Jobs, seen: int) -> bool:
+        """Replaces all jobs of a tenant in one atomic step, if they have been replaced `seen` times before.
+
+        Returns:
+            Whether it did.
+        """
+
+    async def waiting(self) -> Sequence[str]:
+        """The tenants with jobs that have not ended, sorted."""
+
+
+class Work(Protocol):
+    """An attempt at a job, in a process of its own."""
+
+    progress: Progress
+    """How far it is."""
+
+    async def outcome(self) -> Outcome:
+        """What comes of it, once it ends; lost if its process died. Asked for once."""
+
+    def close(self) -> None:
+        """Ends it at once, if it has not ended."""
+
+
+Start: TypeAlias = Callable[[str, Job], Work]
+"""Starts an attempt at a job of a tenant. It MUST do nothing more if it was done before, for the same job."""
 
 
 class Messenger(Protocol):

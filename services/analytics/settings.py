@@ -62,6 +62,13 @@ class Settings:
         "Rows that a question may read; one that would read more is refused, with what would fit.",
         minimum=1_000,
     )
+    job_memory_mib: int = setting(
+        "JOURNEYMESH_JOB_MEMORY_MIB",
+        384,
+        "How much memory a job may take, in MiB; one that needs more fails and says so.",
+        minimum=128,
+        maximum=65_536,
+    )
     insights_period_seconds: float = setting(
         "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS",
         60.0,

@@ -9,12 +9,13 @@ from typing import Any, Final, NamedTuple, TypeVar
 from google.protobuf import timestamp_pb2, wrappers_pb2
 from google.protobuf.message import Message
 from journeymesh.analytics.v1 import analytics_pb2 as wire
-from journeymesh.analytics.v1 import insights_pb2, segments_pb2
+from journeymesh.analytics.v1 import insights_pb2, jobs_pb2, segments_pb2
 
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
+from services.analytics.domain.job import Job
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
 from services.analytics.domain.watched import WatchedInsight
@@ -364,6 +365,30 @@ def watched_message(of: WatchedInsight) -> insights_pb2.WatchedInsight:
     message = insights_pb2.WatchedInsight()
     fill(message, of)
     return message
+
+
+def job_message(of: Job) -> jobs_pb2.Job:
+    """A job as a message."""
+    return jobs_pb2.Job(
+        job_id=of.job_id,
+        kind=jobs_pb2.JobKind.Value(f"JOB_KIND_{of.kind.upper()}"),
+        state=jobs_pb2.JobState.Value(f"JOB_STATE_{of.state.upper()}"),
+        step=of.step,
+        progress=of.progress,
+        attempt_count=of.attempt_count,
+        created_time=timestamp(of.created_us),
+        started_time=timestamp(of.started_us) if of.started_us else None,
+        ended_time=timestamp(of.ended_us) if of.ended_us else None,
+        reason=of.reason,
+        detail=of.detail,
+        counts=of.counts,
+    )
+
+
+def kind_of(of: jobs_pb2.JobKind.ValueType) -> str:
+    """The kind of a job; empty if it is none that this version knows."""
+    known = jobs_pb2.JobKind.DESCRIPTOR.values_by_number.get(int(of))
+    return known.name.removeprefix("JOB_KIND_").lower() if known else ""
 
 
 def time_of(of: timestamp_pb2.Timestamp) -> int:

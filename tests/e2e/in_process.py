@@ -17,6 +17,7 @@ from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_s
 from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
+from journeymesh.analytics.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 from journeymesh.customers.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from journeymesh.customers.v1.predictions_pb2_grpc import add_CustomerPredictionsServiceServicer_to_server
@@ -109,7 +110,7 @@ from services.scoring.servicer import ModelsServicer, ScoringServicer
 from services.scoring.usecases import Promotion, Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
-from tests.gateway.fakes import Analytics, experiments, saved_segments, watched_insights
+from tests.gateway.fakes import Analytics, experiments, jobs, saved_segments, watched_insights
 
 DOCUMENT: Final = (Path(__file__).parents[2] / "policies" / "default.yaml").read_text()
 MODELS: Final = Path(__file__).parents[2] / "models" / "exit-risk"
@@ -126,6 +127,7 @@ def _customers(to: grpc.aio.Server) -> None:
 def _analytics(to: grpc.aio.Server) -> None:
     add_AnalyticsServiceServicer_to_server(Analytics(), to)
     add_SegmentsServiceServicer_to_server(saved_segments(), to)
+    add_JobsServiceServicer_to_server(jobs(), to)
     add_InsightsServiceServicer_to_server(InsightsServicer(watched_insights()), to)
 
 

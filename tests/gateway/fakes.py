@@ -12,7 +12,7 @@ import grpc
 from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.access.v1 import access_pb2_grpc, audit_pb2, audit_pb2_grpc, people_pb2_grpc
 from journeymesh.analytics.v1 import analytics_pb2 as ask
-from journeymesh.analytics.v1 import analytics_pb2_grpc, insights_pb2_grpc, segments_pb2_grpc
+from journeymesh.analytics.v1 import analytics_pb2_grpc, insights_pb2_grpc, jobs_pb2_grpc, segments_pb2_grpc
 from journeymesh.common.v1 import error_reason_pb2, event_pb2
 from journeymesh.customers.v1 import customers_pb2, customers_pb2_grpc, predictions_pb2, predictions_pb2_grpc
 from journeymesh.customers.v1 import segments_pb2_grpc as customer_segments_pb2_grpc
@@ -41,11 +41,14 @@ from services.access.keys.servicer import AccessServicer
 from services.access.people.adapters.memory import MemorySessions
 from services.access.people.servicer import PeopleServicer
 from services.access.people.usecases import People
+from services.analytics.adapters.jobs import MemoryJobs
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain.question import Question
 from services.analytics.insights import InsightsServicer
+from services.analytics.jobs import JobsServicer
 from services.analytics.ports import WatchStore
+from services.analytics.running import Queueing
 from services.analytics.segments import SegmentsServicer
 from services.analytics.usecases import Answered, Known, Saving
 from services.analytics.watching import Plan, Watching
@@ -728,6 +731,11 @@ def saved_segments() -> SegmentsServicer:
     return SegmentsServicer(Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes))
 
 
+def jobs(store: MemoryJobs | None = None) -> JobsServicer:
+    """The real one, over memory, where nobody runs them."""
+    return JobsServicer(Queueing(store or MemoryJobs(), lambda: NOW_US, secrets.token_bytes, has_archive=True))
+
+
 class NothingArchived:
     """Has no figures to judge."""
 
@@ -889,6 +897,7 @@ class Services:
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
     watches: MemoryWatches = dataclasses.field(default_factory=MemoryWatches)
+    jobs: MemoryJobs = dataclasses.field(default_factory=MemoryJobs)
     insights: InsightsServicer | None = None
     """Empty: the real one over `watches`."""
 
@@ -913,6 +922,7 @@ class Services:
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)
+        jobs_pb2_grpc.add_JobsServiceServicer_to_server(jobs(self.jobs), server)
         experiments_pb2_grpc.add_ExperimentsServiceServicer_to_server(experiments(), server)
         insights = self.insights or InsightsServicer(watched_insights(self.watches))
         insights_pb2_grpc.add_InsightsServiceServicer_to_server(insights, server)

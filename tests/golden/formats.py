@@ -39,14 +39,16 @@ from services.access.limits.domain.spending import Spent
 from services.access.people import translation as people
 from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
+from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.job import Job, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.translation import segment_message, watched_message
+from services.analytics.translation import job_message, segment_message, watched_message
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.consumption import Consumption
@@ -684,6 +686,37 @@ async def read_insights(of: At) -> dict[str, Any]:
     }
 
 
+# Jobs.
+
+
+async def write_jobs(to: At) -> None:
+    store = RedisJobs(to.client)
+    times = NOW_US - MINUTE_US, NOW_US - MINUTE_US // 2, NOW_US
+    done = Job("0123456789abcdef", "customers_fit", State.DONE, times[0], "learning", 1.0, 1, *times[1:])
+    failed = done._replace(
+        job_id="fedcba9876543210",
+        state=State.FAILED,
+        progress=0.25,
+        reason="NOTHING_TO_LEARN",
+        detail="Größe 😀",
+    )
+    running = Job("00000000000000ff", "customers_fit", State.RUNNING, NOW_US, "reading", 0.5, 2, NOW_US)
+    held = running._replace(holder="holder", held_until_us=NOW_US + MINUTE_US)
+    assert await store.replace("", (done._replace(counts={"customers": 40}), failed, held), 0)
+    assert await store.replace("acme", (failed,), 0)
+
+
+async def read_jobs(of: At) -> dict[str, Any]:
+    store = RedisJobs(of.client)
+    own, other = await store.read(""), await store.read("acme")
+    return {
+        "changes": [own.changes, other.changes],
+        "waiting": [*await store.waiting()],
+        "held": [[each.holder, each.held_until_us] for each in own.jobs],
+        "told": told(*map(job_message, (*own.jobs, *other.jobs))),
+    }
+
+
 # The audit log.
 
 
@@ -817,6 +850,7 @@ FORMATS: Final[dict[str, Format]] = {
     "people": Format(write_people, read_people),
     "segments": Format(write_segments, read_segments),
     "insights": Format(write_insights, read_insights),
+    "jobs": Format(write_jobs, read_jobs),
     "erasures": Format(write_erasures, read_erasures),
     "exports": Format(write_exports, read_exports),
     "archive": Format(write_archive, read_archive),

@@ -76,6 +76,8 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
         own |= {("inference",)} if service in {"gateway", "scoring"} else set()
+        if service == "analytics":  # its jobs read the archive and learn for customers
+            own |= {("offline",), ("services", "customers"), ("services", "ingest")}
         own |= {("cli",)} if any(each.startswith("cli.") for each in IMAGES[service].commands) else set()
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
         ("topology",),

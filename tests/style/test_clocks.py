@@ -19,6 +19,7 @@ WALL = {
     "services/ingest/accept/servicer.py": "when what could not be read came",
     "services/scoring/usecases.py": "when a stage of a model was changed, as its readers are shown",
     "services/analytics/usecases.py": "when a segment was saved or changed",
+    "services/analytics/running.py": "when a job was asked for, begun and ended, and until when it is held",
     "services/analytics/watching.py": "when an incident was found or seen, and until when it is not told",
     "services/analytics/servicer.py": "which day is today, where a question does not say",
     "services/analytics/gauges.py": "which days are over, by which weeks are compared",

@@ -1,0 +1,111 @@
+"""A process that learns from all customers of a tenant, started by analytics, and ended where that ends.
+
+It says on its output how far it is, a JSON object a line: `step` and `progress`, and at the end `counts`, or `reason`
+and `detail`. What it is asked for at a time is learnt once: begun again after that was kept, it tells what came of it.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from mesh.errors import MeshError
+from mesh.settings import read_or_exit
+from mesh.store import redis
+from offline import archive
+from offline.customers import archived, keeping
+from offline.customers.fitting import FitError
+from offline.customers.purchases import PurchaseError
+from services.customers.adapters.fits import RedisFits
+from services.customers.domain.fit import Fit
+from services.customers.domain.history import history
+from services.customers.domain.purchases import History
+from services.ingest.archive.adapters.files import ParquetArchive
+
+# On a machine that is shared, whoever is waited for in less than a second goes first.
+_NICENESS: Final = 10
+_READ: Final = 0.6
+"""The part of the way when everything is read."""
+
+
+def main(archive_url: str, tenant: str, now_ms: int) -> int:
+    """Learns, and says what came of it; returns the exit code.
+
+    Args:
+        archive_url: where the archive is.
+        tenant: whose customers; empty: the default tenant's.
+        now_ms: when it was asked for, in milliseconds since 1970, which is the time of what is learnt.
+    """
+    try:
+        fit = asyncio.run(_learnt(archive_url, tenant, now_ms))
+    except (PurchaseError, FitError) as error:
+        return _failed("NOTHING_TO_LEARN", str(error))
+    except MemoryError:
+        return _failed("JOB_TOO_LARGE", "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB.")
+    except MeshError as error:
+        return _failed(error.reason, error.detail)
+    _say(counts={"customers": fit.customers, "products": len(fit.products)})
+    return 0
+
+
+async def _learnt(archive_url: str, tenant: str, now_ms: int) -> Fit:
+    settings = read_or_exit(redis.RedisSettings)
+    client = redis.connect(settings.url, settings.password, settings.ca_file)
+    try:
+        fits = RedisFits(client)
+        known = await fits.fit(tenant)
+        if known is not None and known.fitted_ms == now_ms:
+            return known
+        return await keeping.learn(fits, lambda: _histories(archive_url, tenant), tenant, None, None, now_ms)
+    finally:
+        await client.aclose()
+
+
+def _histories(archive_url: str, tenant: str) -> Mapping[str, History]:
+    files = ParquetArchive(archive_url)
+    found = archive.contents(files)
+
+    def tracked(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        read, said = 0, -1
+        for batch in batches:
+            percent = min(100 * read // found.row_count, 100)
+            if percent > said:
+                said = percent
+                _say(step="reading", progress=percent / 100 * _READ)
+            yield batch
+            read += batch.num_rows
+
+    bought = archived.histories(files, found, tracked, tenant=tenant)
+    _say(step="learning", progress=_READ)
+    return {name: history(each) for name, each in bought.items()}
+
+
+def _failed(reason: str, detail: str) -> int:
+    _say(reason=reason, detail=detail)
+    return 1
+
+
+def _say(**members: Any) -> None:  # noqa: ANN401 - what JSON can say
+    print(json.dumps(members), flush=True)
+
+
+def _end_with_input() -> None:
+    # Not by `sys.stdin`: whoever reads that holds a lock which the end of the interpreter needs.
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    # Arrow's own allocator keeps what it once took.
+    pa.set_memory_pool(pa.system_memory_pool())
+    _url, _tenant, _now_ms, _mib = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_DATA, (int(_mib) << 20,) * 2)
+    sys.exit(main(_url, _tenant, int(_now_ms)))

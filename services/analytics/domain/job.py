@@ -1,0 +1,141 @@
+"""Jobs of a tenant: how one is queued, held by a process for a while, and ends. Times are Unix microseconds.
+
+All are pure functions from the jobs that are known to those that are known next. Whoever holds a job says so again
+before the time runs out; a job that nobody holds any more is begun again, and its work MUST bear that.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+MOST_KEPT: Final = 100
+MOST_ATTEMPTS: Final = 3
+HELD_US: Final = 10_000_000
+"""How long a process holds a job without saying so again."""
+_NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class State(enum.StrEnum):
+    """How a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(NamedTuple):
+    """A job. What it does is its `kind`; `holder` names the attempt that holds it until `held_until_us`."""
+
+    job_id: str
+    kind: str
+    state: State
+    created_us: int
+    step: str = ""
+    progress: float = 0.0
+    attempt_count: int = 0
+    started_us: int = 0
+    ended_us: int = 0
+    reason: str = ""
+    detail: str = ""
+    counts: Mapping[str, int] = _NOTHING
+    holder: str = ""
+    held_until_us: int = 0
+
+
+Jobs = tuple[Job, ...]
+"""Those of a tenant, oldest first."""
+
+
+class Progress(NamedTuple):
+    """What a job does now, and how far it is, 0 to 1."""
+
+    step: str = ""
+    progress: float = 0.0
+
+
+class Outcome(NamedTuple):
+    """What came of an attempt: counts, or a reason and a sentence. `is_lost`: its process died, nobody knows why."""
+
+    counts: Mapping[str, int] = _NOTHING
+    reason: str = ""
+    detail: str = ""
+    is_lost: bool = False
+
+
+def is_open(job: Job) -> bool:
+    """Whether it has not ended."""
+    return job.state in {State.QUEUED, State.RUNNING}
+
+
+def queued(jobs: Jobs, job: Job) -> Jobs:
+    """The jobs with a new one; of those that have ended the latest are kept, `MOST_KEPT` in all."""
+    known = (*jobs, job)
+    surplus = len(known) - MOST_KEPT
+    old = {each.job_id for each in [each for each in known if not is_open(each)][: max(surplus, 0)]}
+    return tuple(each for each in known if each.job_id not in old)
+
+
+def due(jobs: Iterable[Job], now_us: int) -> Job | None:
+    """The oldest job that waits for a process, or whose process was silent for too long; None if there is none."""
+    waiting = (each for each in jobs if each.state is State.QUEUED)
+    silent = (each for each in jobs if each.state is State.RUNNING and each.held_until_us <= now_us)
+    return min((*waiting, *silent), key=lambda each: each.created_us, default=None)
+
+
+def taken(job: Job, holder: str, now_us: int) -> Job:
+    """The job, held by an attempt from now on; or failed, if it was begun as often as may be."""
+    if job.attempt_count >= MOST_ATTEMPTS:
+        detail = f"Its process ended {MOST_ATTEMPTS} times in the middle, last in the step `{job.step}`."
+        return ended(job, Outcome(reason="JOB_PROCESS_DIED", detail=detail), now_us)
+    return job._replace(
+        state=State.RUNNING,
+        step="starting",
+        progress=0.0,
+        attempt_count=job.attempt_count + 1,
+        started_us=job.started_us or now_us,
+        holder=holder,
+        held_until_us=now_us + HELD_US,
+    )
+
+
+def is_held(job: Job, holder: str) -> bool:
+    """Whether this attempt still holds it: nobody has cancelled it or begun it again."""
+    return job.state is State.RUNNING and job.holder == holder
+
+
+def held(job: Job, at: Progress, now_us: int) -> Job:
+    """The job, held for longer, and how far it is."""
+    return job._replace(step=at.step or job.step, progress=at.progress, held_until_us=now_us + HELD_US)
+
+
+def ended(job: Job, outcome: Outcome, now_us: int) -> Job:
+    """The job after an attempt: it waits again if its process was lost."""
+    if outcome.is_lost:
+        return job._replace(state=State.QUEUED, holder="", held_until_us=0)
+    if outcome.reason:
+        state, progress = State.FAILED, job.progress
+    else:
+        state, progress = State.DONE, 1.0
+    return job._replace(
+        state=state,
+        progress=progress,
+        ended_us=now_us,
+        reason=outcome.reason,
+        detail=outcome.detail,
+        counts=outcome.counts,
+        holder="",
+        held_until_us=0,
+    )
+
+
+def cancelled(job: Job, now_us: int) -> Job:
+    """The job, ended because somebody did not want it any more."""
+    return job._replace(state=State.CANCELLED, ended_us=now_us, holder="", held_until_us=0)
+
+
+def with_one(jobs: Sequence[Job], changed: Job) -> Jobs:
+    """The jobs with one of them changed."""
+    return tuple(changed if each.job_id == changed.job_id else each for each in jobs)

@@ -1,0 +1,31 @@
+"""The gRPC face of jobs: translate, call, translate."""
+
+from journeymesh.analytics.v1 import jobs_pb2 as wire
+from journeymesh.analytics.v1.jobs_pb2_grpc import JobsServiceServicer
+
+from mesh.rpc.context import ServerContext
+from services.analytics.running import Queueing
+from services.analytics.translation import job_message, kind_of
+
+
+class JobsServicer(JobsServiceServicer):
+    """Serves `JobsService`."""
+
+    def __init__(self, jobs: Queueing) -> None:
+        self._jobs = jobs
+
+    async def CreateJob(self, request: wire.CreateJobRequest, _context: ServerContext) -> wire.CreateJobResponse:
+        """Queues a job."""
+        return wire.CreateJobResponse(job=job_message(await self._jobs.create(request.tenant, kind_of(request.kind))))
+
+    async def ListJobs(self, request: wire.ListJobsRequest, _context: ServerContext) -> wire.ListJobsResponse:
+        """Lists a tenant's jobs."""
+        return wire.ListJobsResponse(jobs=map(job_message, await self._jobs.listed(request.tenant)))
+
+    async def GetJob(self, request: wire.GetJobRequest, _context: ServerContext) -> wire.GetJobResponse:
+        """Shows a job."""
+        return wire.GetJobResponse(job=job_message(await self._jobs.get(request.tenant, request.job_id)))
+
+    async def CancelJob(self, request: wire.CancelJobRequest, _context: ServerContext) -> wire.CancelJobResponse:
+        """Cancels a job."""
+        return wire.CancelJobResponse(job=job_message(await self._jobs.cancel(request.tenant, request.job_id)))

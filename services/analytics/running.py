@@ -1,0 +1,174 @@
+"""The use cases of jobs: queue, show and cancel them, and run those that wait."""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from mesh.clock import Clock
+from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from services.analytics.domain import job as domain
+from services.analytics.domain.job import Job, Jobs, Outcome, State
+from services.analytics.ports import JobStore, Start, Work
+
+KINDS: Final = ("customers_fit",)
+
+_log = logging.getLogger(__name__)
+_ATTEMPTS_TO_CHANGE: Final = 10
+_ID_BYTES: Final = 8
+_BEAT_SECONDS: Final = 1.0
+"""How often a job that runs is written, and those that wait are looked for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Queueing:
+    """Keeps the jobs of tenants. All methods raise `Unavailable` if the store cannot be reached."""
+
+    store: JobStore
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    has_archive: bool
+
+    async def create(self, tenant: str, kind: str) -> Job:
+        """Queues a job; returns it.
+
+        Raises:
+            InvalidArgument: `VALUE_OUT_OF_RANGE`, there is no such kind.
+            AlreadyExists: `JOB_UNFINISHED`.
+            Unavailable: also if there is no archive.
+        """
+        if kind not in KINDS:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`kind` must be one of {', '.join(KINDS)}.")
+        if not self.has_archive:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no archive: JOURNEYMESH_ARCHIVE_URL is empty.")
+        new = Job(self.random_bytes(_ID_BYTES).hex(), kind, State.QUEUED, self.clock())
+        await changed(self.store, tenant, lambda jobs: _queued(jobs, new))
+        return new
+
+    async def listed(self, tenant: str) -> Sequence[Job]:
+        """The latest jobs of a tenant, newest first."""
+        return (await self.store.read(tenant)).jobs[::-1]
+
+    async def get(self, tenant: str, job_id: str) -> Job:
+        """A job.
+
+        Raises:
+            NotFound: `JOB_NOT_FOUND`.
+        """
+        return _found((await self.store.read(tenant)).jobs, job_id)
+
+    async def cancel(self, tenant: str, job_id: str) -> Job:
+        """Cancels a job; returns it. Its process finds that out within a second, and ends.
+
+        Raises:
+            NotFound: `JOB_NOT_FOUND`.
+            FailedPrecondition: `JOB_ENDED`, it is done or has failed.
+        """
+        now_us = self.clock()
+        return _found(await changed(self.store, tenant, lambda jobs: _cancelled(jobs, job_id, now_us)), job_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Running:
+    """Runs jobs one after the other. Any number of replicas may: each job is held by one of them at a time."""
+
+    store: JobStore
+    clock: Clock
+    random_bytes: Callable[[int], bytes]
+    start: Start
+
+    async def run(self) -> None:
+        """Runs what waits, until cancelled."""
+        while True:
+            try:
+                await self.run_waiting()
+            except MeshError:
+                _log.exception("jobs cannot be run")
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def run_waiting(self) -> None:
+        """Runs a job of each tenant that has one waiting.
+
+        Raises:
+            Unavailable: the store cannot be reached; what was held is begun again later.
+        """
+        for tenant in await self.store.waiting():
+            holder = self.random_bytes(_ID_BYTES).hex()
+            now_us = self.clock()
+            jobs = await changed(self.store, tenant, lambda jobs, of=(holder, now_us): _taken(jobs, *of))  # type: ignore[misc]
+            for job in jobs:
+                if domain.is_held(job, holder):
+                    await self._attempt(tenant, job)
+
+    async def _attempt(self, tenant: str, job: Job) -> None:
+        with contextlib.closing(self.start(tenant, job)) as work:
+            outcome = await self._outcome(tenant, job, work)
+        if outcome is not None:
+            await self._change(tenant, job, lambda its: domain.ended(its, outcome, self.clock()))
+
+    async def _outcome(self, tenant: str, job: Job, work: Work) -> Outcome | None:
+        """What came of an attempt; None if it does not hold the job any more."""
+        ending = asyncio.ensure_future(work.outcome())
+        try:
+            while not (await asyncio.wait([ending], timeout=_BEAT_SECONDS))[0]:
+                try:
+                    is_held = await self._change(tenant, job, lambda its: domain.held(its, work.progress, self.clock()))
+                except Unavailable:  # it is held for a while, and may end meanwhile
+                    continue
+                if not is_held:
+                    return None
+            return ending.result()
+        finally:
+            ending.cancel()
+
+    async def _change(self, tenant: str, job: Job, change: Callable[[Job], Job]) -> bool:
+        """Changes a job if this attempt still holds it; returns whether it holds it afterwards."""
+
+        def of(jobs: Jobs) -> Jobs:
+            its = next((each for each in jobs if domain.is_held(each, job.holder)), None)
+            return domain.with_one(jobs, change(its)) if its else jobs
+
+        return any(domain.is_held(each, job.holder) for each in await changed(self.store, tenant, of))
+
+
+async def changed(store: JobStore, tenant: str, change: Callable[[Jobs], Jobs]) -> Jobs:
+    """Changes the jobs of a tenant in one atomic step; returns them. What changes nothing is not written.
+
+    Raises:
+        Unavailable: the store cannot be reached, or too many change them at once.
+    """
+    for _ in range(_ATTEMPTS_TO_CHANGE):
+        kept = await store.read(tenant)
+        after = change(kept.jobs)
+        if after == kept.jobs or await store.replace(tenant, after, kept.changes):
+            return after
+    raise Unavailable("DEPENDENCY_UNAVAILABLE", "Many change the jobs at once. Try again.")
+
+
+def _queued(jobs: Jobs, new: Job) -> Jobs:
+    if any(each.kind == new.kind and domain.is_open(each) for each in jobs):
+        raise AlreadyExists("JOB_UNFINISHED", "A job of this kind is queued or running. Wait, or cancel it.")
+    return domain.queued(jobs, new)
+
+
+def _taken(jobs: Jobs, holder: str, now_us: int) -> Jobs:
+    job = domain.due(jobs, now_us)
+    return domain.with_one(jobs, domain.taken(job, holder, now_us)) if job else jobs
+
+
+def _cancelled(jobs: Jobs, job_id: str, now_us: int) -> Jobs:
+    job = _found(jobs, job_id)
+    if job.state is State.CANCELLED:
+        return jobs
+    if not domain.is_open(job):
+        raise FailedPrecondition("JOB_ENDED", f"The job is {job.state} already.")
+    return domain.with_one(jobs, domain.cancelled(job, now_us))
+
+
+def _found(jobs: Sequence[Job], job_id: str) -> Job:
+    for each in jobs:
+        if each.job_id == job_id:
+            return each
+    raise NotFound("JOB_NOT_FOUND", "There is no job with this id, or not any more.")

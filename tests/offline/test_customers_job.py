@@ -1,0 +1,209 @@
+"""The job that learns from all customers, in its own process: as the command does, and once, whatever is killed."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from mesh.clock import system_clock
+from mesh.store import redis
+from offline.archive import contents
+from offline.customers import archived, keeping
+from offline.customers import job as learning
+from services.analytics.adapters.children import Child, Children
+from services.analytics.adapters.jobs import RedisJobs
+from services.analytics.domain.job import HELD_US, Job, Outcome, State
+from services.analytics.running import Queueing, Running
+from services.customers.adapters.fits import RedisFits, encode
+from services.customers.adapters.memory import MemoryFits
+from services.customers.domain.history import history
+from services.ingest.archive.adapters.files import ParquetArchive
+from tests.customers.fits import shop
+from tests.offline.test_customers_archived import archive_of
+from tests.offline.test_customers_fit import purchase
+
+MEMORY_MIB: Final = 384
+RUNNER: Final = """
+import asyncio, secrets, sys
+from mesh.clock import system_clock
+from mesh.store import redis
+from services.analytics.adapters.children import Children
+from services.analytics.adapters.jobs import RedisJobs
+from services.analytics.running import Running
+
+async def main():
+    store = RedisJobs(redis.connect(sys.argv[1]))
+    await Running(store, system_clock, secrets.token_bytes, Children(sys.argv[2], 384).start).run()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture(scope="module")
+def archive_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An archive of a shop's orders."""
+    folder = Path(tmp_path_factory.mktemp("archive"))
+    archive_of(folder, [[purchase(user, order) for user, orders in shop(40).items() for order in orders]])
+    return folder.as_uri()
+
+
+@pytest.fixture
+async def client(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[redis.Client]:
+    monkeypatch.setenv("JOURNEYMESH_REDIS_URL", valkey_url)
+    async with contextlib.aclosing(redis.connect(valkey_url)) as client:
+        await client.flushall()
+        yield client
+
+
+async def queued(client: redis.Client) -> Job:
+    return await queueing(client).create("acme", "customers_fit")
+
+
+def queueing(client: redis.Client) -> Queueing:
+    return Queueing(RedisJobs(client), system_clock, secrets.token_bytes, has_archive=True)
+
+
+async def found(client: redis.Client, job: Job) -> Job:
+    return await queueing(client).get("acme", job.job_id)
+
+
+async def as_the_command(archive_url: str, now_ms: int) -> bytes:
+    archive = ParquetArchive(archive_url)
+    bought = archived.histories(archive, contents(archive), iter, tenant="acme")
+    histories = {name: history(each) for name, each in bought.items()}
+    return encode(await keeping.learn(MemoryFits(), lambda: histories, "acme", None, None, now_ms))
+
+
+async def reading(child: Child) -> None:
+    """Returns once it has begun to read."""
+    async with asyncio.timeout(60):
+        while child.progress.step != "reading":  # noqa: ASYNC110 - what another process does
+            await asyncio.sleep(0.01)
+
+
+async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_command_learns(
+    client: redis.Client, archive_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, children = await queued(client), Children(archive_url, MEMORY_MIB)
+    begun: asyncio.Queue[Child] = asyncio.Queue()
+
+    def start(tenant: str, of: Job) -> Child:
+        child = children.start(tenant, of)
+        begun.put_nowait(child)
+        return child
+
+    runner = Running(RedisJobs(client), system_clock, secrets.token_bytes, start)
+    run = asyncio.create_task(runner.run_waiting())
+    first = await begun.get()
+    await reading(first)
+    os.kill(first.process_id, signal.SIGKILL)
+    await run
+    assert await RedisFits(client).fit("acme") is None
+    assert (await found(client, job)).state is State.QUEUED
+
+    await runner.run_waiting()
+    done = await found(client, job)
+    assert (done.state, done.attempt_count, done.progress) == (State.DONE, 2, 1.0), done
+    fit = await RedisFits(client).fit("acme")
+    assert fit is not None
+    assert done.counts == {"customers": 40, "products": len(fit.products)}
+    assert encode(fit) == await as_the_command(archive_url, job.created_us // 1000)
+    assert await RedisFits(client).fit("") is None
+
+    # As if it had been killed between the two writes: it learns nothing a second time, so nobody seems to have moved.
+    before = await client.hgetall("jm:{customers}:fit:acme")
+    capsys.readouterr()
+    assert await asyncio.to_thread(learning.main, archive_url, "acme", job.created_us // 1000) == 0
+    assert json.loads(capsys.readouterr().out) == {"counts": dict(done.counts)}
+    assert await client.hgetall("jm:{customers}:fit:acme") == before
+
+
+def killed_in_the_middle(valkey_url: str, archive_url: str) -> list[psutil.Process]:
+    """Kills a process that runs jobs once it runs one; returns the processes that it had started and that live on."""
+    with subprocess.Popen([sys.executable, "-c", RUNNER, valkey_url, archive_url]) as runner:
+        until = time.monotonic() + 60
+        while not (children := psutil.Process(runner.pid).children()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        runner.kill()
+    return psutil.wait_procs(children, timeout=30)[1]
+
+
+async def test_it_ends_with_who_started_it_and_another_takes_the_job(
+    client: redis.Client, archive_url: str, valkey_url: str
+) -> None:
+    job = await queued(client)
+    assert await asyncio.to_thread(killed_in_the_middle, valkey_url, archive_url) == []
+    assert (await found(client, job)).state is State.RUNNING
+
+    def start(_tenant: str, _job: Job) -> Child:
+        return Child(["printf", '{"counts": {"customers": 40}}'])
+
+    later = Running(RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, start)
+    await later.run_waiting()
+    done = await found(client, job)
+    assert (done.state, done.attempt_count) == (State.DONE, 2), done
+
+
+async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Client, archive_url: str) -> None:
+    job, children = await queued(client), Children(archive_url, MEMORY_MIB)
+    begun: asyncio.Queue[Child] = asyncio.Queue()
+
+    def start(tenant: str, of: Job) -> Child:
+        child = children.start(tenant, of)
+        begun.put_nowait(child)
+        return child
+
+    run = asyncio.create_task(Running(RedisJobs(client), system_clock, secrets.token_bytes, start).run_waiting())
+    child = await begun.get()
+    await queueing(client).cancel("acme", job.job_id)
+    async with asyncio.timeout(2):
+        await run
+    assert not psutil.pid_exists(child.process_id)
+    assert (await found(client, job)).state is State.CANCELLED
+    assert await RedisFits(client).fit("acme") is None
+
+
+async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "offline.customers.job", tmp_path.as_uri(), "acme", "1", str(MEMORY_MIB)]
+
+    def run() -> tuple[int, bytes, bytes]:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            said, errors = process.stdout.read(), process.stderr.read()
+            return process.wait(), said, errors
+
+    code, said, errors = await asyncio.to_thread(run)
+    assert (code, errors) == (1, b"")
+    assert json.loads(said.splitlines()[-1]) == {
+        "reason": "NOTHING_TO_LEARN",
+        "detail": "The archive holds no purchase of this tenant.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ('{"step": "reading"}\n{"counts": {"customers": 3}}\n', Outcome({"customers": 3})),
+        ('{"reason": "JOB_TOO_LARGE", "detail": "It is."}\n', Outcome(reason="JOB_TOO_LARGE", detail="It is.")),
+        ('{"step": "reading"}\n', Outcome(is_lost=True)),
+        ('{"counts": {"cust', Outcome(is_lost=True)),
+        ("", Outcome(is_lost=True)),
+    ],
+)
+async def test_what_a_process_says_last_is_what_came_of_it(said: str, outcome: Outcome) -> None:
+    with contextlib.closing(Child(["printf", "%s", said])) as child:
+        assert await child.outcome() == outcome
