@@ -8,11 +8,13 @@ from gateway.contract.route import Route
 from gateway.core import Core
 from gateway.formats import asking
 from gateway.formats.rendering import render
+from gateway.formats.schema import enum_numbers
 from gateway.http.asgi import Answer, Request, json
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
 
 _PATH: Final = "/api/jobs"
 _ONE: Final = f"{_PATH}/{{jobId}}"
+_KINDS: Final = enum_numbers(wire.JobKind.DESCRIPTOR)
 # It follows from the key.
 _NOT_IN_BODY: Final = ("tenant",)
 
@@ -44,7 +46,10 @@ async def cancel_job(core: Core, request: Request) -> Answer:
 def _new(components: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a job to queue."""
     described = asking.describe(wire.CreateJobRequest.DESCRIPTOR, components, _NOT_IN_BODY)
-    components["CreateJobRequest"]["required"] = ["kind"]
+    components["CreateJobRequest"] |= {
+        "properties": {"kind": {"type": "string", "enum": list(_KINDS)}},
+        "required": ["kind"],
+    }
     return described
 
 
