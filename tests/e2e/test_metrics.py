@@ -143,6 +143,7 @@ def _stories(mesh: RunningMesh) -> Reported:
     with grpc.insecure_channel(mesh.process("access").environ()["JOURNEYMESH_ACCESS_LISTEN"]) as channel:
         AccessServiceStub(channel).ListKeys(access_pb2.ListKeysRequest(), timeout=10)
     assert mesh.post("/api/analytics/kpis", {}).status == 200
+    assert mesh.get("/api/experiments").status == 200
     assert mesh.get(f"/api/customers/{helped.user_id}").status == 404
     users = [each.user_id for each in (helped, mailed, held_out, watching, anonymous)]
     # The link is an event of its own.
