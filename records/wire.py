@@ -109,7 +109,11 @@ def _put_times(message: event_table_pb2.EventTable, name: str, column: list[int]
         times = getattr(message, name)
         times.first_us = first
         if not is_same:
-            times.offsets_us.extend([time_us - first for time_us in column])
+            try:
+                times.offsets_us.extend([time_us - first for time_us in column])
+            except ValueError:  # they lie too far apart: the times themselves always fit
+                times.first_us = 0
+                times.offsets_us[:] = column
 
 
 def _put_words(message: event_table_pb2.EventTable, name: str, column: list[str]) -> None:

@@ -18,13 +18,14 @@ _log = logging.getLogger(__name__)
 
 async def follow(asking: Asking, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
     """Looks each period until cancelled, or each minute while there is no tenant; figures stay until the next ones."""
+    is_seen = False
     while True:
+        await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
         is_seen = False
         try:
             is_seen = await look(asking, metrics, clock())
         except MeshError as error:
             _log.info("gauges of models and data are not told now: %s", error.detail)
-        await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
 
 
 async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:

@@ -129,13 +129,13 @@ class Watching:
         self._noted: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Judges again after each period, without end; what fails is tried with the next one."""
+        """Judges after each period, without end; what fails is tried with the next one."""
         while True:
+            await asyncio.sleep(self._plan.period_seconds)
             try:
                 await self.judge()
             except MeshError as error:
                 _log.warning("key figures are not watched now: %s", error.detail)
-            await asyncio.sleep(self._plan.period_seconds)
 
     async def judge(self) -> None:
         """Judges the complete hours of the last 14 days again: of the default tenant, and of those asked about.

@@ -29,8 +29,9 @@ def run(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=given, text=True, capture_output=True, timeout=60, check=False)
 
 
-def test_the_idle_mesh_stays_below_a_gibibyte(mesh: RunningMesh) -> None:
-    assert sum(process.memory_info().rss for process in mesh.processes()) < GIB
+def test_the_idle_mesh_stays_below_a_gibibyte(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        assert sum(process.memory_info().rss for process in mesh.processes()) < GIB
 
 
 def test_a_taken_port_is_reported_in_one_sentence() -> None:

@@ -81,7 +81,7 @@ class Told(NamedTuple):
 
     async def assign(self, units: Sequence[str], **members: Any) -> wire.AssignUnitsResponse:
         asked = [wire.ExperimentUnit(unit=unit) for unit in units]
-        return await self.stub.AssignUnits(wire.AssignUnitsRequest(units=asked, **members))
+        return await self.stub.AssignUnits(wire.AssignUnitsRequest(units=asked, **members), timeout=30)
 
     async def report(self, rows: Sequence[tuple[str, str, Mapping[str, float]]]) -> wire.RecordOutcomesResponse:
         reports = [wire.OutcomeOfUnit(unit=unit, report_id=id_, outcomes=outcomes) for unit, id_, outcomes in rows]

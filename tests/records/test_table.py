@@ -80,6 +80,11 @@ def test_an_event_is_put_in_the_place_of_another(
     assert changed.events() == [*events[:row], other, *events[row + 1 :]]
 
 
+def test_times_may_lie_as_far_apart_as_can_be() -> None:
+    events = [event_pb2.Event(event_time_us=each) for each in (-(2**63), 0, 2**63 - 1)]
+    assert wire.decoded(wire.encoded(table.of_events(events))).events() == events
+
+
 def test_a_column_that_nobody_tells_is_empty() -> None:
     made = table.of_events([event_pb2.Event(event_id="a"), event_pb2.Event(event_id="b")])
     assert not made.has("page")
