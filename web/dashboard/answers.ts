@@ -461,3 +461,18 @@ export interface Foretold {
   due: { productId: string; name: string; daysLeft: number; probability: number; probabilitySpan: Interval }[]
   backTest: { expectedOrders: number; happenedOrders: number } | null
 }
+
+export interface Finding {
+  metric: string
+  arm: string
+  units: number
+  controlUnits: number
+  mean: number | null
+  controlMean: number | null
+  difference: number | null
+  lower: number | null
+  upper: number | null
+  relative: number | null
+  direction: 'better' | 'worse' | 'open'
+  guardrail: 'none' | 'harmed' | 'safe' | 'open'
+}

@@ -1,5 +1,5 @@
 // Differences of arms to their control with the intervals they lie in, metric by metric, each as wide as its own reach.
-import type { Finding } from '../pages/experiments.tsx'
+import type { Finding } from '../answers.ts'
 import { Chart, Drawing } from '../parts.tsx'
 import { named, number, share } from '../words.ts'
 

@@ -1,5 +1,6 @@
 // Experiments: what is compared, what is known by now, and what was done to them.
 import { useState } from 'preact/hooks'
+import type { Finding } from '../answers.ts'
 import { fetched, Problem } from '../api.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Estimates } from '../charts/estimates.tsx'
@@ -14,21 +15,6 @@ export interface Experiment {
   promoted: string
   days: number
   history: { changeTime: string; state: string; percent: number; actor: string; why: string }[]
-}
-
-export interface Finding {
-  metric: string
-  arm: string
-  units: number
-  controlUnits: number
-  mean: number | null
-  controlMean: number | null
-  difference: number | null
-  lower: number | null
-  upper: number | null
-  relative: number | null
-  direction: 'better' | 'worse' | 'open'
-  guardrail: 'none' | 'harmed' | 'safe' | 'open'
 }
 
 interface Results {
