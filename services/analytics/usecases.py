@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import hashlib
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -195,8 +195,8 @@ class Costing:
         today = self.clock() // DAY_US
         first, end = question.window.start_us // DAY_US, min(question.window.end_us // DAY_US, today + 1)
         models_usd = await self.spending.usd_by_day(tenant, max(1, today + 1 - first))
-        days = tuple(_used(self.copies.manifest(), tenant, day, models_usd) for day in range(first, end))
-        return dataclasses.replace(question, prices=self.prices, days=days)
+        used = _used(self.copies.manifest(), tenant, range(first, end), models_usd)
+        return dataclasses.replace(question, prices=self.prices, days=tuple(used))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -368,16 +368,16 @@ class _Paths(NamedTuple):
     day_count: int
 
 
-def _used(manifest: Manifest, tenant: str, day: int, models_usd: Mapping[int, float]) -> DayOfUse:
-    rows: Counter[tuple[str, bool]] = Counter()
+def _used(manifest: Manifest, tenant: str, days: range, models_usd: Mapping[int, float]) -> Iterator[DayOfUse]:
+    rows: Counter[tuple[str, int, bool]] = Counter()
     for parts in (manifest.parts, manifest.tail.parts):
-        for (kind, partition), part in parts.items():
-            if partition.day == day:
-                rows[kind, partition.tenant == tenant] += part.row_count
-    own, others, start_us = rows[EVENTS, True], rows[EVENTS, False], day * DAY_US
-    # What a day without any events cost is the default tenant's.
-    share = own / (own + others) if own + others else float(not tenant)
-    return DayOfUse(start_us, own, rows[DECISIONS, True], share, models_usd.get(start_us, 0.0))
+        for (kind, its), part in parts.items():
+            rows[kind, its.day, its.tenant == tenant] += part.row_count
+    for day in days:
+        own, others, start_us = rows[EVENTS, day, True], rows[EVENTS, day, False], day * DAY_US
+        # What a day without any events cost is the default tenant's.
+        share = own / (own + others) if own + others else float(not tenant)
+        yield DayOfUse(start_us, own, rows[DECISIONS, day, True], share, models_usd.get(start_us, 0.0))
 
 
 def _paths(manifest: Manifest, tenant: str, question: Question) -> _Paths:
