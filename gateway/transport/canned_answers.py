@@ -27,6 +27,12 @@ def written(answer: Answer, first: Headers = ()) -> bytes:
     return head + b"".join([b"%b: %b\r\n" % field for field in fields]) + b"\r\n" + answer.body
 
 
+def headed(answer: bytes, first: Headers) -> bytes:
+    """A canned answer with these headers before its own, such as the date on which it is sent."""
+    line, end, rest = answer.partition(b"\r\n")
+    return line + end + b"".join([b"%b: %b\r\n" % field for field in first]) + rest
+
+
 def _canned(error: MeshError, code: int | None = None, headers: Headers = ()) -> bytes:
     answer = problems.answer(error, b"", code=code, headers=headers)
     own = (field for field in answer.headers if field != problems.CONNECTION_CLOSE)

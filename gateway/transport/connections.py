@@ -362,7 +362,7 @@ class Connection(HttpToolsProtocol):
 
     def _close_after(self, message: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(message)
+            self.transport.write(canned_answers.headed(message, tuple(self.server_state.default_headers)))
             self.transport.close()
 
     def _cancel_timer(self) -> None:
@@ -394,7 +394,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
         """Reads; the head, which comes first and in one piece, must be a handshake."""
         super().data_received(data)
         if not self.handshake_initiated:
-            self.transport.write(canned_answers.BAD_HANDSHAKE)
+            first = tuple(self.default_headers)
+            self.transport.write(canned_answers.headed(canned_answers.BAD_HANDSHAKE, first))
             self.transport.close()
 
     def handle_cont(self, event: Frame) -> None:

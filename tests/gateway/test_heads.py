@@ -126,6 +126,7 @@ async def test_an_invalid_request_is_refused_once_and_the_next_client_is_served(
     head, _, body = answer.partition(b"\r\n\r\n")
     for field in (b"connection: close", b"x-content-type-options: nosniff", b"content-type: application/problem+json"):
         assert field in head.split(b"\r\n")
+    assert len([line for line in head.split(b"\r\n") if line.startswith(b"date: ")]) == 1
     problem = json.loads(body)
     assert problem["status"] == status
     assert problem["reason"] in {"MALFORMED_REQUEST", "REQUEST_TOO_LARGE", "METHOD_NOT_ALLOWED"}
