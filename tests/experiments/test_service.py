@@ -13,13 +13,13 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
     add_ExperimentsServiceServicer_to_server,
 )
 
+from comparison import sums
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.bootstrap import UseCases
-from services.experiments.domain import sums
 from services.experiments.domain.evidence import UnitState
 from services.experiments.domain.experiment import DAY_US, HOUR_US, LONGEST_HISTORY
 from services.experiments.ports import Evidence, ExperimentStore
