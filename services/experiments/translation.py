@@ -7,9 +7,9 @@ from typing import Any, Final, get_args
 from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.experiments.v1 import experiments_pb2 as wire
 
+from comparison.assignment import Arm, Reason
 from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
-from services.experiments.domain.assignment import Arm, Reason
 from services.experiments.domain.conclusion import Direction, Finding, Guarded, Level, Results
 from services.experiments.domain.definition import AGGREGATIONS, RAMP, Definition, Metric, Score
 from services.experiments.domain.evidence import Exposure, Report, Totals

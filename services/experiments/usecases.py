@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from comparison.assignment import Assignment
 from mesh.clock import Clock
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.state import exporting
 from records.tenants import plain, qualified, tenant_of
-from services.experiments.domain.assignment import Assignment
 from services.experiments.domain.conclusion import Results, conclude
+from services.experiments.domain.configuration import payload
 from services.experiments.domain.definition import Definition, trouble
 from services.experiments.domain.evidence import Exposure, Report, Totals, UnitState, counted, exposed, reported
 from services.experiments.domain.experiment import (
@@ -30,7 +31,7 @@ from services.experiments.domain.experiment import (
     paused,
     progressed,
 )
-from services.experiments.ports import Evidence, ExperimentStore
+from services.experiments.ports import Evidence, ExperimentStore, Signer
 
 MOST_UNITS: Final = 1_000
 """Units, exposures or reports in one call."""
@@ -248,6 +249,45 @@ class Told(NamedTuple):
     assignment: Assignment
     value: str
     takes_part: bool
+
+
+class Configuration(NamedTuple):
+    """How units of a tenant get their arms: what `configuration.payload` says, signed."""
+
+    tenant: str
+    payload: bytes
+    signature: bytes
+    public_key: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configuring:
+    """Tells others how units get their arms."""
+
+    store: ExperimentStore
+    signer: Signer
+    clock: Clock
+
+    async def configurations(
+        self, tenants: Collection[str], experiment_ids: Collection[str]
+    ) -> Sequence[Configuration]:
+        """One configuration per tenant.
+
+        Args:
+            tenants: which ones; none: all that have one of the experiments.
+            experiment_ids: which ones; none: all.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        found: dict[str, list[Experiment]] = {tenant: [] for tenant in tenants}
+        for each in await self.store.all():
+            is_asked = not experiment_ids or each.definition.id in experiment_ids
+            if is_asked and (not tenants or each.tenant in found):
+                found.setdefault(each.tenant, []).append(each)
+        now_us = self.clock()
+        payloads = {tenant: payload(tenant, found[tenant], now_us) for tenant in sorted(found)}
+        return [Configuration(tenant, each, *self.signer.sign(each)) for tenant, each in payloads.items()]
 
 
 class Recording:

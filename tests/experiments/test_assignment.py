@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.experiments.domain.assignment import Allocation, Arm, assign, point
+from comparison.assignment import Allocation, Arm, assign, point
 
 VECTORS: Final = json.loads(Path(__file__).with_name("vectors.json").read_text())
 UNITS: Final = [f"user-{number}" for number in range(20_000)]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from services.experiments.domain.assignment import Arm
+from comparison.assignment import Arm
 
 RAMP: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 SCORE: Final = "score"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-from services.experiments.domain.assignment import Allocation, Assignment, assign
+from comparison.assignment import Allocation, Assignment, assign
 from services.experiments.domain.conclusion import Results
 from services.experiments.domain.definition import Definition
 
