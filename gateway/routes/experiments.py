@@ -200,6 +200,12 @@ async def assign_units(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.experiments.AssignUnits(asked)))
 
 
+async def configuration(core: Core, request: Request) -> Answer:
+    """How units get their arms, signed."""
+    asked = wire.GetConfigurationsRequest(tenants=[request.caller.tenant])
+    return json(render((await core.peers.experiments.GetConfigurations(asked)).configurations[0]))
+
+
 async def record_exposures(core: Core, request: Request) -> Answer:
     """Counts units that met arms."""
     order = decoded(await request.json_body(), NewExposures, _EXPOSURES_EXAMPLE)
@@ -404,6 +410,14 @@ EXPERIMENT_ROUTES: Final = (
         reasons=_WRITING,
         body=UnitsToAssign,
         example=_ASSIGN_EXAMPLE,
+    ),
+    Route(
+        "GET",
+        f"{_PATH}:configuration",
+        "How units get their arms in all experiments, signed if there is a key: to assign while it is away.",
+        configuration,
+        wire.ExperimentConfiguration.DESCRIPTOR,
+        reasons=CALLS_REASONS,
     ),
     Route(
         "POST",

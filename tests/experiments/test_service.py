@@ -308,7 +308,7 @@ async def test_why_a_change_is_refused_tells_what_to_do(told: Told, monkeypatch:
     put = told.store.put
 
     async def late(experiment: Experiment, seen_revision: int) -> bool:
-        return await put(experiment, seen_revision - 1)
+        return bool(await put(experiment, seen_revision - 1))
 
     monkeypatch.setattr(told.store, "put", late, raising=False)
     with pytest.raises(FailedPrecondition) as refused:

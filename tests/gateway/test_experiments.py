@@ -1,5 +1,6 @@
 """Experiments over REST: one story, what is refused, and who may do what."""
 
+import base64
 import json
 from typing import Any, Final
 
@@ -68,6 +69,9 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     assert latency["difference"] == pytest.approx(-600)
     assert (found["winner"], found["ratio"]) == ("", "fine")
     assert found["waitsFor"][0] == "It has run for 0.0 of 3 days."
+    told = json.loads(base64.b64decode((await get(gateway, ":configuration"))["payload"]))
+    (configured,) = told["experiments"]
+    assert (configured["id"], configured["percent"], configured["state"]) == ("model", 100.0, "running")
     for act, state in (("pause", "paused"), ("start", "running")):
         answer = await gateway.client.post(f"/api/experiments/model:{act}")
         assert answer.json()["state"] == state
