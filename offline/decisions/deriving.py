@@ -26,6 +26,7 @@ from services.intervention.decision.domain.offer import Undelivered
 from services.intervention.decision.ports import Entry
 from services.intervention.decision.state import UNDELIVERED
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
+from services.intervention.lift.adapters.reports import NoReports
 from services.intervention.policy.adapters.store import MemoryPolicies
 from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.policy import Policy
@@ -84,7 +85,7 @@ class Deriving:
     def __init__(self) -> None:
         self._models, self._pages = _LiveModel(), _CollectingLedger()
         self._scoring = ScoringServicer(Scoring(self._models, MemoryState()), Metrics())
-        self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox())
+        self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox(), NoReports())
         self._deciding: dict[str, Deciding] = {}
 
     async def derive(self, batch: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:

@@ -19,7 +19,13 @@ async def main() -> None:
     """Serves until the process is asked to stop."""
     settings = read_or_exit(Settings)
     async with started("experiments") as (client, telemetry, site):
-        use_cases = bootstrap.over(RedisExperiments(client), system_clock, monotonic_clock, settings.most_units)
+        use_cases = bootstrap.over(
+            RedisExperiments(client),
+            system_clock,
+            monotonic_clock,
+            settings.most_units,
+            bootstrap.signer(settings.key_file),
+        )
         async with in_background(bootstrap.keep_up(use_cases)):
             await server.serve(
                 settings.listen,

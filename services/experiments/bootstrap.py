@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import Unavailable
-from services.experiments.ports import ExperimentStore
+from services.experiments.ports import ExperimentStore, Signer
 from services.experiments.servicer import ExperimentsServicer
-from services.experiments.usecases import Assigning, Experiments, Persons, Recording
+from services.experiments.usecases import Assigning, Configuring, Experiments, Persons, Recording
 
 _EVERY_SECONDS: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ class UseCases(NamedTuple):
     recording: Recording
     assigning: Assigning
     persons: Persons
+    configuring: Configuring
 
     @property
     def servicer(self) -> ExperimentsServicer:
@@ -28,10 +30,39 @@ class UseCases(NamedTuple):
         return ExperimentsServicer(*self)
 
 
-def over(store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int) -> UseCases:
+class Unsigned:
+    """Signs nothing."""
+
+    def sign(self, payload: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002 - the port's
+        """See `services.experiments.ports.Signer`."""
+        return b"", b""
+
+
+def over(
+    store: ExperimentStore, clock: Clock, monotonic: Clock, most_units: int, signer: Signer | None = None
+) -> UseCases:
     """The service over a store; `monotonic` tells how old an allocation is."""
     recording = Recording(store, most_units)
-    return UseCases(Experiments(store, clock), recording, Assigning(store, recording, monotonic), Persons(store))
+    return UseCases(
+        Experiments(store, clock),
+        recording,
+        Assigning(store, recording, monotonic),
+        Persons(store),
+        Configuring(store, signer or Unsigned(), clock),
+    )
+
+
+def signer(key_file: str) -> Signer:
+    """Signs with the key in a file; an empty name signs nothing.
+
+    Raises:
+        SettingError: the file holds no such key.
+    """
+    if not key_file:
+        return Unsigned()
+    from services.experiments.adapters.signing import KeySigner  # cryptography takes 10 MB that few need
+
+    return KeySigner(Path(key_file))
 
 
 async def keep_up(use_cases: UseCases) -> None:

@@ -15,6 +15,13 @@ class Evidence(NamedTuple):
     units: Mapping[str, UnitState]
 
 
+class Signer(Protocol):
+    """Signs what is handed out."""
+
+    def sign(self, payload: bytes) -> tuple[bytes, bytes]:
+        """The signature, and the public key that it can be checked with; both empty if nothing is signed."""
+
+
 class ExperimentStore(Protocol):
     """Keeps experiments, what was counted, and what is known of each unit.
 

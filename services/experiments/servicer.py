@@ -7,17 +7,25 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceSe
 from mesh.rpc.context import ServerContext
 from mesh.state import erasing
 from services.experiments import translation
-from services.experiments.usecases import Assigning, Experiments, Persons, Recording
+from services.experiments.usecases import Assigning, Configuring, Experiments, Persons, Recording
 
 
 class ExperimentsServicer(ExperimentsServiceServicer):
     """Serves `ExperimentsService`."""
 
-    def __init__(self, experiments: Experiments, recording: Recording, assigning: Assigning, persons: Persons) -> None:
+    def __init__(
+        self,
+        experiments: Experiments,
+        recording: Recording,
+        assigning: Assigning,
+        persons: Persons,
+        configuring: Configuring,
+    ) -> None:
         self._experiments = experiments
         self._recording = recording
         self._assigning = assigning
         self._persons = persons
+        self._configuring = configuring
 
     async def CreateExperiment(
         self, request: wire.CreateExperimentRequest, _context: ServerContext
@@ -52,6 +60,13 @@ class ExperimentsServicer(ExperimentsServiceServicer):
         )
         return wire.ChangeExperimentResponse(experiment=translation.experiment_message(changed, self._now_us()))
 
+    async def PauseExperiments(
+        self, request: wire.PauseExperimentsRequest, _context: ServerContext
+    ) -> wire.PauseExperimentsResponse:
+        """Pauses experiments because of an incident."""
+        paused = await self._experiments.pause(request.tenant, request.incident_id, request.actor, request.why)
+        return wire.PauseExperimentsResponse(experiment_ids=paused)
+
     async def AssignUnits(self, request: wire.AssignUnitsRequest, _context: ServerContext) -> wire.AssignUnitsResponse:
         """Tells the arms of units, and if asked to, counts that they meet them now."""
         units = {each.unit: translation.before_of(each) for each in request.units}
@@ -59,6 +74,15 @@ class ExperimentsServicer(ExperimentsServiceServicer):
             request.tenant, frozenset(request.experiment_ids), units, is_exposure=request.is_exposure
         )
         return wire.AssignUnitsResponse(assignments=map(translation.assignment_message, told), is_fallback=is_fallback)
+
+    async def GetConfigurations(
+        self, request: wire.GetConfigurationsRequest, _context: ServerContext
+    ) -> wire.GetConfigurationsResponse:
+        """Tells how units get their arms."""
+        found = await self._configuring.configurations(frozenset(request.tenants), frozenset(request.experiment_ids))
+        return wire.GetConfigurationsResponse(
+            configurations=[wire.ExperimentConfiguration(**each._asdict()) for each in found]
+        )
 
     async def RecordExposures(
         self, request: wire.RecordExposuresRequest, _context: ServerContext

@@ -20,3 +20,9 @@ class Settings:
         "bytes of the store until 30 days after the end.",
         minimum=1_000,
     )
+    key_file: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_KEY_FILE",
+        "",
+        "The private key that signs how units get their arms, Ed25519 in PEM; made at the first start if the file is "
+        "missing. Empty: nothing is signed.",
+    )

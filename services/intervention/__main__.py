@@ -12,7 +12,6 @@ from mesh.process.started import started
 from mesh.settings import SettingError, or_exit, read_or_exit
 from mesh.store import redis
 from services.intervention import bootstrap
-from services.intervention.policy.adapters.yaml import PolicyFiles
 from services.intervention.servicer import InterventionServicer
 from services.intervention.settings import ChannelSettings, ModelSettings, Settings
 
@@ -21,20 +20,22 @@ async def main() -> None:
     """Runs the service until the process is asked to stop."""
     own, models, sent = read_or_exit(Settings), read_or_exit(ModelSettings), read_or_exit(ChannelSettings)
     async with started("intervention") as (client, traced, site):
-        policies, files = bootstrap.kept(client), PolicyFiles(own.policy, own.tenant_policies)
-        await or_exit(lambda: policies.begin(files.read))
+        policies = bootstrap.kept(client)
         if models.language_model == "off":
             logging.getLogger(__name__).info("no language model is set up: all help has the text of its template")
         over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
         recording = bootstrap.recording(client, own.access_target, traced, site.tls)
-        async with over_redis as (core, workers, gauges), recording as recordings:
+        documents = bootstrap.documents(client, own, models.experiments_target, traced, site.tls)
+        async with documents as read, over_redis as (core, workers, gauges, telling), recording as recordings:
+            await or_exit(lambda: policies.begin(read))
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
-                policies.watch(files.read),
+                policies.watch(read),
                 core.copywriter.run(),
                 core.live.run(),
                 workers.run(),
                 gauges.run(),
+                telling.run(),
                 *(each.run() for each in recordings),
             ):
                 await server.serve(

@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from mesh.clock import Clock, system_clock
@@ -42,14 +42,21 @@ from services.intervention.language.ports import Insights, Model, Trials
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.lift.adapters.experiments import ToldExperiments
+from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
+from services.intervention.lift.ports import Reports
+from services.intervention.lift.usecases import Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
+from services.intervention.policy.adapters.experiments import MeshConfigurations
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
-from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.adapters.yaml import ArmFiles, PolicyFiles, parse, written
+from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
+from services.intervention.policy.ports import Documents
 from services.intervention.policy.recording import Recording
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
@@ -65,6 +72,7 @@ class Stores(NamedTuple):
     shards: Shards
     ledger: Ledger
     outbox: Outbox
+    reports: Reports
 
 
 class Core(NamedTuple):
@@ -89,8 +97,8 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges]]:
-    """The service over Redis, its delivery workers and its gauges.
+) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling]]:
+    """The service over Redis, its delivery workers, its gauges and what tells experiments.
 
     Raises:
         SettingError: a setting needs another that is missing.
@@ -101,6 +109,7 @@ async def over_redis(
         RedisShards(client, "intervention"),
         RedisLedger(client, own.ledger_lifetime_seconds),
         RedisOutbox(client, lifetime),
+        RedisReports(client),
     )
     listeners = LocalListeners(own.watch_limit)
     async with contextlib.AsyncExitStack() as stack:
@@ -154,6 +163,7 @@ async def over_redis(
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
+            Telling(stores.reports, ToldExperiments(experiments)),
         )
 
 
@@ -177,6 +187,24 @@ def kept(client: redis.Client) -> Policies:
 
 
 @contextlib.asynccontextmanager
+async def documents(
+    client: redis.Client, own: Settings, target: str, traced: Telemetry, tls: Tls | None
+) -> AsyncIterator[Callable[[], Awaitable[Documents]]]:
+    """Reads the documents of policies; with an experiment that compares them, asked at an address, written in.
+
+    Raises:
+        SettingError: the key that the experiment is signed by is none.
+    """
+    files = PolicyFiles(own.policy, own.tenant_policies)
+    if not own.policy_experiment:
+        yield files.read
+        return
+    async with channel.dial(target, traced, tls) as dialled:
+        configurations = MeshConfigurations(dialled, client, own.policy_experiment, own.experiments_public_key)
+        yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
+
+
+@contextlib.asynccontextmanager
 async def recording(
     client: redis.Client, target: str, traced: Telemetry, tls: Tls | None
 ) -> AsyncIterator[list[Recording]]:
@@ -197,13 +225,14 @@ def in_memory(
     observer: Observer | None = None,
     insights: Insights | None = None,
     poll_seconds: float = 1.0,
+    reports: Reports | None = None,
 ) -> Core:
     """The service in memory, under policies by their start: for replays and tests. Nothing leaves it.
 
     Raises:
         PolicyError: a document is no policy.
     """
-    stores = Stores(MemoryState(), MemoryShards(), ledger or MemoryLedger(), MemoryOutbox())
+    stores = Stores(MemoryState(), MemoryShards(), ledger or MemoryLedger(), MemoryOutbox(), reports or MemoryReports())
     none = Models(None, lambda _: MemorySpending(), SilentModelObserver(), clock, time.monotonic, limits=Amount(0, 0))
     return _core(
         stores,
@@ -235,7 +264,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     live: Live,
     trials: Trials,
 ) -> Core:
-    state, shards, ledger, outbox = stores
+    state, shards, ledger, outbox, reports = stores
     copywriter = Copywriter(
         models, state, listeners, clock, time.monotonic, trials, deadline_seconds=limits.wording_seconds
     )
@@ -246,6 +275,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         shards,
         ledger,
         outbox,
+        reports,
         observer,
         listeners,
         copywriter,
@@ -261,8 +291,8 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         Analyses(models, insights(reading), clock, time.monotonic, deadline_seconds=limits.analysis_seconds),
         models,
         copywriter,
-        Erasing(state, ledger, outbox),
-        Exporting(state, ledger, outbox, policies),
+        Erasing(state, ledger, outbox, reports),
+        Exporting(state, ledger, outbox, policies, reports),
         live,
     )
 

@@ -15,6 +15,7 @@ from services.intervention.decision.ports import Ledger, Reference
 from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
 from services.intervention.language.state import GENERATED_COPY
+from services.intervention.lift.ports import Reports
 
 _BLOCKS_AT_ONCE: Final = 16
 _ATTEMPTS: Final = 5
@@ -32,10 +33,11 @@ class Page(NamedTuple):
 class Erasing:
     """Counts and erases what is kept of a person. Nobody else may be about to write anything of the person."""
 
-    def __init__(self, state: StateStore, ledger: Ledger, outbox: Outbox) -> None:
+    def __init__(self, state: StateStore, ledger: Ledger, outbox: Outbox, reports: Reports) -> None:
         self._state = state
         self._ledger = ledger
         self._outbox = outbox
+        self._reports = reports
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store; of the ledger, decisions."""
@@ -49,6 +51,7 @@ class Erasing:
             "intervention.made": await erasing.count(self._state, _keys_of_made([*made])),
             "intervention.outbox": sum(map(len, messages)),
             "intervention.ledger": decisions,
+            "intervention.reports": len(await self._reports.of_users(user_ids)),
         }
 
     async def erase(self, user_ids: Sequence[str], pseudonym: str) -> None:
@@ -62,6 +65,7 @@ class Erasing:
             await self._erase_made(pages.interventions_of(page.block, page.rows))
             await self._rewrite(page, user_ids, pseudonym)
         await self._ledger.forget([*map(user_name, user_ids)])
+        await self._reports.remove(await self._reports.of_users(user_ids))
         await erasing.erase(self._state, _keys_of_users(user_ids))
 
     async def _erase_made(self, made: Sequence[str]) -> None:

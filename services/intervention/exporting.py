@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from mesh.state import exporting
 from mesh.state.exporting import Record, record
 from mesh.state.port import StateStore
@@ -13,17 +15,19 @@ from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELI
 from services.intervention.delivery.ports import Outbox
 from services.intervention.erasing import offered, pages_of
 from services.intervention.language.state import GENERATED_COPY
+from services.intervention.lift.ports import Reports
 from services.intervention.policy.usecases import Policies
 
 
 class Exporting:
     """Reads what `Erasing` erases."""
 
-    def __init__(self, state: StateStore, ledger: Ledger, outbox: Outbox, policies: Policies) -> None:
+    def __init__(self, state: StateStore, ledger: Ledger, outbox: Outbox, policies: Policies, reports: Reports) -> None:
         self._state = state
         self._ledger = ledger
         self._outbox = outbox
         self._policies = policies
+        self._reports = reports
 
     async def export(self, user_ids: Sequence[str], members: Callable[[Decision], Any]) -> list[Record]:
         """All that is kept of a person with these ids.
@@ -55,6 +59,10 @@ class Exporting:
                     record("intervention.outbox", {"key": each, "delivery": delivery})
                     for each, deliveries in zip(made, await self._outbox.deliveries([*made]), strict=True)
                     for delivery in deliveries
+                ],
+                *[
+                    record("intervention.reports", msgspec.structs.asdict(each))
+                    for each in await self._reports.of_users(user_ids)
                 ],
                 *decided,
             ]

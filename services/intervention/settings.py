@@ -23,6 +23,21 @@ class Settings:
         "A folder of policies for single tenants, `<tenant>.yaml`, which is read again every second too; empty: those "
         "in force stay.",
     )
+    policy_experiment: str = setting(
+        "JOURNEYMESH_POLICY_EXPERIMENT",
+        "",
+        "Id of an experiment whose arms are policies: the first is the one in force, the values of the others name "
+        "files of `JOURNEYMESH_POLICY_ARMS`. Empty: policies are not compared.",
+    )
+    policy_arms: str = setting(
+        "JOURNEYMESH_POLICY_ARMS", "", "The folder of the policies of that experiment's arms, `<value>.yaml`."
+    )
+    experiments_public_key: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_PUBLIC_KEY",
+        "",
+        "What the configuration of that experiment must be signed by: 64 hexadecimal digits. Empty: it need not be "
+        "signed.",
+    )
     access_target: str = setting(
         "JOURNEYMESH_ACCESS_TARGET",
         topology.address("access"),
@@ -55,6 +70,11 @@ class Settings:
         "How many may watch at a time in one process what happens to all users of a tenant.",
         minimum=1,
     )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` if policies are to be compared and nothing says where they are."""
+        if self.policy_experiment and not self.policy_arms:
+            raise SettingError("JOURNEYMESH_POLICY_EXPERIMENT needs JOURNEYMESH_POLICY_ARMS.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.experiments.domain.assignment import Arm
+from comparison.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
 
 NOON_US: Final = 1_790_000_000_000_000

@@ -1,5 +1,6 @@
 """Assignment: published examples, shares, independence, and a ramp that moves nobody."""
 
+import base64
 import json
 import math
 from pathlib import Path
@@ -9,9 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.experiments.domain.assignment import Allocation, Arm, assign, point
+from comparison.assignment import Allocation, Arm, assign, point
+from services.experiments.domain.configuration import payload
+from services.experiments.domain.definition import Definition, Metric
+from services.experiments.domain.experiment import changed, created
+from services.intervention.policy.adapters.experiments import verifier
 
 VECTORS: Final = json.loads(Path(__file__).with_name("vectors.json").read_text())
+SIGNED: Final = json.loads(Path(__file__).with_name("signed.json").read_text())
 UNITS: Final = [f"user-{number}" for number in range(20_000)]
 UNEVEN: Final = (Arm("control", 7), Arm("first", 2), Arm("second", 1))
 
@@ -21,6 +27,20 @@ def test_published_examples(vector: dict[str, object]) -> None:
     arms = [Arm(name, weight) for name, weight in vector["arms"]]  # type: ignore[attr-defined]
     allocation = Allocation(vector["salt"], arms, vector["percent"], vector["holdoutPercent"])  # type: ignore[arg-type]
     assert assign(allocation, vector["unit"]) == (vector["arm"], vector["reason"])  # type: ignore[arg-type]
+
+
+def test_the_published_configuration_is_what_the_service_hands_out() -> None:
+    said, key = base64.b64decode(SIGNED["payload"]), base64.b64decode(SIGNED["publicKey"])
+    definition = Definition(
+        "tone", "", "tone", (Arm("control"), Arm("warm", 3, "Größe")), (Metric("accepted"),), None, 5.0, (25.0,)
+    )
+    now_us = SIGNED["issuedAt"] * 1_000_000
+    running = changed(created("acme", definition, "ann", "", now_us), "start", "ann", "", now_us)
+    assert payload("acme", [running], now_us) == said
+    verify, signature = verifier(key.hex()), base64.b64decode(SIGNED["signature"])
+    verify(said, signature)
+    with pytest.raises(ValueError, match="not signed"):
+        verify(said.replace(b"25.0", b"99.0"), signature)
 
 
 @settings(max_examples=50)

@@ -1,5 +1,6 @@
 """Experiments over REST: one story, what is refused, and who may do what."""
 
+import base64
 import json
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ MODEL: Final[dict[str, Any]] = {
     ],
     "score": {"speedTarget": 1500, "costTarget": 0.002},
     "ramp": [100],
+    "pausesOnIncident": True,
 }
 
 
@@ -67,9 +69,15 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     assert latency["difference"] == pytest.approx(-600)
     assert (found["winner"], found["ratio"]) == ("", "fine")
     assert found["waitsFor"][0] == "It has run for 0.0 of 3 days."
+    told = json.loads(base64.b64decode((await get(gateway, ":configuration"))["payload"]))
+    (configured,) = told["experiments"]
+    assert (configured["id"], configured["percent"], configured["state"]) == ("model", 100.0, "running")
     for act, state in (("pause", "paused"), ("start", "running")):
         answer = await gateway.client.post(f"/api/experiments/model:{act}")
         assert answer.json()["state"] == state
+    for _ in range(2):
+        assert await post(gateway, ":pause", {"incidentId": "i-1", "why": "sales"}) == {"experimentIds": ["model"]}
+    assert (await get(gateway, "/model"))["history"][-1]["incidentId"] == "i-1"
     promoted = await post(gateway, "/model:promote", {"arm": "large"})
     assert (promoted["state"], promoted["promoted"]) == ("promoted", "large")
     assert (await post(gateway, "/model:rollback", {}))["state"] == "rolled_back"
@@ -79,6 +87,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         "running",
         "paused",
         "running",
+        "paused",
         "promoted",
         "rolled_back",
     ]
@@ -95,6 +104,8 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         ("", MODEL, 409, "EXPERIMENT_EXISTS"),
         ("/other:start", {}, 404, "EXPERIMENT_NOT_FOUND"),
         ("/model:pause", {}, 409, "EXPERIMENT_STATE_INVALID"),
+        ("/model:promote", {"arm": "none"}, 400, "VALUE_OUT_OF_RANGE"),
+        (":pause", {"incidentId": ""}, 400, "INVALID_TYPE"),
         ("/model/outcomes", {"reports": []}, 409, "EXPERIMENT_STATE_INVALID"),
         ("/model/outcomes", {"reports": [{"unit": "", "outcomes": {}}]}, 400, "INVALID_TYPE"),
         ("/model/outcomes", {"reports": [{"unit": "a", "outcomes": {}, "time": "now"}]}, 400, "INVALID_TIME"),

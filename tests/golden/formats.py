@@ -15,6 +15,7 @@ from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
+from comparison.assignment import Arm
 from mesh.leases.redis import RedisLeases
 from mesh.observability.metrics import Metrics
 from mesh.state.redis import RedisShards, RedisState
@@ -62,10 +63,9 @@ from services.customers.domain.spending import Spending
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.experiments.adapters.redis import RedisExperiments
-from services.experiments.domain.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.experiments.domain.evidence import Exposure, Report, counted, exposed, reported
-from services.experiments.domain.experiment import changed, created
+from services.experiments.domain.experiment import changed, created, paused
 from services.experiments.translation import experiment_message
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
@@ -103,6 +103,8 @@ from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models
+from services.intervention.lift.adapters.reports import RedisReports
+from services.intervention.lift.domain.report import Report as TrialReport
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, RedisPolicies
@@ -321,6 +323,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         RedisShards(at_.client, "intervention"),
         RedisLedger(at_.client, 10 * 365 * 24 * 3600),
         RedisOutbox(at_.client, LIFETIME),
+        RedisReports(at_.client),
     )
     spending = RedisSpending(at_.client, "default")
     models = Models(None, lambda _: spending, SilentModelObserver(), clock, clock, limits=Amount(0, 0))
@@ -618,11 +621,12 @@ async def write_experiments(to: At) -> None:
     store = RedisExperiments(to.client)
     arms = (Arm("control", 9, "model-1"), Arm("new", 1, "model-2"))
     metrics = (Metric("sold", harm=0.1), Metric("latency_ms", "average", is_larger_better=False))
-    definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0)
+    definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0, pauses_on_incident=True)
     draft = created("acme", definition, "k1", "", NOW_US - MINUTE_US)
     started = changed(draft, "start", "k1", "it is time", NOW_US)
     assert await store.put(draft, 0)
     assert await store.put(started, 1)
+    assert await store.put(paused(started, "incident-1", "insights", "sales fell", NOW_US), 2)
     assert await store.put(created("", definition._replace(id="other", score=None), "k2", "", NOW_US), 0)
     first = exposed(None, Exposure("u-1", "control", 0.25))
     second = exposed(None, Exposure("u-2", "new", None, is_fallback=True))
@@ -788,6 +792,18 @@ async def read_exports(of: At) -> dict[str, Any]:
     }
 
 
+# Reports to experiments.
+
+
+async def write_reports(to: At) -> None:
+    met = TrialReport("acme", "tone", "Größe 😀", "control", 60.5)
+    assert await RedisReports(to.client).add([met, TrialReport("", "tone", "u-1", outcome="accepted")]) == 0
+
+
+async def read_reports(of: At) -> dict[str, Any]:
+    return {"reports": msgspec.to_builtins(await RedisReports(of.client).first(10))}
+
+
 # The archive.
 
 LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
@@ -838,6 +854,7 @@ FORMATS: Final[dict[str, Format]] = {
     "customers": Format(write_customers, read_customers),
     "customers_fit": Format(write_customers_fit, read_customers_fit),
     "intervention": Format(write_intervention, read_intervention),
+    "reports": Format(write_reports, read_reports),
     "ids": Format(write_ids, read_ids),
     "failed": Format(write_failed, read_failed),
     "journeys": Format(write_journeys, read_journeys),

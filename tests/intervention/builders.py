@@ -40,6 +40,7 @@ from services.intervention.language.domain.budget import Amount
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.lift.adapters.reports import MemoryReports
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import MemoryPolicies
@@ -275,6 +276,7 @@ class World:
         dated = [_dated(*each) for each in ((0, document), *later)]
         store = MemoryPolicies([each for each, _ in dated])
         self.policies = Policies(store, MemoryPolicies(), parse, self.clock, Timeline(dated))
+        self.reports = MemoryReports()
         self.notice_count = 0
         self.live = Live(MemoryFeed(), 2, pause_seconds=0.01)
         self.deciding = Deciding(
@@ -283,6 +285,7 @@ class World:
             self.shards,
             self.ledger,
             self.outbox,
+            self.reports,
             self.observer,
             self.listeners,
             self.words,
@@ -314,8 +317,8 @@ class World:
             models, self.state, self.listeners, self.clock, self.clock, NoTrials(), deadline_seconds=5
         )
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
-        erasing = Erasing(self.state, self.ledger, self.outbox)
-        exporting = Exporting(self.state, self.ledger, self.outbox, self.policies)
+        erasing = Erasing(self.state, self.ledger, self.outbox, self.reports)
+        exporting = Exporting(self.state, self.ledger, self.outbox, self.policies, self.reports)
         return InterventionServicer(
             self.deciding, self.reading, analyses, models, copywriter, erasing, exporting, self.live, Metrics()
         )

@@ -25,7 +25,7 @@ async def test_the_person_is_gone_and_the_counts_stay(records: list[list[tuple[s
     world = World()
     for number, some in enumerate(records):
         await world.come(number + 1, [rows(some, NOON_ISH + number * 20 * MINUTE)])
-    erasing = Erasing(world.state, world.ledger, world.outbox)
+    erasing = Erasing(world.state, world.ledger, world.outbox, world.reports)
     decided = {user: await world.reading.decisions_of_user(user, 100) for user in USERS_MET}
     lifts = await world.reading.lifts("")
     others = {user: await keyed.read(world.state, USERS, user) for user in ("adam", "bob")}

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 
+from comparison.assignment import Arm
 from mesh.clock import monotonic_clock, system_clock
 from mesh.observability import telemetry
 from mesh.rpc import channel
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.bootstrap import UseCases
-from services.experiments.domain.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.intervention.language.adapters.trials import MeshTrials
 from services.intervention.language.ports import Came, Trial

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import test from 'node:test'
 
-const { assign } = await import(`${process.env.PACKAGE}/dist/tracker/experiments.js`)
+const { assign, configured } = await import(`${process.env.PACKAGE}/dist/tracker/experiments.js`)
 const { newId } = await import(`${process.env.PACKAGE}/dist/tracker/ids.js`)
 const { kindOf, textsIn } = await import(`${process.env.PACKAGE}/dist/widget/texts.js`)
 
@@ -20,6 +20,18 @@ test('arms of experiments are those of the published examples', async () => {
   assert.ok(vectors.length >= 40)
   for (const { arms, unit, arm, reason, ...rest } of vectors)
     assert.deepEqual(await assign({ ...rest, arms: arms.map(([name, weight]) => ({ name, weight })) }, unit), { arm, reason })
+})
+
+test('a configuration is read if it is signed by the key that is known, and of the last day', async () => {
+  const { publicKey, issuedAt, ...answer } = JSON.parse(await readFile(new URL('../experiments/signed.json', import.meta.url), 'utf8'))
+  const now = issuedAt * 1000
+  const [tone] = await configured(answer, publicKey, now)
+  assert.deepEqual([tone.id, tone.state, tone.arms[1].value], ['tone', 'running', 'Größe'])
+  assert.ok(['control', 'warm'].includes((await assign(tone, 'u-1')).arm))
+  await assert.rejects(configured(answer, publicKey, now + 25 * 3600 * 1000), /more than a day/)
+  const forged = { ...answer, payload: btoa(atob(answer.payload).replace('"percent":25.0', '"percent":99.0')) }
+  await assert.rejects(configured(forged, publicKey, now), /not signed/)
+  await assert.rejects(configured(answer, btoa('k'.repeat(32)), now))
 })
 
 test('each action of the policies is offered as what it is', () => {

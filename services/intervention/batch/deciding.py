@@ -1,5 +1,6 @@
 """Decides on a batch: once per user and record. Everything is written before the response."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import msgspec
 from mesh.state import keyed
 from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
-from services.intervention.batch import effects, telling
+from services.intervention.batch import comparing, effects, telling
 from services.intervention.batch.effects import Created
 from services.intervention.batch.rows import (
     Rows,
@@ -32,9 +33,12 @@ from services.intervention.decision.ports import Copywriting, Ledger, Listeners,
 from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
 from services.intervention.lift.domain import tally
+from services.intervention.lift.ports import Reports
 from services.intervention.lift.state import TALLIES, tally_name
-from services.intervention.policy.domain.policy import DAY_US, Policy
+from services.intervention.policy.domain.policy import DAY_US, Policy, governing
 from services.intervention.policy.usecases import Policies
+
+_log = logging.getLogger(__name__)
 
 
 class BatchResult(NamedTuple):
@@ -61,6 +65,7 @@ class Deciding:
         shards: the shards that have such counts.
         ledger: keeps every decision.
         outbox: takes the messages to be sent.
+        reports: takes what experiments that compare policies are told.
         observer: is called for each new intervention and outcome.
         listeners: are woken when what waits for a user may have changed.
         words: asks for generated copy in the background.
@@ -77,6 +82,7 @@ class Deciding:
         shards: Shards,
         ledger: Ledger,
         outbox: Outbox,
+        reports: Reports,
         observer: Observer,
         listeners: Listeners,
         words: Copywriting,
@@ -96,6 +102,7 @@ class Deciding:
         self._words = words
         self._notice = notice
         self._clock = clock
+        self._reports = reports
         self._words_us = words_us
         self._tell = tell
         self._renewed_day = 0
@@ -155,6 +162,9 @@ class Deciding:
                     for record, part in records.items()
                 ]
             )
+            told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
+            if told and (refused := await self._reports.add(told)):
+                _log.warning("%d reports to experiments are lost: too many wait", refused)
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(
@@ -187,7 +197,11 @@ class Deciding:
         messages = [
             message
             for each in made
-            for message in effects.messages(each, policies[rows.record_indexes[each.row]], words_until_us)
+            for message in effects.messages(
+                each,
+                governing(policies[rows.record_indexes[each.row]], each.decision.facts.user_id)[0],
+                words_until_us,
+            )
         ]
         if messages:
             await self._outbox.add(messages, self._clock())

@@ -13,7 +13,7 @@ from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.ids import intervention_id
 from services.intervention.lift.domain.tally import Change
 from services.intervention.lift.state import tally_name
-from services.intervention.policy.domain.policy import Policy
+from services.intervention.policy.domain.policy import Policy, governing
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,19 +49,21 @@ class Users:
     def decide(self, policy: Policy, row: int) -> Decided:
         """Decides on a row."""
         facts = facts_of(self.batch, self.rows, row)
-        user = self._arrive(policy, facts, row)
+        own, _ = governing(policy, facts.user_id)
+        user = self._arrive(own, facts, row)
         undelivered = self.undelivered[facts.user_id]
         decided = decision.decide(policy, facts, user, undelivered, intervention_id(facts.position))
         self.note(row, facts, user.offers, decided.user)
-        self._leave(policy, facts, row)
+        self._leave(own, facts, row)
         return decided
 
     def take_effect(self, policy: Policy, row: int) -> None:
         """Applies a row that is not decided on itself."""
         facts = facts_of(self.batch, self.rows, row)
-        user = self._arrive(policy, facts, row)
-        self.note(row, facts, user.offers, decision.take_effect(policy, facts, user))
-        self._leave(policy, facts, row)
+        own, _ = governing(policy, facts.user_id)
+        user = self._arrive(own, facts, row)
+        self.note(row, facts, user.offers, decision.take_effect(own, facts, user))
+        self._leave(own, facts, row)
 
     def _arrive(self, policy: Policy, facts: Facts, row: int) -> UserState:
         """The user of a row, who has received the transfer that the row carries, if any."""

@@ -1,8 +1,9 @@
 """What the policy room needs from the outside."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.timeline import DatedPolicy
 
 
@@ -12,6 +13,40 @@ class Documents(NamedTuple):
     of_mesh: str
     of_tenants: Mapping[str, str] | None = None
     """By tenant; a tenant that is left out has no policy of its own. None: those in force stay."""
+
+
+_REFUSED: Final = "\0"
+"""Starts a text that stands in for a document, and says why there is none; no YAML contains it."""
+
+
+def refused(why: str) -> str:
+    """What stands in for a document that cannot be read or made."""
+    return _REFUSED + why
+
+
+def why_refused(document: str) -> str:
+    """Why there is no document, in words; empty for a document."""
+    return document.removeprefix(_REFUSED) if document.startswith(_REFUSED) else ""
+
+
+class Texts(Protocol):
+    """Documents of policies by name."""
+
+    async def read(self, name: str) -> str:
+        """The document; for one that cannot be read, a text that says why (`refused`)."""
+
+
+class Configurations(Protocol):
+    """How the experiment that compares policies is configured."""
+
+    async def read(self) -> Mapping[str, Configured]:
+        """The experiment by tenant; a tenant that has none is left out.
+
+        Where nobody can be asked, it is as it was last, for a day at most; then there is none.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
 
 
 class PolicyStore(Protocol):

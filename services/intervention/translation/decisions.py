@@ -82,6 +82,7 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         deliveries=map(delivery_message, status.deliveries) if status else (),
         withdrawal_reason=wire.WithdrawalReason.ValueType(status.withdrawal if status else 0),
         withdrawn=withdrawal_message(verdict.withdrawn),
+        arm=verdict.arm,
     )
 
 

@@ -12,14 +12,15 @@ from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.strategy import Candidate, Choice, Intervention
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.domain.withdrawal import withdrawal
-from services.intervention.policy.domain.policy import Action, Policy
+from services.intervention.policy.domain.policy import Action, Policy, alternatives, governing
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """The result of a decision: the reasons, deciding reason first, their explanation, and the help, if any.
 
     `candidates` is empty if no choice was made; else its last entry is doing nothing. `withheld` is help that was
-    decided on and not given. `withdrawn` is earlier help that was taken back.
+    decided on and not given. `withdrawn` is earlier help that was taken back. `arm` is the user's, where policies are
+    compared and one of them would help: the moment at which they differ.
     """
 
     reasons: tuple[Reason, ...]
@@ -30,6 +31,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
     exposed: Exposure | None = None
     withheld: Intervention | None = None
     withdrawn: Withdrawn | None = None
+    arm: str = ""
 
     @property
     def propensity(self) -> float:
@@ -42,10 +44,22 @@ def derive(policy: Policy, facts: Facts, standing: Standing, intervention_id: st
 
     Waiting help is judged first: once it is withdrawn, it holds back other help only by its cooldown.
     """
-    situation = Situation(policy, facts, standing)
+    own, arm = governing(policy, facts.user_id)
+    verdict = _derived(Situation(own, facts, standing), intervention_id)
+    if arm and any(_is_for_help(each, facts, standing) for each in alternatives(policy)):
+        return msgspec.structs.replace(verdict, arm=arm)
+    return verdict
+
+
+def _is_for_help(policy: Policy, facts: Facts, standing: Standing) -> bool:
+    return eligibility.judge(Situation(policy, facts, standing))[0] in FOR_HELP
+
+
+def _derived(situation: Situation, intervention_id: str) -> Verdict:
     back = withdrawal(situation)
     if back is None:
         return _verdict(situation, intervention_id)
+    policy, facts, standing = situation.policy, situation.facts, situation.user
     rest = msgspec.structs.replace(standing, offers=taken_back(standing.offers, back))
     verdict = _verdict(Situation(policy, facts, rest), intervention_id)
     said = f"{verdict.explanation} {reasons.WITHDRAWALS[back.reason]}"
@@ -115,14 +129,16 @@ def decide(
     intervention_id: str,
 ) -> Decided:
     """Decides on one event; returns the decision and the user afterwards."""
+    own, arm = governing(policy, facts.user_id)
     if facts.is_copy:
-        return Decided(None, _after_copy(policy, facts, user))
+        return Decided(None, _after_copy(own, facts, user))
     if user.time_zone and not facts.time_zone:
         facts = msgspec.structs.replace(facts, time_zone=user.time_zone)
-    if _reaches_goal(policy, facts):
-        user = user_state.converted(policy, user, facts.event_us)
+    if reaches_goal(own, facts):
+        user = user_state.converted(own, user, facts.event_us)
     standing = user_state.standing(user, undelivered)
-    if standing == UNKNOWN and not _is_looked_at(policy, facts):
+    looking = alternatives(policy) if arm else (own,)
+    if standing == UNKNOWN and not any(_is_looked_at(each, facts) for each in looking):
         return Decided(None, user)
     verdict = derive(policy, facts, standing, intervention_id)
     exceptional = Exceptional(
@@ -136,14 +152,14 @@ def decide(
         facts.features,
         facts.is_settled,
     )
-    return Decided(exceptional, _after(policy, facts, user, verdict))
+    return Decided(exceptional, _after(own, facts, user, verdict))
 
 
 def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
     """The user after an event that is not decided on itself: the decision is about another event of the record."""
     if facts.is_copy:
         return _after_copy(policy, facts, user)
-    if _reaches_goal(policy, facts):
+    if reaches_goal(policy, facts):
         user = user_state.converted(policy, user, facts.event_us)
     back = withdrawal(Situation(policy, facts, user_state.standing(user)))
     if back is not None:
@@ -159,12 +175,12 @@ def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
     If it is the goal, it converts a user who counts and has not converted: that journey did not know of the help.
     """
     counts = user.exposed is not None and not user.exposed.is_converted
-    has_converted = counts and _reaches_goal(policy, facts)
+    has_converted = counts and reaches_goal(policy, facts)
     return user_state.converted(policy, user, facts.event_us) if has_converted else user
 
 
-def _reaches_goal(policy: Policy, facts: Facts) -> bool:
-    """Whether an event is the goal of the policy; it may come from the user or from a system of the shop."""
+def reaches_goal(policy: Policy, facts: Facts) -> bool:
+    """Whether an event is the goal of a policy; it may come from the user or from a system of the shop."""
     if facts.is_bot or (facts.bought is not None and facts.bought.gives_back):
         return False
     return user_state.is_conversion(policy.conversion, facts.kind, facts.target)

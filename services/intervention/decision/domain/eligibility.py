@@ -15,6 +15,7 @@ from services.intervention.policy.domain.policy import (
     MINUTE_US,
     EventKind,
     Policy,
+    alternatives,
 )
 
 _HASHED: Final = "sha256:"
@@ -69,8 +70,12 @@ def may_be_gentle(assessment: Assessment) -> bool:
 
 
 def rows_needing_standing(policy: Policy, assessments: Iterable[Assessment]) -> list[int]:
-    """The rows whose decision needs the user's standing, ascending; the others are below the trigger in any case."""
-    score, count = policy.trigger_score, policy.trigger_signal_count
+    """The rows whose decision needs the user's standing, ascending; the others are below the trigger in any case.
+
+    Where policies are compared, that is below the trigger of each.
+    """
+    score = min(each.trigger_score for each in alternatives(policy))
+    count = min(each.trigger_signal_count for each in alternatives(policy))
     return [
         row
         for row, each in enumerate(assessments)

@@ -269,7 +269,7 @@ def decision_at(policy: Policy, block: Block, shard: str, sequence: int, row: in
 
 def is_whole(verdict: Verdict) -> bool:
     """Whether a verdict is more than its deciding reason."""
-    return bool(verdict.candidates) or len(verdict.reasons) > 1 or verdict.withdrawn is not None
+    return bool(verdict.candidates or verdict.arm) or len(verdict.reasons) > 1 or verdict.withdrawn is not None
 
 
 def plain_reasons(policy: Policy, block: Block) -> list[Reason]:

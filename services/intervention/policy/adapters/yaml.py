@@ -1,6 +1,7 @@
 """Policies in YAML, in files."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +10,10 @@ import yaml
 from mesh.errors import Unavailable
 from records.tenants import is_name
 from services.intervention.policy.domain.interpretation import PolicyError
-from services.intervention.policy.ports import Documents
+from services.intervention.policy.ports import Documents, refused, why_refused
 
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LARGEST: Final = 1024 * 1024
-# Starts an error text that stands in for a document; no YAML contains it.
-_UNREAD: Final = "\0"
 
 
 def parse(document: str) -> object:
@@ -22,9 +22,8 @@ def parse(document: str) -> object:
     Raises:
         PolicyError: it is no YAML.
     """
-    if document.startswith(_UNREAD):
-        message = f"the file cannot be read: {document.removeprefix(_UNREAD)}."
-        raise PolicyError(message)
+    if why := why_refused(document):
+        raise PolicyError(why)
     try:
         return yaml.safe_load(document)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -32,6 +31,24 @@ def parse(document: str) -> object:
         where = f" at line {mark.line + 1}" if mark else ""
         message = f"the document is no YAML{where}."
         raise PolicyError(message) from None
+
+
+def written(tree: object) -> str:
+    """A document that holds this; of the same tree the same text."""
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+
+
+class ArmFiles:
+    """The policies of arms: files of a folder, `<value>.yaml`."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    async def read(self, name: str) -> str:
+        """See `services.intervention.policy.ports.Texts`."""
+        if not _NAME.fullmatch(name):
+            return refused(f"the value of an arm names the file of a policy, and {name[:64]!r} cannot be one.")
+        return await asyncio.to_thread(_text, self._folder / f"{name}.yaml")
 
 
 class PolicyFiles:
@@ -68,5 +85,6 @@ def _text(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             document = file.read(_LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
-        return f"{_UNREAD}{error.strerror if isinstance(error, OSError) else error}"
-    return document if len(document) <= _LARGEST else f"{_UNREAD}it is larger than 1 MiB"
+        why = error.strerror if isinstance(error, OSError) else error
+        return refused(f"the file cannot be read: {why}.")
+    return document if len(document) <= _LARGEST else refused("the file cannot be read: it is larger than 1 MiB.")

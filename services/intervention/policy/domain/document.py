@@ -158,6 +158,27 @@ class Action(_Strict, frozen=True, kw_only=True):
     contexts: tuple[ContextChance, ...] = ()
 
 
+class Arm(_Strict, frozen=True):
+    """One of the policies that are compared. The first arm is the control, and has no policy: it is this document."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    weight: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+    policy: "Document | None" = None
+
+
+class Experiment(_Strict, frozen=True):
+    """Which policy decides for a user: that of the user's arm, in the way of the experiments service.
+
+    All arms have the same freshness, conversion and holdout, so that they are measured alike.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    arms: Annotated[tuple[Arm, ...], msgspec.Meta(min_length=2, max_length=10)]
+    salt: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100.0
+    holdout_percent: Annotated[float, msgspec.Meta(ge=0, le=90)] = 0.0
+
+
 class Document(_Strict, frozen=True, kw_only=True):
     """A policy as it is written."""
 
@@ -178,3 +199,5 @@ class Document(_Strict, frozen=True, kw_only=True):
     exploration: Exploration = Exploration()
     priors: dict[Channel, Chance]
     actions: Annotated[tuple[Action, ...], msgspec.Meta(min_length=1, max_length=40)]
+    # Left out where there is none, so that other policies keep their versions.
+    experiment: Experiment | msgspec.UnsetType = msgspec.UNSET

@@ -6,9 +6,10 @@ from typing import Final
 
 import msgspec
 
+from comparison.assignment import Allocation, Arm
 from records.tenants import DEFAULT, qualified
 from services.intervention.policy.domain import policy
-from services.intervention.policy.domain.document import Action, Difficulty, Document, QuietHours
+from services.intervention.policy.domain.document import Action, Difficulty, Document, Experiment, QuietHours
 from services.intervention.policy.domain.message import VERSION as MESSAGES_VERSION
 from services.intervention.policy.domain.policy import ANY, IN_APP, ORIENTATION, TECHNICAL, EventKind, Policy, Prior
 
@@ -98,6 +99,21 @@ def _policy(of: Document, version: str, tenant: str) -> Policy:
         ),
         priors={channel: Prior(each.accepted, each.refused) for channel, each in of.priors.items()},
         actions=tuple(map(_action, of.actions)),
+        experiment=_experiment(of, version, tenant) if of.experiment else None,
+    )
+
+
+def _experiment(of: Document, version: str, tenant: str) -> policy.Experiment | None:
+    compared = of.experiment
+    if compared is msgspec.UNSET:
+        return None
+    control = msgspec.structs.replace(of, experiment=msgspec.UNSET)
+    arms = tuple(Arm(each.name, each.weight) for each in compared.arms)
+    return policy.Experiment(
+        compared.id,
+        tenant,
+        Allocation(compared.salt, arms, compared.percent, compared.holdout_percent),
+        {each.name: _policy(each.policy or control, version, tenant) for each in compared.arms},
     )
 
 
@@ -160,9 +176,33 @@ def _trouble(of: Document) -> str | None:
     }
     for action in of.actions:
         checks |= _action_checks(action)
+    if of.experiment is not msgspec.UNSET:
+        checks |= _experiment_checks(of, of.experiment)
     for name, duration in durations.items():
         checks[f"{name} is longer than 31 days."] = _us(duration) > _LONGEST_US
     return next((sentence for sentence, is_wrong in checks.items() if is_wrong), None)
+
+
+def _experiment_checks(of: Document, compared: Experiment) -> Mapping[str, bool]:
+    names = [each.name for each in compared.arms]
+    checks = {
+        "Two arms of the experiment have one name.": len(set(names)) < len(names),
+        "The first arm of the experiment is the control: it has no policy, as it is this one.": (
+            compared.arms[0].policy is not None
+        ),
+    }
+    for each in compared.arms:
+        other = each.policy
+        if other is None:
+            continue
+        checks[f"The policy of arm {each.name} has an experiment of its own."] = other.experiment is not msgspec.UNSET
+        for name in ("freshness", "conversion", "holdout"):
+            checks[f"The policy of arm {each.name} has another {name}: then arms could not be compared."] = getattr(
+                other, name
+            ) != getattr(of, name)
+        trouble = None if other.experiment is not msgspec.UNSET else _trouble(other)
+        checks[f"Arm {each.name}: {trouble}"] = trouble is not None
+    return checks
 
 
 def _action_checks(of: Action) -> Mapping[str, bool]:

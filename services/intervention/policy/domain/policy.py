@@ -1,9 +1,13 @@
 """Every rule of when, how and how often to help, in one value. What decides differently gets another version."""
 
 import enum
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
+
+from comparison.assignment import Allocation, assign
+from records.tenants import plain, tenant_of
 
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
@@ -183,6 +187,18 @@ class Exploration(msgspec.Struct, frozen=True):
     nothing_utility: float
 
 
+class Experiment(NamedTuple):
+    """Policies that are compared, by arm; all have the version of the one that compares them.
+
+    Users of the tenant take part; nobody else does.
+    """
+
+    id: str
+    tenant: str
+    allocation: Allocation
+    policies: "Mapping[str, Policy]"
+
+
 class Policy(msgspec.Struct, frozen=True):
     """The rules a decision rests on. Times are microseconds of received time; the version names the content."""
 
@@ -209,3 +225,18 @@ class Policy(msgspec.Struct, frozen=True):
     exploration: Exploration
     priors: dict[str, Prior]
     actions: tuple[Action, ...]
+    experiment: Experiment | None = None
+
+
+def governing(policy: Policy, user_id: str) -> tuple[Policy, str]:
+    """The policy that decides on a user, and the user's arm; the policy itself and no arm for who takes no part."""
+    compared = policy.experiment
+    if compared is None or tenant_of(user_id) != compared.tenant:
+        return policy, ""
+    arm, reason = assign(compared.allocation, plain(user_id))
+    return (compared.policies[arm], arm) if reason == "assigned" else (policy, "")
+
+
+def alternatives(policy: Policy) -> Collection[Policy]:
+    """All policies of which one decides on a user who takes part in the policy's experiment; else the policy alone."""
+    return policy.experiment.policies.values() if policy.experiment else (policy,)

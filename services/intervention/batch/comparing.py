@@ -1,0 +1,54 @@
+"""What a batch tells of experiments that compare policies."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mesh.state.applied import Batch
+from records.tenants import plain
+from services.intervention.batch.rows import Rows, facts_of
+from services.intervention.decision.domain.decision import Decided, reaches_goal
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import Offer
+from services.intervention.lift.domain.report import CONVERTED, Report
+from services.intervention.policy.domain.policy import Policy, governing
+
+
+def reports(
+    policies: Mapping[int, Policy],
+    batch: Batch,
+    rows: Rows,
+    in_question: Iterable[int],
+    decided: Mapping[int, Decided],
+    outcomes: Sequence[tuple[int, Offer]],
+) -> list[Report]:
+    """Who met which arm, what came of earlier help, and who reached the goal; each once.
+
+    Args:
+        policies: that of each record.
+        batch: the batch.
+        rows: its rows.
+        in_question: the rows that may have done anything to a user.
+        decided: the decisions, by row.
+        outcomes: the offers that got an outcome, each with the row that brought it.
+    """
+    if not any(each.experiment for each in policies.values()):
+        return []
+    found: dict[Report, None] = {}
+
+    def add(row: int, outcome: str, arm: str = "", before: float = 0.0) -> None:
+        policy, user_id = policies[rows.record_indexes[row]], rows.user(row)
+        compared = policy.experiment
+        if compared is not None and governing(policy, user_id)[1]:
+            found[Report(compared.tenant, compared.id, plain(user_id), arm, before, outcome)] = None
+
+    for row, each in decided.items():
+        verdict = each.exceptional.verdict if each.exceptional else None
+        if verdict is not None and verdict.arm:
+            add(row, "", verdict.arm, rows.assessments[rows.number(row)].score)
+    for row, offer in outcomes:
+        if offer.outcome not in (Outcome.NONE, Outcome.CONVERTED):
+            add(row, offer.outcome.name.lower())
+    for row in in_question:
+        policy = policies[rows.record_indexes[row]]
+        if policy.experiment is not None and reaches_goal(policy, facts_of(batch, rows, row)):
+            add(row, CONVERTED)
+    return list(found)

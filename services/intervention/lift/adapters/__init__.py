@@ -1,0 +1,1 @@
+"""Where reports to experiments wait, and who is told."""

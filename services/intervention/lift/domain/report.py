@@ -1,0 +1,23 @@
+"""What an experiment that compares policies is told: who met which arm, and what came of it."""
+
+from typing import Final
+
+import msgspec
+
+CONVERTED: Final = "converted"
+"""The outcome that the user reached the policy's goal."""
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True):
+    """A user met an arm, or an outcome of a user who takes part; telling it twice changes nothing.
+
+    With an arm, `before` is the risk (0 to 100) at that moment. Otherwise `outcome` is `shown`, `accepted`, `declined`
+    and so on, as interventions have it, or `converted`. `unit` is the user's id without the tenant.
+    """
+
+    tenant: str
+    experiment_id: str
+    unit: str
+    arm: str = ""
+    before: float = 0.0
+    outcome: str = ""

@@ -1,0 +1,55 @@
+"""Tells experiments that compare policies who met which arm, and what came of it: in the background, at least once."""
+
+import asyncio
+import logging
+from typing import Final
+
+from mesh.errors import MeshError, Unavailable
+from services.intervention.lift.domain.report import Report
+from services.intervention.lift.ports import Reports, Told
+
+MOST_AT_ONCE: Final = 1_000
+_PAUSE_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
+
+
+class Telling:
+    """Tells what waits. Several processes may do it at once: then some is told twice, which changes nothing."""
+
+    def __init__(self, reports: Reports, told: Told) -> None:
+        self._reports = reports
+        self._told = told
+
+    async def run(self) -> None:
+        """Tells without end.
+
+        Raises:
+            CancelledError: it is to end.
+        """
+        while True:
+            try:
+                while await self.tell_some():
+                    pass
+            except Unavailable as error:
+                _log.warning("experiments are not told now: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def tell_some(self) -> int:
+        """Tells up to a thousand reports, and returns how many are done with; 0 if none wait.
+
+        Raises:
+            Unavailable: the store or the experiments cannot be reached; what was not told stays.
+        """
+        found = await self._reports.first(MOST_AT_ONCE)
+        groups: dict[tuple[str, str, bool], list[Report]] = {}
+        for each in found:
+            groups.setdefault((each.tenant, each.experiment_id, not each.arm), []).append(each)
+        for (_, experiment_id, _), some in sorted(groups.items(), key=lambda group: group[0][2]):
+            try:
+                await self._told.tell(some)
+            except Unavailable:
+                raise
+            except MeshError as error:
+                _log.warning("experiment %s does not take %d reports: %s", experiment_id, len(some), error)
+            await self._reports.remove(some)
+        return len(found)

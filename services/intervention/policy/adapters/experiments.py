@@ -1,0 +1,124 @@
+"""How an experiment is configured: asked of the experiments service, and kept in Redis for a day."""
+
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import grpc
+from journeymesh.experiments.v1 import experiments_pb2 as wire
+from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
+
+from comparison.assignment import Arm
+from mesh.errors import MeshError
+from mesh.settings import SettingError
+from mesh.store import redis
+from services.intervention.policy.domain.arms import Configured
+
+if TYPE_CHECKING:  # this name stands in the stubs only
+    from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
+
+KEPT: Final = "jm:intervention:policy-experiment"
+"""The key of the last answer."""
+_KEPT_SECONDS: Final = 86_400
+_SECONDS: Final = 1.0
+_SIGNED_AS: Final = b"journeymesh.experiments.1\n"
+_VERSION: Final = 1
+_log = logging.getLogger(__name__)
+
+
+class MeshConfigurations:
+    """Asks over a channel that the caller opens and closes.
+
+    Args:
+        channel: to the experiments service.
+        client: where the last answer is kept, for all replicas.
+        experiment_id: the experiment.
+        public_key: what answers must be signed by, 64 hexadecimal digits; empty: they need not be signed.
+
+    Raises:
+        SettingError: the key is none.
+    """
+
+    def __init__(
+        self, channel: grpc.aio.Channel, client: redis.Client, experiment_id: str, public_key: str = ""
+    ) -> None:
+        self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
+        self._client = client
+        self._experiment_id = experiment_id
+        self._verify = verifier(public_key)
+        self._is_away = False
+
+    async def read(self) -> Mapping[str, Configured]:
+        """See `services.intervention.policy.ports.Configurations`."""
+        asked = wire.GetConfigurationsRequest(experiment_ids=[self._experiment_id])
+        try:
+            answer = await self._stub.GetConfigurations(asked, timeout=_SECONDS)
+            found = self._configured(answer)
+        except (MeshError, ValueError) as error:
+            if not self._is_away:
+                _log.warning("policies are compared as they were last, for a day at most: %s", error)
+            self._is_away = True
+            return await self._kept()
+        self._is_away = False
+        with redis.translating_errors():
+            await self._client.set(KEPT, answer.SerializeToString(), ex=_KEPT_SECONDS)
+        return found
+
+    async def _kept(self) -> Mapping[str, Configured]:
+        with redis.translating_errors():
+            kept = cast("bytes | None", await self._client.get(KEPT))
+        try:
+            return self._configured(wire.GetConfigurationsResponse.FromString(kept)) if kept else {}
+        except ValueError as error:
+            _log.error("no policies are compared: %s", error)
+            return {}
+
+    def _configured(self, answer: wire.GetConfigurationsResponse) -> Mapping[str, Configured]:
+        """The experiment by tenant.
+
+        Raises:
+            ValueError: it is not signed by the key that is trusted, or of another version.
+        """
+        found = {}
+        for each in answer.configurations:
+            self._verify(each.payload, each.signature)
+            said = json.loads(each.payload)
+            if said["version"] != _VERSION or said["tenant"] != each.tenant:
+                message = "A configuration is of another version or tenant."
+                raise ValueError(message)
+            for experiment in said["experiments"]:
+                if experiment["id"] == self._experiment_id:
+                    found[each.tenant] = _configured(experiment)
+        return found
+
+
+def verifier(public_key: str) -> Any:  # noqa: ANN401 - a function of payload and signature
+    """Checks a signature, and raises `ValueError` where it is wrong; without a key everything is right.
+
+    Raises:
+        SettingError: the key is none.
+    """
+    if not public_key:
+        return lambda _payload, _signature: None
+    from cryptography.exceptions import InvalidSignature  # takes 10 MB that few need
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
+    except ValueError as error:
+        raise SettingError("JOURNEYMESH_EXPERIMENTS_PUBLIC_KEY must be 64 hexadecimal digits.") from error
+
+    def verify(payload: bytes, signature: bytes) -> None:
+        try:
+            key.verify(signature, _SIGNED_AS + payload)
+        except InvalidSignature:
+            message = "A configuration is not signed by the key that is trusted."
+            raise ValueError(message) from None
+
+    return verify
+
+
+def _configured(said: Mapping[str, Any]) -> Configured:
+    arms = [Arm(arm["name"], arm["weight"], arm["value"]) for arm in said["arms"]]
+    return Configured(said["id"], said["salt"], arms, said["percent"], said["holdoutPercent"], said["promoted"])
