@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, jobs_pb2, segments_pb2
+from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 
 from mesh import webhook
 from mesh.clock import Clock, system_clock
@@ -17,6 +19,7 @@ from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from services.analytics.adapters.changing import PeerChanges
 from services.analytics.adapters.children import Children
 from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.prices import read
@@ -25,7 +28,7 @@ from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
 from services.analytics.jobs import JobsServicer
-from services.analytics.ports import Copies, JobStore, Outdated, WatchStore
+from services.analytics.ports import Changes, Copies, JobStore, Outdated, WatchStore
 from services.analytics.running import Queueing, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
@@ -60,6 +63,7 @@ class Answering(NamedTuple):
 
     asking: Asking
     costing: Costing
+    changes: PeerChanges
 
 
 @contextlib.asynccontextmanager
@@ -73,8 +77,12 @@ async def answering(settings: Settings, traced: Telemetry, tls: Tls | None) -> A
     async with (
         following(settings) as (asking, copies),
         channel.dial(settings.intervention_target, traced, tls) as dialled,
+        channel.dial(settings.scoring_target, traced, tls) as scoring,
+        channel.dial(settings.experiments_target, traced, tls) as experiments,
     ):
-        yield Answering(asking, Costing(copies, PeerSpending(InterventionServiceStub(dialled)), prices, system_clock))
+        intervention = InterventionServiceStub(dialled)
+        changes = PeerChanges(intervention, ModelsServiceStub(scoring), ExperimentsServiceStub(experiments))
+        yield Answering(asking, Costing(copies, PeerSpending(intervention), prices, system_clock), changes)
 
 
 @contextlib.asynccontextmanager
@@ -92,7 +100,9 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(settings: Settings, asking: Asking, store: WatchStore, clock: Clock) -> AsyncIterator[Watching]:
+async def watching(
+    settings: Settings, asking: Asking, changes: Changes, store: WatchStore, clock: Clock
+) -> AsyncIterator[Watching]:
     """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
@@ -101,7 +111,7 @@ async def watching(settings: Settings, asking: Asking, store: WatchStore, clock:
         if url:
             client = await stack.enter_async_context(webhook.client())
             messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
-        watched = Watching(asking, store, clock, plan, messenger=messenger)
+        watched = Watching(asking, store, clock, plan, messenger=messenger, changes=changes)
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from services.analytics.domain.answer import Answer, Receipt
+from services.analytics.domain.changes import Change
 from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
@@ -122,6 +123,17 @@ class WatchStore(Protocol):
 
     async def asked_since(self, since_us: int) -> Sequence[str]:
         """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
+
+
+class Changes(Protocol):
+    """What the mesh itself knows that changed."""
+
+    async def between(self, tenant: str, start_us: int, end_us: int) -> Sequence[Change]:
+        """The changes for a tenant, also those for all tenants, from a time on and before another, in any order.
+
+        Raises:
+            MeshError: a service that knows some of them cannot be asked.
+        """
 
 
 class KeptJobs(NamedTuple):

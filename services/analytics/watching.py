@@ -5,19 +5,20 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 from mesh.process.lifecycle import cancel
 from records import tenants
-from services.analytics.domain import telling
+from services.analytics.domain import changes as change_log
+from services.analytics.domain import slices, telling
 from services.analytics.domain import watched as watch
-from services.analytics.domain.answer import Insights
+from services.analytics.domain.answer import Insight, Insights, Slices
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.ports import KeptWatch, Messenger, WatchStore
+from services.analytics.ports import Changes, KeptWatch, Messenger, WatchStore
 from services.analytics.usecases import Answered, Known
 
 _ASKED_DAYS: Final = 30
@@ -27,6 +28,7 @@ _RETRY_SECONDS: Final = 5.0
 _ATTEMPTS_TO_CHANGE: Final = 10
 _MOST_WATCHING: Final = 2_000
 _LONGEST_REASON: Final = 500
+_LONGEST_NAME: Final = 100
 _LONGEST_SNOOZE_DAYS: Final = 90
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, Comparison.IS, ("purchase",)),)
 
@@ -45,7 +47,7 @@ class Judge(Protocol):
         """The answer to a question."""
 
 
-class Change(NamedTuple):
+class Update(NamedTuple):
     """What a watcher is told: all incidents, or those that changed since the last time; and all that is known."""
 
     is_snapshot: bool
@@ -108,6 +110,7 @@ class Watching:
         plan: how it watches.
         limit: how many may watch at a time in this process.
         messenger: tells people outside the mesh when incidents open and close.
+        changes: knows what changed in the mesh; None: nothing does, as in a command.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class Watching:
         plan: Plan,
         limit: int = _MOST_WATCHING,
         messenger: Messenger | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._judge = judge
         self._store = store
@@ -125,6 +129,7 @@ class Watching:
         self._plan = plan
         self._limit = limit
         self._messenger = messenger
+        self._changes = changes
         self._latest: dict[str, _Latest] = {}
         self._noted: dict[str, int] = {}
 
@@ -200,7 +205,41 @@ class Watching:
             tenant, insight_id, lambda before: watch.snoozed(before, insight_id, by, until_us, reason)
         )
 
-    async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Change, None]:
+    async def note(self, tenant: str, change: change_log.Change) -> change_log.Change:
+        """Remembers a change that the mesh cannot see; of two that are the same within a minute the first stays.
+
+        With a time of 0 it was made now.
+
+        Raises:
+            InvalidArgument: `MISSING_FIELD`, no name; `VALUE_OUT_OF_RANGE`, the name is longer than 100 characters, the
+                detail than 500, or the time is not in the last 14 days.
+        """
+        now_us = self._clock()
+        kept = change = change._replace(time_us=change.time_us or now_us)
+        _require_change(change, now_us)
+
+        def changed(before: Watched) -> Watched:
+            nonlocal kept
+            after, kept = watch.note(before, change, now_us)
+            return after
+
+        await self._note_asked(tenant)
+        await self._replace(tenant, changed)
+        return kept
+
+    async def changes(self, tenant: str) -> Sequence[change_log.Change]:
+        """What changed in the last 14 days, the latest first.
+
+        Raises:
+            MeshError: a service that knows some of it cannot be asked.
+        """
+        now_us = self._clock()
+        since_us = now_us - change_log.KNOWN_DAYS * DAY_US
+        noted = [each for each in (await self.listed(tenant)).noted if each.time_us >= since_us]
+        known = await self._changed(tenant, since_us, now_us + 1)
+        return change_log.latest((*known, *noted))[: change_log.MOST_NOTED]
+
+    async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Update, None]:
         """What the watch of a tenant knows, then each change of it, without end; with a sequence what changed since.
 
         Nothing waits for a slow reader: it is told of all changes at once, each incident as it is then.
@@ -215,7 +254,7 @@ class Watching:
                 moved, now = latest.moved, latest.kept.watched
                 if is_first or now.sequence != sequence:
                     is_all = sequence == 0 or now.sequence < sequence
-                    yield Change(is_all, now.insights if is_all else watch.since(now, sequence), now)
+                    yield Update(is_all, now.insights if is_all else watch.since(now, sequence), now)
                     is_first, sequence = False, now.sequence
                 await moved.wait()
 
@@ -226,8 +265,38 @@ class Watching:
         answered = await self._judge.ask(tenant, watch.question(until_us, self._plan.time_zone, _PURCHASE))
         found = cast("Insights", answered.answer)
         after = watch.judged(kept.watched, found, until_us, self._clock())
+        for known, its in watch.to_explain(after, found):
+            explained = await self._explained(tenant, known, its, after.noted)
+            after = watch.replaced(after, explained)
         if await self._store.replace(tenant, after, kept.changes):
             self._wake(tenant)
+
+    async def _explained(
+        self, tenant: str, known: WatchedInsight, found: Insight, noted: Sequence[change_log.Change]
+    ) -> WatchedInsight:
+        """An incident with what explains it; what cannot be looked up now stays as it was, and is tried again."""
+        try:
+            question = slices.question(found, self._plan.time_zone, _PURCHASE)
+            if question is not None:
+                known = await self._sliced(tenant, known, found, question)
+            changed = await self._changed(tenant, *change_log.span(known.opened_us))
+            beside = change_log.beside(known.opened_us, changed, noted)
+            return known._replace(changes=beside, is_explained=True)
+        except MeshError as error:
+            _log.warning("an incident is not explained now: %s", error.detail)
+            return known
+
+    async def _sliced(self, tenant: str, known: WatchedInsight, found: Insight, question: Question) -> WatchedInsight:
+        try:
+            its = cast("Slices", (await self._judge.ask(tenant, question)).answer)
+        except InvalidArgument as error:  # it would read more than it may
+            _log.warning("an incident is not sliced: %s", error.detail)
+            return known._replace(slices=(), missing_money=())
+        money = slices.missing(found, its.usual_money, its.buyer_share)
+        return known._replace(slices=its.slices, missing_money=money)
+
+    async def _changed(self, tenant: str, start_us: int, end_us: int) -> Sequence[change_log.Change]:
+        return await self._changes.between(tenant, start_us, end_us) if self._changes is not None else ()
 
     async def _tell(self, tenant: str) -> None:
         """Sends the messages that are due, one after the other. Each is claimed first, so that one process sends it."""
@@ -315,3 +384,15 @@ class Watching:
                 if not is_away:
                     _log.warning("those who watch are not told of incidents: %s", error.detail)
                 is_away = True
+
+
+def _require_change(change: change_log.Change, now_us: int) -> None:
+    if not change.name.strip() or not change.kind:
+        raise InvalidArgument("MISSING_FIELD", "A change needs `what` and a `name`.")
+    if change.kind not in change_log.NOTED_KINDS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`what` is one of {', '.join(change_log.NOTED_KINDS)}.")
+    if len(change.name) > _LONGEST_NAME or len(change.detail) > _LONGEST_REASON:
+        text = f"`name` has up to {_LONGEST_NAME} characters, `detail` up to {_LONGEST_REASON}."
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", text)
+    if not 0 <= now_us - change.time_us <= change_log.KNOWN_DAYS * DAY_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`time` must be in the last {change_log.KNOWN_DAYS} days.")

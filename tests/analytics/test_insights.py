@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from services.analytics.adapters import unusual as counted
 from services.analytics.domain.answer import Insights as Found
-from services.analytics.domain.insights import HOUR_US, METRICS, insights, severity
-from services.analytics.domain.question import DAY_US, SESSION_GAP_US, Field, Insights, Window
+from services.analytics.domain.insights import METRICS, insights, severity
+from services.analytics.domain.question import DAY_US, HOUR_US, SESSION_GAP_US, Field, Insights, Window
 from tests.analytics.brute import by_user, counting
 from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, Decision, Event, asking, journeys, where
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.analytics.domain.answer import Insight, InsightPart, InsightPoint, Insights, WatchedMetric
 from services.analytics.domain.incidents import Incident, incidents, judged, slot
-from services.analytics.domain.question import Window
+from services.analytics.domain.question import HOUR_US, Window
 from services.analytics.domain.unusual import LEARNING_BUCKETS, WEEKS_OF_SEASON, Judgement, Kind
 
 METRICS: Final = (
@@ -25,7 +25,6 @@ METRICS: Final = (
 """The metrics, each a count per hour, in the order in which they are told."""
 FAILURES: Final = ("error", "task_failure")
 """The types of event that are failures."""
-HOUR_US: Final = 3_600_000_000
 _HOUR_SECONDS: Final = 3_600
 _NEEDED_HOURS: Final = WEEKS_OF_SEASON * 168 + LEARNING_BUCKETS
 # A chart has some hours around an incident, and of a long one the first days.
