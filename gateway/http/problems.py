@@ -149,8 +149,10 @@ REASONS: Final[Mapping[str, Reason]] = {
     "TOO_MANY_SEGMENTS": Reason("There are as many saved segments as may be. Delete one first.", (409,)),
     "EXPERIMENT_NOT_FOUND": Reason("There is no experiment with this id.", (404,)),
     "EXPERIMENT_EXISTS": Reason("There is an experiment with this id.", (409,)),
-    "EXPERIMENT_STATE_INVALID": Reason(
-        "The experiment is not in a state for this, has no such arm, or somebody else has just changed it.", (409,)
+    "EXPERIMENT_STATE_INVALID": Reason("The experiment is not in a state for this.", (409,)),
+    "EXPERIMENT_CHANGED": Reason("Somebody else has just changed the experiment. Look at it again.", (409,)),
+    "EXPERIMENT_HISTORY_FULL": Reason(
+        "The experiment was changed as often as it may be. It can be ended, and not started again.", (409,)
     ),
     "TOO_MANY_EXPERIMENTS": Reason("There are as many experiments as may be.", (409,)),
     "INSIGHT_NOT_FOUND": Reason("There is no incident with this id, or not any more.", (404,)),

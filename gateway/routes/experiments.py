@@ -26,6 +26,7 @@ _CREATE_EXAMPLE: Final = (
     '"metrics":[{"name":"accepted","harm":0.1}],"score":{"speedTarget":1500,"costTarget":0.002}}'
 )
 _WHY_EXAMPLE: Final = '{"why":"reviewed"}'
+_INCIDENT_EXAMPLE: Final = '{"incidentId":"checkout-2026-11-29","why":"payments fail"}'
 _PROMOTE_EXAMPLE: Final = '{"arm":"lite","why":"better and cheap enough"}'
 _ASSIGN_EXAMPLE: Final = '{"units":[{"unit":"u-1","before":0.3}],"isExposure":true}'
 _EXPOSURES_EXAMPLE: Final = '{"exposures":[{"unit":"u-1","arm":"control","isFallback":true}]}'
@@ -33,7 +34,8 @@ _OUTCOMES_EXAMPLE: Final = (
     '{"reports":[{"unit":"u-1","reportId":"call-1","outcomes":{"quality":1,"latency_ms":420,"cost_usd":0.0009}}]}'
 )
 _WRITING: Final = ("VALUE_OUT_OF_RANGE", *BODY_REASONS, *CALLS_REASONS)
-_CHANGING: Final = ("EXPERIMENT_NOT_FOUND", "EXPERIMENT_STATE_INVALID", *_WRITING)
+_COUNTING: Final = ("EXPERIMENT_NOT_FOUND", "EXPERIMENT_STATE_INVALID", *_WRITING)
+_CHANGING: Final = ("EXPERIMENT_CHANGED", "EXPERIMENT_HISTORY_FULL", *_COUNTING)
 _LARGEST: Final = 1e9
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
@@ -93,6 +95,7 @@ class NewExperiment(_Body):
     min_days: Annotated[float, msgspec.Meta(ge=0, le=365)] = 3.0
     min_outcomes: Annotated[int, msgspec.Meta(ge=2, le=1_000_000)] = 100
     smallest_effect: Annotated[float, msgspec.Meta(gt=0, le=10)] = 0.1
+    pauses_on_incident: bool = False
     why: _Text = ""
 
 
@@ -106,6 +109,13 @@ class Promotion(_Body):
     """Which arm all units get, and why."""
 
     arm: _Name
+    why: _Text = ""
+
+
+class OpenedIncident(_Body):
+    """An incident, under the id that makes a repetition recognizable, and what it is."""
+
+    incident_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     why: _Text = ""
 
 
@@ -242,6 +252,15 @@ async def pause_experiment(core: Core, request: Request) -> Answer:
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_PAUSE)
 
 
+async def pause_experiments(core: Core, request: Request) -> Answer:
+    """Pauses the experiments that pause on incidents."""
+    order = decoded(await request.json_body(), OpenedIncident, _INCIDENT_EXAMPLE)
+    asked = wire.PauseExperimentsRequest(
+        tenant=request.caller.tenant, incident_id=order.incident_id, actor=_actor(request), why=order.why
+    )
+    return json(render(await core.peers.experiments.PauseExperiments(asked)))
+
+
 async def stop_experiment(core: Core, request: Request) -> Answer:
     """Ends an experiment."""
     return await _for_a_reason(core, request, wire.EXPERIMENT_ACTION_STOP)
@@ -295,6 +314,7 @@ def _definition(new: NewExperiment) -> wire.ExperimentDefinition:
         min_days=new.min_days,
         min_outcomes=new.min_outcomes,
         smallest_effect=new.smallest_effect,
+        pauses_on_incident=new.pauses_on_incident,
     )
 
 
@@ -367,6 +387,16 @@ EXPERIMENT_ROUTES: Final = (
     _act("rollback", "Ends it because an arm did harm, also after one was promoted.", roll_back_experiment),
     Route(
         "POST",
+        f"{_PATH}:pause",
+        "Pauses the running experiments that pause on incidents, each once per incident.",
+        pause_experiments,
+        wire.PauseExperimentsResponse.DESCRIPTOR,
+        reasons=_WRITING,
+        body=OpenedIncident,
+        example=_INCIDENT_EXAMPLE,
+    ),
+    Route(
+        "POST",
         f"{_PATH}:assign",
         "The arms of units in all running experiments, or in those named. `isExposure` counts that they meet them now.",
         assign_units,
@@ -381,7 +411,7 @@ EXPERIMENT_ROUTES: Final = (
         "Counts units that met an arm: one told by the published hash, or the control where no answer came.",
         record_exposures,
         wire.RecordExposuresResponse.DESCRIPTOR,
-        reasons=_CHANGING,
+        reasons=_COUNTING,
         body=NewExposures,
         example=_EXPOSURES_EXAMPLE,
     ),
@@ -391,7 +421,7 @@ EXPERIMENT_ROUTES: Final = (
         "Counts what came of units. A report with a `reportId` may be repeated.",
         record_outcomes,
         wire.RecordOutcomesResponse.DESCRIPTOR,
-        reasons=("INVALID_TIME", *_CHANGING),
+        reasons=("INVALID_TIME", *_COUNTING),
         body=Reports,
         example=_OUTCOMES_EXAMPLE,
     ),

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from offline.experiments.comparison import Comparison, Ratio, adjusted, compare, sample, sample_ratio
+from comparison.sequential import Sample
+from offline.experiments.comparison import Comparison, Ratio, adjusted, compare, sample_ratio
 from offline.experiments.table import Experiment
-from services.experiments.domain.sequential import Sample
 
 Verdict = Literal["larger", "smaller", "open"]
 
@@ -55,7 +55,7 @@ def analyse(experiment: Experiment, shares: Mapping[str, float] | None = None, a
         is_adjusted = bool(outcome.before)
         samples = outcome.samples
         if is_adjusted:
-            samples = {arm: sample(of) for arm, of in adjusted(outcome.values, outcome.before).items()}
+            samples = adjusted(outcome.values, outcome.before)
         for arm in experiment.counts:
             if arm == experiment.control:
                 continue

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from services.experiments.domain import sequential
-from services.experiments.domain.sequential import EVERYTHING, Interval, Sample, around
+from comparison import sequential, sums
+from comparison.sequential import EVERYTHING, Interval, Sample, around
+from comparison.sums import Sums
 
 Column: TypeAlias = npt.NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def compare(arm: Sample, control: Sample, alpha: float = 0.05) -> Comparison | N
     )
 
 
-def adjusted(outcomes: Mapping[str, Column], before: Mapping[str, Column]) -> Mapping[str, Column]:
+def adjusted(outcomes: Mapping[str, Column], before: Mapping[str, Column]) -> Mapping[str, Sample]:
     """Each arm's outcomes less what was known before the experiment: CUPED (Deng, Xu, Kohavi and Walker, 2013).
 
     Args:
@@ -77,17 +78,17 @@ def adjusted(outcomes: Mapping[str, Column], before: Mapping[str, Column]) -> Ma
         before: of the same units in the same order: something measured before the experiment, which no arm can have
             changed.
 
-    One coefficient for all arms, cov(outcome, before) / var(before) within arms: the difference of means stays
-    unbiased. The means over all units stay as they were. A constant `before` changes nothing.
+    One coefficient for all arms, so that the difference of means stays unbiased; a constant `before` changes nothing.
     """
-    spread = shared = 0.0
-    for arm, outcome in outcomes.items():
-        centred = before[arm] - before[arm].mean() if before[arm].size else before[arm]
-        spread += float(centred @ centred)
-        shared += float(centred @ outcome)
-    coefficient = shared / spread if spread else 0.0
-    mean = float(np.concatenate(list(before.values())).mean())
-    return {arm: outcome - coefficient * (before[arm] - mean) for arm, outcome in outcomes.items()}
+    outcome_mean, before_mean = (float(np.concatenate(list(of.values())).mean()) for of in (outcomes, before))
+    centred = {arm: (of - outcome_mean, before[arm] - before_mean) for arm, of in outcomes.items()}  # keeps precision
+    samples = sums.adjusted({arm: _sums(*columns) for arm, columns in centred.items()})
+    return {arm: each._replace(mean=each.mean + outcome_mean) for arm, each in samples.items()}
+
+
+def _sums(x: Column, b: Column) -> Sums:
+    units = float(x.size)
+    return Sums(units, float(x.sum()), float(x @ x), units, float(x.sum()), float(b.sum()), float(b @ b), float(x @ b))
 
 
 class Ratio(NamedTuple):

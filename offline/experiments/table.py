@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from comparison.sequential import Sample
 from offline.experiments.comparison import Column, sample
-from services.experiments.domain.sequential import Sample
 
 _ARM_NAMES: Final = ("arm", "variant", "variation", "group", "testgroup", "version", "treatment", "bucket", "cohort")
 _UNIT_NAMES: Final = ("unit", "user", "userid", "customerid", "visitorid", "deviceid", "anonymousid", "id", "unitid")

@@ -52,6 +52,13 @@ class ExperimentsServicer(ExperimentsServiceServicer):
         )
         return wire.ChangeExperimentResponse(experiment=translation.experiment_message(changed, self._now_us()))
 
+    async def PauseExperiments(
+        self, request: wire.PauseExperimentsRequest, _context: ServerContext
+    ) -> wire.PauseExperimentsResponse:
+        """Pauses experiments because of an incident."""
+        paused = await self._experiments.pause(request.tenant, request.incident_id, request.actor, request.why)
+        return wire.PauseExperimentsResponse(experiment_ids=paused)
+
     async def AssignUnits(self, request: wire.AssignUnitsRequest, _context: ServerContext) -> wire.AssignUnitsResponse:
         """Tells the arms of units, and if asked to, counts that they meet them now."""
         units = {each.unit: translation.before_of(each) for each in request.units}

@@ -61,6 +61,7 @@ def definition_of(message: wire.ExperimentDefinition) -> Definition:
         message.min_days,
         message.min_outcomes,
         message.smallest_effect,
+        message.pauses_on_incident,
     )
 
 
@@ -92,6 +93,7 @@ def experiment_message(experiment: Experiment, now_us: int, *, is_short: bool = 
                 percent=each.percent,
                 actor=each.actor,
                 why=each.why,
+                incident_id=each.incident_id,
             )
             for each in history
         ],
@@ -197,6 +199,7 @@ def _definition_message(definition: Definition) -> wire.ExperimentDefinition:
         min_days=definition.min_days,
         min_outcomes=definition.min_outcomes,
         smallest_effect=definition.smallest_effect,
+        pauses_on_incident=definition.pauses_on_incident,
     )
 
 

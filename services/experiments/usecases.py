@@ -21,10 +21,13 @@ from services.experiments.domain.experiment import (
     ENDED,
     Action,
     Experiment,
+    HistoryFull,
     NotPossible,
     arm_of,
     changed,
     created,
+    is_paused_by,
+    paused,
     progressed,
 )
 from services.experiments.ports import Evidence, ExperimentStore
@@ -100,23 +103,49 @@ class Experiments:
         """Does something to an experiment.
 
         Raises:
-            InvalidArgument: `why` is too long.
+            InvalidArgument: `why` is too long, or it has no such arm to promote.
             NotFound: the tenant has none with this id.
-            FailedPrecondition: it is not in a state for this, or somebody else changes it at the same time.
+            FailedPrecondition: it is not in a state for this, its history is full, or somebody else changes it at the
+                same time.
             Unavailable: the store cannot be reached.
         """
         if _too_long(why):
             raise InvalidArgument("VALUE_OUT_OF_RANGE", _too_long(why))
         before = await self.get(tenant, experiment_id)
+        arms = [each.name for each in before.definition.arms]
+        if action == "promote" and arm not in arms:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`arm` must be one of {', '.join(arms)}.")
         try:
             after = changed(before, action, actor, why, self.clock(), arm)
+        except HistoryFull as error:
+            raise FailedPrecondition("EXPERIMENT_HISTORY_FULL", str(error)) from None
         except NotPossible as error:
             raise FailedPrecondition("EXPERIMENT_STATE_INVALID", str(error)) from None
         if not await self.store.put(after, before.revision):
-            raise FailedPrecondition(
-                "EXPERIMENT_STATE_INVALID", "Somebody else changed it at the same time: look again."
-            )
+            raise FailedPrecondition("EXPERIMENT_CHANGED", "Somebody else changed it at the same time: look again.")
         return after
+
+    async def pause(self, tenant: str, incident_id: str, actor: str, why: str) -> Sequence[str]:
+        """Pauses those running experiments of a tenant that pause on incidents, each once per incident.
+
+        Returns:
+            The ids of those that the incident has paused, now or before, in order.
+
+        Raises:
+            InvalidArgument: `incident_id` is empty, or a text is too long.
+            Unavailable: the store cannot be reached, or others change an experiment all the time; some may be paused.
+        """
+        if not 1 <= len(incident_id) <= _LONGEST_ID:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`incidentId` must have 1 to {_LONGEST_ID} characters.")
+        if _too_long(why):
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", _too_long(why))
+        for _ in range(_ATTEMPTS):
+            listed = await self.listed(tenant)
+            after = [paused(each, incident_id, actor, why, self.clock()) for each in listed]
+            moved = [(old, new) for old, new in zip(listed, after, strict=True) if new is not old]
+            if all([await self.store.put(new, old.revision) for old, new in moved]):
+                return [each.definition.id for each in after if is_paused_by(each, incident_id)]
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change the experiments at the same time.")
 
     async def results(
         self, tenant: str, experiment_id: str, *, is_with_fallback: bool = False

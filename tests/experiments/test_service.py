@@ -13,15 +13,15 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
     add_ExperimentsServiceServicer_to_server,
 )
 
+from comparison import sums
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.bootstrap import UseCases
-from services.experiments.domain import sums
 from services.experiments.domain.evidence import UnitState
-from services.experiments.domain.experiment import DAY_US, HOUR_US, LONGEST_HISTORY
+from services.experiments.domain.experiment import DAY_US, HOUR_US, LONGEST_HISTORY, Experiment
 from services.experiments.ports import Evidence, ExperimentStore
 from services.experiments.usecases import LONGEST_FALLBACK_US, UNITS_KEPT_US
 from tests.experiments.examples import NOON_US
@@ -268,6 +268,52 @@ async def test_a_ramp_goes_on_by_itself_and_harm_is_rolled_back(told: Told) -> N
     assert rolled_back.history[-1].actor == "experiments"
     assert rolled_back.history[-1].why == "new is worse in sold: -100.0%"
     assert await told.use_cases.experiments.tick() == []
+
+
+async def test_an_incident_pauses_each_experiment_that_says_so_once(told: Told) -> None:
+    for experiment_id, pauses in (("a", True), ("b", True), ("c", False)):
+        await told.create(experiment_id, pauses_on_incident=pauses)
+        await told.change(START, experiment_id)
+    await told.create("draft", pauses_on_incident=True)
+    opened = wire.PauseExperimentsRequest(incident_id="i-1", actor="insights", why="sales fell")
+    for _ in range(2):
+        assert (await told.stub.PauseExperiments(opened)).experiment_ids == ["a", "b"]
+    paused = (await told.stub.GetExperiment(wire.GetExperimentRequest(experiment_id="a"))).experiment
+    assert (paused.state, paused.revision) == (wire.EXPERIMENT_STATE_PAUSED, 3)
+    last = paused.history[-1]
+    assert (last.actor, last.why, last.incident_id) == ("insights", "sales fell", "i-1")
+    assert [each.definition.id for each in await told.use_cases.experiments.listed("") if each.state == "running"] == [
+        "c"
+    ]
+    await told.change(START, "a")
+    assert (await told.stub.PauseExperiments(opened)).experiment_ids == ["a", "b"]
+    running = (await told.stub.GetExperiment(wire.GetExperimentRequest(experiment_id="a"))).experiment
+    assert running.state == wire.EXPERIMENT_STATE_RUNNING
+    opened.incident_id = "i-2"
+    assert (await told.stub.PauseExperiments(opened)).experiment_ids == ["a"]
+    with pytest.raises(InvalidArgument, match="incidentId"):
+        await told.stub.PauseExperiments(wire.PauseExperimentsRequest())
+    other = wire.PauseExperimentsRequest(tenant="acme", incident_id="i-1")
+    assert not (await told.stub.PauseExperiments(other)).experiment_ids
+
+
+async def test_why_a_change_is_refused_tells_what_to_do(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    await told.create()
+    with pytest.raises(FailedPrecondition) as refused:
+        await told.change(PAUSE)
+    assert refused.value.reason == "EXPERIMENT_STATE_INVALID"
+    await told.change(START)
+    with pytest.raises(InvalidArgument, match="control, new"):
+        await told.change(PROMOTE, arm="newer")
+    put = told.store.put
+
+    async def late(experiment: Experiment, seen_revision: int) -> bool:
+        return await put(experiment, seen_revision - 1)
+
+    monkeypatch.setattr(told.store, "put", late, raising=False)
+    with pytest.raises(FailedPrecondition) as refused:
+        await told.change(PAUSE)
+    assert refused.value.reason == "EXPERIMENT_CHANGED"
 
 
 @pytest.mark.parametrize("ending", ["by itself", "by a person"])

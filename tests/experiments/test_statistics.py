@@ -9,19 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offline.experiments.comparison import adjusted as adjusted_units
+from comparison import sums
+from comparison.sequential import half_width, interval, ratio_p_value
+from comparison.sums import Sums
 from offline.experiments.comparison import compare
 from offline.experiments.comparison import sample as sample_of
-from services.analytics.domain import effect
-from services.analytics.domain.effect import Side
-from services.experiments.domain import sums
 from services.experiments.domain.conclusion import conclude
 from services.experiments.domain.definition import SCORE
 from services.experiments.domain.evidence import Group, Totals
 from services.experiments.domain.experiment import DAY_US, changed, created, progressed
-from services.experiments.domain.sequential import half_width, interval, ratio_p_value
-from services.experiments.domain.sums import Sums
-from services.intervention.lift.domain.lift import Counts, estimate, sample_ratio_p_value
 from tests.experiments.examples import GUARDED, NOON_US, SCORED
 
 RUNS: Final = 2_000
@@ -45,8 +41,12 @@ def test_sums_tell_what_the_units_tell(first: list[tuple[float, float]], second:
     before = {name: np.array([b for _, b in rows]) for name, rows in (("a", first), ("b", second))}
     added = {name: sums.together(sums.of_unit(x, b) for x, b in rows) for name, rows in (("a", first), ("b", second))}
     found = sums.adjusted(added)
-    for name, column in adjusted_units(outcomes, before).items():
-        expected = sample_of(column)
+    within = {name: column - column.mean() for name, column in before.items()}
+    spread = sum(float(column @ column) for column in within.values())
+    theta = sum(float(column @ outcomes[name]) for name, column in within.items()) / spread if spread else 0.0
+    mean = np.concatenate(list(before.values())).mean()
+    for name, outcome in outcomes.items():
+        expected = sample_of(outcome - theta * (before[name] - mean))
         assert found[name].size == expected.size
         assert found[name].mean == pytest.approx(expected.mean, rel=1e-9, abs=1e-9)
         assert found[name].variance == pytest.approx(expected.variance, rel=1e-9, abs=1e-6)
@@ -189,23 +189,3 @@ def test_no_harm_goes_all_the_way() -> None:
     rng = np.random.default_rng(6)
     ended = [simulated(0.3, rng, 20_000, 60) for _ in range(100)]
     assert sum(state == "running" and largest == 100 for state, largest in ended) >= 90
-
-
-@settings(max_examples=50)
-@given(st.integers(200, 100_000), st.integers(200, 100_000), st.floats(0.1, 0.9), st.floats(0.1, 0.9))
-def test_experiments_the_lift_and_the_effect_of_help_have_one_formula(
-    treated: int, holdout: int, share: float, other: float
-) -> None:
-    counts = Counts(treated, round(share * treated), holdout, round(other * holdout))
-    ratios = [(having + 2) / (users + 4) for users, having in (counts[:2], counts[2:])]
-    variance = sum(ratio * (1 - ratio) / users for ratio, users in zip(ratios, (treated, holdout), strict=True))
-    half = half_width(variance, treated + holdout, 0.05)
-    lift = estimate(counts)
-    assert (lift.lower, lift.upper) == pytest.approx((max(-1.0, lift.lift - half), min(1.0, lift.lift + half)))
-    sides = (Side(users, having, having, having) for users, having in (counts[:2], counts[2:]))
-    found = effect.of_shares("conversion_rate", *sides)
-    assert (found.lower, found.upper) == pytest.approx((lift.lift - half, lift.lift + half))
-    wanted = {"treated": 1 - other, "holdout": other}
-    assert ratio_p_value({"treated": treated, "holdout": holdout}, wanted) == pytest.approx(
-        sample_ratio_p_value(treated, holdout, other), rel=1e-6, abs=1e-12
-    )

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comparison.sums import Sums
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.experiments.adapters import packing
@@ -12,7 +13,6 @@ from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.domain.definition import Score
 from services.experiments.domain.evidence import NONE_YET, Group, Totals, UnitState, Value
 from services.experiments.domain.experiment import changed, created
-from services.experiments.domain.sums import Sums
 from services.experiments.ports import Evidence, ExperimentStore
 from tests.experiments.examples import GUARDED, NOON_US
 

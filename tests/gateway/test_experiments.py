@@ -16,6 +16,7 @@ MODEL: Final[dict[str, Any]] = {
     ],
     "score": {"speedTarget": 1500, "costTarget": 0.002},
     "ramp": [100],
+    "pausesOnIncident": True,
 }
 
 
@@ -70,6 +71,9 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     for act, state in (("pause", "paused"), ("start", "running")):
         answer = await gateway.client.post(f"/api/experiments/model:{act}")
         assert answer.json()["state"] == state
+    for _ in range(2):
+        assert await post(gateway, ":pause", {"incidentId": "i-1", "why": "sales"}) == {"experimentIds": ["model"]}
+    assert (await get(gateway, "/model"))["history"][-1]["incidentId"] == "i-1"
     promoted = await post(gateway, "/model:promote", {"arm": "large"})
     assert (promoted["state"], promoted["promoted"]) == ("promoted", "large")
     assert (await post(gateway, "/model:rollback", {}))["state"] == "rolled_back"
@@ -79,6 +83,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         "running",
         "paused",
         "running",
+        "paused",
         "promoted",
         "rolled_back",
     ]
@@ -95,6 +100,8 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         ("", MODEL, 409, "EXPERIMENT_EXISTS"),
         ("/other:start", {}, 404, "EXPERIMENT_NOT_FOUND"),
         ("/model:pause", {}, 409, "EXPERIMENT_STATE_INVALID"),
+        ("/model:promote", {"arm": "none"}, 400, "VALUE_OUT_OF_RANGE"),
+        (":pause", {"incidentId": ""}, 400, "INVALID_TYPE"),
         ("/model/outcomes", {"reports": []}, 409, "EXPERIMENT_STATE_INVALID"),
         ("/model/outcomes", {"reports": [{"unit": "", "outcomes": {}}]}, 400, "INVALID_TYPE"),
         ("/model/outcomes", {"reports": [{"unit": "a", "outcomes": {}, "time": "now"}]}, 400, "INVALID_TIME"),

@@ -66,7 +66,7 @@ from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.domain.assignment import Arm
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.experiments.domain.evidence import Exposure, Report, counted, exposed, reported
-from services.experiments.domain.experiment import changed, created
+from services.experiments.domain.experiment import changed, created, paused
 from services.experiments.translation import experiment_message
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
@@ -619,11 +619,12 @@ async def write_experiments(to: At) -> None:
     store = RedisExperiments(to.client)
     arms = (Arm("control", 9, "model-1"), Arm("new", 1, "model-2"))
     metrics = (Metric("sold", harm=0.1), Metric("latency_ms", "average", is_larger_better=False))
-    definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0)
+    definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0, pauses_on_incident=True)
     draft = created("acme", definition, "k1", "", NOW_US - MINUTE_US)
     started = changed(draft, "start", "k1", "it is time", NOW_US)
     assert await store.put(draft, 0)
     assert await store.put(started, 1)
+    assert await store.put(paused(started, "incident-1", "insights", "sales fell", NOW_US), 2)
     assert await store.put(created("", definition._replace(id="other", score=None), "k2", "", NOW_US), 0)
     first = exposed(None, Exposure("u-1", "control", 0.25))
     second = exposed(None, Exposure("u-2", "new", None, is_fallback=True))

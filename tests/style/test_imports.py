@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("topology", "mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
+ROOMS = ("topology", "comparison", "mesh", "records", "services", "gateway", "offline", "cli", "monitoring")
 
 # What is seeded: the file it goes into, the line, and the contract that must refuse it.
 VIOLATIONS = {
@@ -63,6 +63,7 @@ VIOLATIONS = {
     "the runtime imports a message": ("mesh/clock.py", "import journeymesh.common.v1", "The runtime knows no service"),
     "the topology imports a service": ("topology/__init__.py", "import services.ingest", "The topology is data"),
     "records import the runtime": ("records/table.py", "import mesh.clock", "Records know the contract only"),
+    "a comparison imports numpy": ("comparison/sums.py", "import numpy", "Comparisons need the standard library alone"),
     "a use case imports a message": (
         "services/ingest/accept/usecases.py",
         "import journeymesh.common.v1.event_pb2",

@@ -1,17 +1,13 @@
 """What help changed: treated users against the holdout."""
 
-import math
 from typing import Final, NamedTuple
 
+from comparison import shares
+from comparison.sequential import half_width
 from services.analytics.domain.answer import HelpEffect
 
-LEAST_USERS: Final = 100
-"""On each side, for anything to be known."""
-_LEAST_EXPECTED: Final = 5
-"""Users with and without what is counted, to be expected on each side if help changed nothing (Cochran)."""
 _LEAST_PAYING: Final = 30
 """Users with money, on each side."""
-_TUNED_FOR_USERS: Final = 5_000
 _ALPHA: Final = 0.05
 
 
@@ -25,20 +21,17 @@ class Side(NamedTuple):
 
 
 def of_shares(name: str, treated: Side, holdout: Side) -> HelpEffect:
-    """The difference of two shares of users, in the way and with the interval of the lift (docs/lift.md).
-
-    The variance of a share is taken at (having + 2) / (users + 4), after Agresti and Coull.
-    """
-    fewest, users = min(treated.users, holdout.users), treated.users + holdout.users
-    having = treated.having + holdout.having
-    is_known = fewest >= LEAST_USERS and fewest * min(having, users - having) >= _LEAST_EXPECTED * users
-    return _effect(name, "", treated, holdout, sum(map(_variance_of_share, (treated, holdout))) if is_known else None)
+    """The difference of two shares of users, in the way and with the interval of the lift (docs/lift.md)."""
+    sides = (treated, holdout)
+    is_known = shares.are_enough(treated.having, treated.users, holdout.having, holdout.users)
+    variance = sum(shares.variance(each.having, each.users) for each in sides) if is_known else None
+    return _effect(name, "", *sides, variance)
 
 
 def of_money(currency: str, treated: Side, holdout: Side) -> HelpEffect:
     """The difference of money per user, with or without purchases, in one currency; the variance is the sample's."""
     sides = (treated, holdout)
-    is_known = all(each.users >= LEAST_USERS and each.having >= _LEAST_PAYING for each in sides)
+    is_known = all(each.users >= shares.LEAST_UNITS and each.having >= _LEAST_PAYING for each in sides)
     return _effect("revenue", currency, *sides, sum(map(_variance_of_mean, sides)) if is_known else None)
 
 
@@ -47,25 +40,9 @@ def _effect(name: str, of: str, treated: Side, holdout: Side, variance: float | 
     if variance is None or means[0] is None or means[1] is None:
         return HelpEffect(name, of, means[0], means[1], None, None, None)
     difference = means[0] - means[1]
-    half = _half_width(variance, treated.users + holdout.users)
+    half = half_width(variance, treated.users + holdout.users, _ALPHA)
     return HelpEffect(name, of, means[0], means[1], difference, difference - half, difference + half)
-
-
-def _variance_of_share(of: Side) -> float:
-    ratio = (of.having + 2) / (of.users + 4)
-    return ratio * (1 - ratio) / of.users
 
 
 def _variance_of_mean(of: Side) -> float:
     return max(0.0, of.squares - of.total**2 / of.users) / (of.users - 1) / of.users
-
-
-def _half_width(variance: float, users: int) -> float:
-    """Half an interval that holds however often one looks.
-
-    The asymptotic confidence sequence of Waudby-Smith and others (2021, arXiv 2103.06476, equation 9), tuned as the
-    lift is.
-    """
-    log_alpha = -2 * math.log(_ALPHA)
-    spread = users * (log_alpha + math.log1p(log_alpha)) / _TUNED_FOR_USERS
-    return math.sqrt(variance * 2 * (spread + 1) / spread * math.log(math.sqrt(spread + 1) / _ALPHA))

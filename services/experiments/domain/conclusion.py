@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from services.experiments.domain import sequential, sums
+from comparison import sequential, sums
+from comparison.sequential import EVERYTHING, Interval, Sample
 from services.experiments.domain.definition import Definition, Metric
 from services.experiments.domain.evidence import Group, Totals, with_fallback
-from services.experiments.domain.sequential import EVERYTHING, Interval, Sample
 
 ALPHA: Final = 0.05
 """The probability of a false winner, and of a false roll back, of an experiment."""

@@ -63,7 +63,7 @@ class Definition(NamedTuple):
 
     `ramp` is the percent of units included, step by step, rising. A step lasts `step_hours` at least. No winner before
     `min_days` days and `min_outcomes` units in each arm. `smallest_effect` is the part of the control's mean that is
-    worth finding; it tells how many days are left.
+    worth finding; it tells how many days are left. `pauses_on_incident`: it is paused when an incident opens.
     """
 
     id: str
@@ -78,6 +78,7 @@ class Definition(NamedTuple):
     min_days: float = 3.0
     min_outcomes: int = 100
     smallest_effect: float = 0.1
+    pauses_on_incident: bool = False
 
     @property
     def control(self) -> str:

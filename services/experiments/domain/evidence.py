@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from comparison.sums import NOTHING, Sums, of_unit
 from services.experiments.domain.definition import SCORE, Definition, Metric, utility
-from services.experiments.domain.sums import NOTHING, Sums, of_unit
 
 REMEMBERED: Final = 32
 """How many of the last reports of a unit are recognized if they are repeated."""

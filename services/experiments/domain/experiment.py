@@ -38,13 +38,14 @@ _FROM: Final[Mapping[Action, frozenset[State]]] = {
 
 
 class Change(NamedTuple):
-    """One line of the history: when in Unix microseconds, what it became, who did it and why."""
+    """One line of the history: when in Unix microseconds, what it became, who did it and why, and by which incident."""
 
     at_us: int
     state: State
     percent: float
     actor: str
     why: str
+    incident_id: str = ""
 
 
 class Experiment(NamedTuple):
@@ -86,6 +87,10 @@ class NotPossible(Exception):
     """The experiment is not in a state for this; the message says why."""
 
 
+class HistoryFull(NotPossible):
+    """It was changed as often as it may be."""
+
+
 def created(tenant: str, definition: Definition, actor: str, why: str, now_us: int) -> Experiment:
     """A draft."""
     return Experiment(tenant, definition, "draft", (Change(now_us, "draft", 0.0, actor, why),))
@@ -103,7 +108,8 @@ def changed(experiment: Experiment, action: Action, actor: str, why: str, now_us
         arm: which one to promote.
 
     Raises:
-        NotPossible: it is not in a state for this, has no such arm, or its history is full.
+        NotPossible: it is not in a state for this.
+        HistoryFull: it cannot be started again.
     """
     if experiment.state not in _FROM[action]:
         allowed = ", ".join(sorted(_FROM[action]))
@@ -111,10 +117,7 @@ def changed(experiment: Experiment, action: Action, actor: str, why: str, now_us
         raise NotPossible(message)
     if action == "start" and len(experiment.history) >= LONGEST_HISTORY:
         message = f"Its history is full: an experiment is changed at most {LONGEST_HISTORY:,} times. It can be ended."
-        raise NotPossible(message)
-    if action == "promote" and arm not in {each.name for each in experiment.definition.arms}:
-        message = f"It has no arm {arm!r}. It has {', '.join(each.name for each in experiment.definition.arms)}."
-        raise NotPossible(message)
+        raise HistoryFull(message)
     ran_us = experiment.ran_us
     if experiment.state == "running":
         ran_us += max(0, now_us - experiment.started_us)
@@ -127,6 +130,20 @@ def changed(experiment: Experiment, action: Action, actor: str, why: str, now_us
         promoted=arm if action == "promote" else "",
     )
     return _recorded(after, actor, why or (f"promoted {arm}" if arm else ""), now_us)
+
+
+def paused(experiment: Experiment, incident_id: str, actor: str, why: str, now_us: int) -> Experiment:
+    """The experiment after an incident opened; the same unless it runs, pauses on incidents and has not on this one."""
+    is_meant = experiment.state == "running" and experiment.definition.pauses_on_incident
+    if not is_meant or is_paused_by(experiment, incident_id):
+        return experiment
+    after = changed(experiment, "pause", actor, why, now_us)
+    return after._replace(history=(*after.history[:-1], after.history[-1]._replace(incident_id=incident_id)))
+
+
+def is_paused_by(experiment: Experiment, incident_id: str) -> bool:
+    """Whether an incident has paused it, once."""
+    return any(change.incident_id == incident_id for change in experiment.history)
 
 
 def progressed(experiment: Experiment, results: Results, now_us: int) -> Experiment:

@@ -8,7 +8,7 @@ TUNED_FOR_UNITS: Final = 5_000
 """The number of units of both arms at which the always-valid interval is tightest; GrowthBook's default."""
 
 _RATIO_CONCENTRATION: Final = 1_000
-"""How many units' worth of belief the alternative puts on the wanted shares, as for the lift of help."""
+"""How many units' worth of belief the alternative puts on the wanted shares: it finds mismatches of percents best."""
 
 
 class Sample(NamedTuple):
@@ -38,7 +38,10 @@ def half_width(variance: float, units: int, alpha: float) -> float:
     """Half the width of the always-valid interval of a difference of means.
 
     The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2021, arXiv 2103.06476,
-    equation 9), as GrowthBook's sequential test.
+    equation 9), as GrowthBook's sequential test (docs.growthbook.io/statistics/sequential). With n units of both arms,
+    s² the variance of the difference times n, and rho² = (-2 ln alpha + ln(1 - 2 ln alpha)) / 5000:
+
+        s · sqrt(2 (n rho² + 1) / (n rho)² · ln(sqrt(n rho² + 1) / alpha))
 
     Args:
         variance: of the difference, above 0.

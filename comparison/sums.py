@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from services.experiments.domain.sequential import Sample
+from comparison.sequential import Sample
 
 
 class Sums(NamedTuple):
