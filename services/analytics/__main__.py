@@ -38,7 +38,7 @@ async def main() -> None:
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
             in_background(gauges.follow(asking, traced.metrics, system_clock, settings.gauges_seconds)),
-            watching(settings, asking, changes, RedisWatches(client), system_clock) as watched,
+            watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock) as jobs,
         ):
             await server.serve(

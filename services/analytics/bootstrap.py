@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 from mesh import webhook
 from mesh.clock import Clock, system_clock
 from mesh.errors import MeshError, Unavailable
+from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
@@ -27,6 +29,7 @@ from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain.manifest import Manifest
+from services.analytics.gauges import report_watch
 from services.analytics.jobs import JobsServicer
 from services.analytics.ports import Changes, Copies, JobStore, Outdated, WatchStore
 from services.analytics.running import Queueing, Running
@@ -101,17 +104,17 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 @contextlib.asynccontextmanager
 async def watching(
-    settings: Settings, asking: Asking, changes: Changes, store: WatchStore, clock: Clock
+    settings: Settings, asking: Asking, changes: Changes, store: WatchStore, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Watching]:
     """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
     async with contextlib.AsyncExitStack() as stack:
-        messenger = None
+        messenger, report = None, functools.partial(report_watch, metrics)
         if url:
             client = await stack.enter_async_context(webhook.client())
             messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
-        watched = Watching(asking, store, clock, plan, messenger=messenger, changes=changes)
+        watched = Watching(asking, store, clock, plan, messenger=messenger, changes=changes, report=report)
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

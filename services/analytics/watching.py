@@ -5,7 +5,8 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, cast
 
 from mesh.clock import Clock
@@ -16,6 +17,7 @@ from services.analytics.domain import changes as change_log
 from services.analytics.domain import slices, telling
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import Insight, Insights, Slices
+from services.analytics.domain.insights import METRICS, SEVERITIES
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.ports import Changes, KeptWatch, Messenger, WatchStore
@@ -78,6 +80,18 @@ class Standing(NamedTuple):
     has_webhook: bool
 
 
+class Figures(NamedTuple):
+    """How all watches are doing.
+
+    `open_counts` by severity and `lag_us` are of all tenants that are watched; `found_counts` tells by metric how many
+    incidents the tenant with most had in the last 14 days.
+    """
+
+    open_counts: Mapping[str, int]
+    lag_us: int
+    found_counts: Mapping[str, int]
+
+
 @dataclasses.dataclass
 class _Latest:
     """What a tenant's watch knows, for all who watch it in this process."""
@@ -98,6 +112,13 @@ class _Latest:
         moved.set()
 
 
+class _Judged(NamedTuple):
+    """What a tenant's watch knew when it had judged last, and how many incidents each metric had."""
+
+    watched: Watched
+    counts: Mapping[str, int]
+
+
 class Watching:
     """Watches, and lets others watch.
 
@@ -111,6 +132,7 @@ class Watching:
         limit: how many may watch at a time in this process.
         messenger: tells people outside the mesh when incidents open and close.
         changes: knows what changed in the mesh; None: nothing does, as in a command.
+        report: is told how all watches are doing, each time they have judged.
     """
 
     def __init__(
@@ -122,6 +144,7 @@ class Watching:
         limit: int = _MOST_WATCHING,
         messenger: Messenger | None = None,
         changes: Changes | None = None,
+        report: Callable[[Figures], None] = lambda _: None,
     ) -> None:
         self._judge = judge
         self._store = store
@@ -130,6 +153,8 @@ class Watching:
         self._limit = limit
         self._messenger = messenger
         self._changes = changes
+        self._report = report
+        self._judged: dict[str, _Judged] = {}
         self._latest: dict[str, _Latest] = {}
         self._noted: dict[str, int] = {}
 
@@ -153,14 +178,15 @@ class Watching:
         known = self._judge.known()
         asked = await self._store.asked_since(self._clock() - _ASKED_DAYS * DAY_US)
         failed: MeshError | None = None
-        for tenant in sorted(
-            (known.tenants if self._plan.is_for_all else {*asked} & known.tenants) | {tenants.DEFAULT}
-        ):
+        every = (known.tenants if self._plan.is_for_all else {*asked} & known.tenants) | {tenants.DEFAULT}
+        self._judged = {tenant: its for tenant, its in self._judged.items() if tenant in every}
+        for tenant in sorted(every):
             try:
                 await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
                 await self._tell(tenant)
             except MeshError as error:
                 failed = error
+        self._report(_figures([*self._judged.values()], known.watermark_us))
         if failed is not None:
             raise failed
 
@@ -270,6 +296,7 @@ class Watching:
             after = watch.replaced(after, explained)
         if await self._store.replace(tenant, after, kept.changes):
             self._wake(tenant)
+        self._judged[tenant] = _Judged(after, {each.metric: each.incident_count for each in found.metrics})
 
     async def _explained(
         self, tenant: str, known: WatchedInsight, found: Insight, noted: Sequence[change_log.Change]
@@ -396,3 +423,18 @@ def _require_change(change: change_log.Change, now_us: int) -> None:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", text)
     if not 0 <= now_us - change.time_us <= change_log.KNOWN_DAYS * DAY_US:
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`time` must be in the last {change_log.KNOWN_DAYS} days.")
+
+
+def _figures(judged: Sequence[_Judged], watermark_us: int) -> Figures:
+    insights = [each for its in judged for each in its.watched.insights]
+    found: Counter[str] = Counter()
+    for its in judged:
+        found |= Counter(its.counts)  # the larger of both
+    return Figures(
+        {
+            severity: sum(each.severity == severity and each.closed_us is None for each in insights)
+            for severity in SEVERITIES
+        },
+        max((watermark_us - its.watched.until_us for its in judged), default=0),
+        {metric: found[metric] for metric in METRICS},
+    )

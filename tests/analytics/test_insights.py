@@ -100,6 +100,18 @@ def test_what_drops_together_is_one_incident_with_its_parts_and_says_how_bad_it_
     assert observed == [*counts["users"][begin : begin + len(observed)]]
 
 
+@pytest.mark.parametrize(("hour_count", "expected"), [(1, "high"), (8, "critical")])
+def test_missing_conversions_count_as_those_of_usual_hours_although_few_users_convert(
+    hour_count: int, expected: str
+) -> None:
+    counts = drawn(np.random.default_rng(7), 20_000)
+    at = 9 * 168 + 12
+    counts["conversions"][at : at + hour_count] = 0
+    (one,) = [each for each in told(counts).incidents if any(part.metric == "conversions" for part in each.parts)]
+    assert one.severity == expected
+    assert one.affected_user_hours < 0.5 * 20_000
+
+
 @pytest.mark.parametrize(
     ("usual_hours", "furthest", "expected"),
     [(0.2, 9, "low"), (0.25, 3, "medium"), (5, 3.9, "medium"), (1, 4, "high"), (3.9, 9, "high"), (4, 4, "critical")],

@@ -73,6 +73,7 @@ class Figures:
         self.tenants = frozenset(tenants)
         self.until = DROP
         self.asked: list[str] = []
+        self.is_away = False
 
     def known(self) -> Known:
         return Known(MONDAY_US + self.until * HOUR_US + 1, self.tenants)
@@ -80,6 +81,8 @@ class Figures:
     async def ask(self, tenant: str, question: Question) -> Answered:
         if isinstance(question, Slices):
             return Answered(Explained((), (), 0.0), RECEIPT)
+        if self.is_away:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "Nothing can be counted.")
         self.asked.append(tenant)
         its = cast("Asked", question)
         counts = {metric: [*map(float, self.counts[metric][: self.until])] for metric in METRICS}
