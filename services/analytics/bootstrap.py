@@ -24,14 +24,16 @@ from mesh.rpc.tls import Tls
 from services.analytics.adapters.changing import PeerChanges
 from services.analytics.adapters.children import Children
 from services.analytics.adapters.messenger import WebhookMessenger
+from services.analytics.adapters.pausing import PeerPausing
 from services.analytics.adapters.prices import read
 from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
+from services.analytics.domain import telling
 from services.analytics.domain.manifest import Manifest
 from services.analytics.gauges import report_watch
 from services.analytics.jobs import JobsServicer
-from services.analytics.ports import Changes, Copies, JobStore, Outdated, WatchStore
+from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
 from services.analytics.running import Queueing, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
@@ -104,17 +106,19 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 @contextlib.asynccontextmanager
 async def watching(
-    settings: Settings, asking: Asking, changes: Changes, store: WatchStore, clock: Clock, metrics: Metrics
+    settings: Settings, asking: Asking, changes: PeerChanges, store: WatchStore, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Watching]:
     """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
+    messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(changes.experiments)}
     async with contextlib.AsyncExitStack() as stack:
-        messenger, report = None, functools.partial(report_watch, metrics)
         if url:
             client = await stack.enter_async_context(webhook.client())
-            messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
-        watched = Watching(asking, store, clock, plan, messenger=messenger, changes=changes, report=report)
+            posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
+            messengers |= dict.fromkeys(telling.KINDS, posting)
+        report = functools.partial(report_watch, metrics)
+        watched = Watching(asking, store, clock, plan, messengers=messengers, changes=changes, report=report)
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

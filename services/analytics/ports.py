@@ -182,7 +182,7 @@ Start: TypeAlias = Callable[[str, Job], Work]
 
 
 class Messenger(Protocol):
-    """Tells people outside the mesh of incidents."""
+    """Tells others of incidents: people outside the mesh, or experiments, which may pause."""
 
     async def send(self, tenant: str, due: Due) -> Sent:
         """Sends a message once. The receiver MUST be able to know a repeated one, by a key that is always the same."""

@@ -7,6 +7,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, cast
 
 from mesh.clock import Clock
@@ -130,7 +131,7 @@ class Watching:
         clock: for when incidents were found, acknowledged and snoozed.
         plan: how it watches.
         limit: how many may watch at a time in this process.
-        messenger: tells people outside the mesh when incidents open and close.
+        messengers: by kind of message who sends it; of other kinds none is sent.
         changes: knows what changed in the mesh; None: nothing does, as in a command.
         report: is told how all watches are doing, each time they have judged.
     """
@@ -142,7 +143,7 @@ class Watching:
         clock: Clock,
         plan: Plan,
         limit: int = _MOST_WATCHING,
-        messenger: Messenger | None = None,
+        messengers: Mapping[str, Messenger] = MappingProxyType({}),
         changes: Changes | None = None,
         report: Callable[[Figures], None] = lambda _: None,
     ) -> None:
@@ -151,7 +152,7 @@ class Watching:
         self._clock = clock
         self._plan = plan
         self._limit = limit
-        self._messenger = messenger
+        self._messengers = messengers
         self._changes = changes
         self._report = report
         self._judged: dict[str, _Judged] = {}
@@ -206,7 +207,12 @@ class Watching:
         count = latest.watcher_count if latest else 0
         known = self._judge.known()
         return Standing(
-            await self.listed(tenant), known.watermark_us, count, self._clock(), self._plan, self._messenger is not None
+            await self.listed(tenant),
+            known.watermark_us,
+            count,
+            self._clock(),
+            self._plan,
+            telling.KINDS[0] in self._messengers,
         )
 
     async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
@@ -327,16 +333,17 @@ class Watching:
 
     async def _tell(self, tenant: str) -> None:
         """Sends the messages that are due, one after the other. Each is claimed first, so that one process sends it."""
-        if self._messenger is None:
+        kinds = self._messengers.keys()
+        if not kinds:
             return
-        for each in telling.due((await self._store.read(tenant)).watched, self._clock()):
+        for each in telling.due((await self._store.read(tenant)).watched, self._clock(), kinds):
             kept = await self._store.read(tenant)
-            one = next((its for its in telling.due(kept.watched, self._clock()) if its.is_like(each)), None)
+            one = next((its for its in telling.due(kept.watched, self._clock(), kinds) if its.is_like(each)), None)
             if one is None or not await self._store.replace(
                 tenant, telling.claimed(kept.watched, one, self._clock()), kept.changes
             ):
                 continue
-            sent, now_us = await self._messenger.send(tenant, one), self._clock()
+            sent, now_us = await self._messengers[one.kind].send(tenant, one), self._clock()
             await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
 
     async def _change(

@@ -236,9 +236,13 @@ class Experiments(experiments_pb2_grpc.ExperimentsServiceServicer):
 @contextlib.asynccontextmanager
 async def peers() -> AsyncIterator[PeerChanges]:
     async with (
-        serving(lambda to: intervention_pb2_grpc.add_InterventionServiceServicer_to_server(Policies(), to)) as one,
-        serving(lambda to: models_pb2_grpc.add_ModelsServiceServicer_to_server(Models(), to)) as two,
-        serving(lambda to: experiments_pb2_grpc.add_ExperimentsServiceServicer_to_server(Experiments(), to)) as three,
+        serving(
+            lambda to: intervention_pb2_grpc.add_InterventionServiceServicer_to_server(cast("Any", Policies)(), to)
+        ) as one,
+        serving(lambda to: models_pb2_grpc.add_ModelsServiceServicer_to_server(cast("Any", Models)(), to)) as two,
+        serving(
+            lambda to: experiments_pb2_grpc.add_ExperimentsServiceServicer_to_server(cast("Any", Experiments)(), to)
+        ) as three,
     ):
         yield PeerChanges(
             intervention_pb2_grpc.InterventionServiceStub(one),

@@ -155,8 +155,8 @@ def test_users_are_counted_by_the_values_of_their_events_and_decisions(zone: str
         events += [Event(f"b{n}", start_us + n, f"b{number}-{n}", platform="mobile", is_bot=True) for n in range(99)]
     found = slicing.slices(asking(events, decisions, zone), asked("users", 200.0, zone, at_us), 0)
     assert [(each.field, each.value) for each in found.slices] == [("level", "high"), ("platform", "mobile")]
-    platform = found.slices[1]
-    assert (platform.observed, platform.expected, platform.contribution) == (10.0, 50.0, 1.0)
+    phones = found.slices[1]
+    assert (phones.observed, phones.expected, phones.contribution) == (10.0, 50.0, 1.0)
     assert (found.usual_money, found.buyer_share) == ((Money("EUR", 8.0),), 0.1)
 
 

@@ -85,8 +85,9 @@ async def place() -> Any:
     async with Receiver().serving() as receiver, webhook.client() as client:
         figures, watches = Told(), MemoryWatches()
         messenger = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: figures.now_us))
+        messengers = dict.fromkeys(telling.KINDS, messenger)
         plan = Plan(is_for_all=True)
-        watching = Watching(figures, watches, lambda: figures.now_us, plan, messenger=messenger)
+        watching = Watching(figures, watches, lambda: figures.now_us, plan, messengers=messengers)
         yield Place(figures, watches, watching, receiver)
 
 
@@ -183,7 +184,8 @@ async def test_two_replicas_post_each_message_once(place: Place) -> None:
         messenger = Slow(Webhook(client, place.receiver.url, SECRET, lambda: place.figures.now_us))
         plan = Plan(is_for_all=True)
         other = place.watching
-        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, messenger=messenger)
+        messengers = dict.fromkeys(telling.KINDS, messenger)
+        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, messengers=messengers)
         place.figures.found = found(OPEN)
         await slow.judge()
     assert len(place.receiver.received) == 1

@@ -22,8 +22,8 @@ _EXPLAINED_AT_ONCE: Final = 3
 class Message(NamedTuple):
     """What came of a message about an incident.
 
-    `kind` is `opened` or `closed`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or failed,
-    or from when on it is tried again.
+    `kind` is `opened`, `closed` or `paused`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or
+    failed, or from when on it is tried again.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Message(NamedTuple):
     attempt_count: int
     time_us: int
     reason: str
-    """Why it was not sent, in a word; empty: it was, or nothing is known."""
+    """Why it was not sent, in a word; empty: it was, or nothing is known. Of `paused` that was sent: which were."""
 
 
 class WatchedInsight(NamedTuple):
