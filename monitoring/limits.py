@@ -23,6 +23,8 @@ KNOWN_OUTCOMES: Final = 300
 """Of fewer, chance alone makes such an error."""
 LOST_EVENTS_RATIO: Final = 0.1
 SPENT_BUDGET_SHARE: Final = 0.9
+LATE_WATCH_SECONDS: Final = 3600.0
+"""An hour is complete at its end, and judged within a quarter of an hour."""
 CERTIFICATE_SECONDS: Final = 14 * 24 * 3600.0
 
 NOT_OF_CLIENTS: Final = "/healthz|/startupz|/readyz|/metrics"

@@ -18,6 +18,7 @@ _TOLD_BEFORE: Final = "/api/analytics/insights"
 # They follow from the key and the path.
 _NOT_IN_BODY: Final = ("tenant", "insight_id", "by")
 _SNOOZE: Final = '{"until":"2026-12-24T08:00:00Z","reason":"a release"}'
+_NOTED: Final = '{"what":"deploy","name":"web 1.2.3"}'
 _SEEN: Final = "The sequence seen last; only what changed after it is told."
 
 
@@ -49,6 +50,19 @@ async def snooze(core: Core, request: Request) -> Answer:
     return json(render((await core.peers.insights.SnoozeInsight(asked)).incident))
 
 
+async def changes(core: Core, request: Request) -> Answer:
+    """Lists what changed."""
+    asked = wire.ListChangesRequest(tenant=request.caller.tenant)
+    return json(render(await core.peers.insights.ListChanges(asked)))
+
+
+async def note_change(core: Core, request: Request) -> Answer:
+    """Remembers a change that the mesh cannot see."""
+    asked = asking.read(await request.json_body(), wire.NoteChangeRequest, _NOT_IN_BODY)
+    asked.tenant, asked.by = request.caller.tenant, request.caller.key_id
+    return json(render((await core.peers.insights.NoteChange(asked)).change))
+
+
 def _status(components: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a status."""
     described = describe(wire.GetInsightsStatusResponse.DESCRIPTOR, components)
@@ -63,6 +77,11 @@ def _snooze(components: dict[str, Any]) -> dict[str, Any]:
     described = asking.describe(wire.SnoozeInsightRequest.DESCRIPTOR, components, _NOT_IN_BODY)
     components["SnoozeInsightRequest"]["properties"]["reason"] = {"type": ["string", "null"], "maxLength": 500}
     return described
+
+
+def _noted(components: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of a change that is noted."""
+    return asking.describe(wire.NoteChangeRequest.DESCRIPTOR, components, _NOT_IN_BODY)
 
 
 INCIDENT_ROUTES: Final = (
@@ -101,6 +120,24 @@ INCIDENT_ROUTES: Final = (
         SWITCHING,
         reasons=("TOO_MANY_STREAMS", *CALLS_REASONS),
         query=(text("sequence", _SEEN, pattern=parameters.CURSOR),),
+    ),
+    Route(
+        "GET",
+        f"{_PATH}/changes",
+        "What changed in the last 14 days: policies, models, experiments, and what was noted. The latest first.",
+        changes,
+        wire.ListChangesResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+    ),
+    Route(
+        "POST",
+        f"{_PATH}/changes",
+        "Notes a change that the mesh cannot see, such as a release: it is told beside incidents that open soon after.",
+        note_change,
+        wire.Change.DESCRIPTOR,
+        reasons=("MISSING_FIELD", "VALUE_OUT_OF_RANGE", "INVALID_TIME", *BODY_REASONS, *CALLS_REASONS),
+        body=_noted,
+        example=_NOTED,
     ),
     Route(
         "POST",

@@ -293,6 +293,23 @@ BUDGET_USED: Final = _gauge(
     "Share of the day's budget spent, 0 to 1: the larger of tokens and money.",
     "intervention",
 )
+INSIGHTS_OPEN: Final = _gauge(
+    "insights_open",
+    "Incidents of key figures that are open, of all tenants that are watched.",
+    "analytics",
+    labels=("severity",),
+)
+INSIGHTS_LAG: Final = _gauge(
+    "insights_lag_seconds",
+    "How far the watch of key figures is behind what has arrived, of the tenant that is most so.",
+    "analytics",
+)
+INSIGHTS_FOUND: Final = _gauge(
+    "insights_found",
+    "Incidents of a key figure in the last 14 days, of the tenant with most: no more than these can have been false.",
+    "analytics",
+    labels=("metric",),
+)
 
 METRICS: Final = tuple(each for each in dict(globals()).values() if isinstance(each, Metric))
 """All of them, in the order above."""

@@ -3,7 +3,7 @@
 from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import HOUR, MINUTE, Alert, Severity, TimeScale
-from monitoring.promql import counted, gauge, grown, rate, seen_within, summed
+from monitoring.promql import counted, gauge, grown, largest, like, rate, seen_within, summed
 from monitoring.recordings import recordings
 
 
@@ -112,6 +112,32 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
                     "`GET /api/failed-events?reason=...` shows the events themselves; fix the client, then replay them "
                     "(`POST /api/failed-events:replay`)."
                 ),
+            ),
+        ),
+        Alert(
+            "JourneymeshInsightSevere",
+            Severity.TICKET,
+            largest(gauge(registry.INSIGHTS_OPEN, severity=like("high|critical")), "namespace", "severity").by_number(
+                ">", 0
+            ),
+            MINUTE,
+            "{{ $value }} {{ $labels.severity }} incidents of key figures are open in {{ $labels.namespace }}.",
+            "A key figure, such as users or purchases, is far from what is usual at this time of the week.",
+            (
+                "`GET /api/insights`, or the dashboard's Insights page: what explains it, and what changed?",
+                "If it is expected, snooze it there with the reason.",
+            ),
+        ),
+        Alert(
+            "JourneymeshWatchLate",
+            Severity.TICKET,
+            largest(gauge(registry.INSIGHTS_LAG), "namespace").by_number(">", limits.LATE_WATCH_SECONDS),
+            15 * MINUTE,
+            "Key figures of {{ $labels.namespace }} are judged {{ $value | humanizeDuration }} late.",
+            "Events arrive, and the watch does not judge them: incidents are told late or not at all.",
+            (
+                "The log of analytics says why: “key figures are not watched now”.",
+                "`GET /api/insights/status`: `judgedUntil`, `arrivedUntil`.",
             ),
         ),
     )

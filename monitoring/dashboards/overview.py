@@ -93,6 +93,27 @@ DASHBOARD: Final = dashboard(
                 limits=(1,),
             ),
         ],
+        "Key figures": [
+            lines(
+                "Open incidents",
+                "Incidents of key figures that are open, by severity.",
+                "none",
+                (largest(gauge(registry.INSIGHTS_OPEN, **here()), "severity"), "{{severity}}"),
+            ),
+            lines(
+                "Watch behind",
+                "How far the watch of key figures is behind what has arrived.",
+                "s",
+                (largest(gauge(registry.INSIGHTS_LAG, **here())), "behind"),
+            ),
+            lines(
+                "Incidents of 14 days",
+                "Incidents of a key figure in the last 14 days. At most so many were false.",
+                "none",
+                (largest(gauge(registry.INSIGHTS_FOUND, **here()), "metric"), "{{metric}}"),
+                width=12,
+            ),
+        ],
         "Incoming events and requests": [
             lines(
                 "Events by verdict",

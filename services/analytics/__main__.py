@@ -32,13 +32,13 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with (
         started("analytics") as (client, traced, site),
-        answering(settings, traced, site.tls) as (asking, costing),
+        answering(settings, traced, site.tls) as (asking, costing, changes),
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
             in_background(gauges.follow(asking, traced.metrics, system_clock, settings.gauges_seconds)),
-            watching(settings, asking, RedisWatches(client), system_clock) as watched,
+            watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock) as jobs,
         ):
             await server.serve(

@@ -2,30 +2,38 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
 from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, jobs_pb2, segments_pb2
+from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 from journeymesh.intervention.v1.intervention_pb2_grpc import InterventionServiceStub
+from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 
 from mesh import webhook
 from mesh.clock import Clock, system_clock
 from mesh.errors import MeshError, Unavailable
+from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from services.analytics.adapters.changing import PeerChanges
 from services.analytics.adapters.children import Children
 from services.analytics.adapters.messenger import WebhookMessenger
+from services.analytics.adapters.pausing import PeerPausing
 from services.analytics.adapters.prices import read
 from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
+from services.analytics.domain import telling
 from services.analytics.domain.manifest import Manifest
+from services.analytics.gauges import report_watch
 from services.analytics.jobs import JobsServicer
-from services.analytics.ports import Copies, JobStore, Outdated, WatchStore
+from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
 from services.analytics.running import Queueing, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
@@ -60,6 +68,7 @@ class Answering(NamedTuple):
 
     asking: Asking
     costing: Costing
+    changes: PeerChanges
 
 
 @contextlib.asynccontextmanager
@@ -73,8 +82,12 @@ async def answering(settings: Settings, traced: Telemetry, tls: Tls | None) -> A
     async with (
         following(settings) as (asking, copies),
         channel.dial(settings.intervention_target, traced, tls) as dialled,
+        channel.dial(settings.scoring_target, traced, tls) as scoring,
+        channel.dial(settings.experiments_target, traced, tls) as experiments,
     ):
-        yield Answering(asking, Costing(copies, PeerSpending(InterventionServiceStub(dialled)), prices, system_clock))
+        intervention = InterventionServiceStub(dialled)
+        changes = PeerChanges(intervention, ModelsServiceStub(scoring), ExperimentsServiceStub(experiments))
+        yield Answering(asking, Costing(copies, PeerSpending(intervention), prices, system_clock), changes)
 
 
 @contextlib.asynccontextmanager
@@ -92,16 +105,20 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 
 @contextlib.asynccontextmanager
-async def watching(settings: Settings, asking: Asking, store: WatchStore, clock: Clock) -> AsyncIterator[Watching]:
+async def watching(
+    settings: Settings, asking: Asking, changes: PeerChanges, store: WatchStore, clock: Clock, metrics: Metrics
+) -> AsyncIterator[Watching]:
     """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
+    messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(changes.experiments)}
     async with contextlib.AsyncExitStack() as stack:
-        messenger = None
         if url:
             client = await stack.enter_async_context(webhook.client())
-            messenger = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
-        watched = Watching(asking, store, clock, plan, messenger=messenger)
+            posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
+            messengers |= dict.fromkeys(telling.KINDS, posting)
+        report = functools.partial(report_watch, metrics)
+        watched = Watching(asking, store, clock, plan, messengers=messengers, changes=changes, report=report)
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

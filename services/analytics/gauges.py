@@ -8,11 +8,13 @@ from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
+from services.analytics import watching
 from services.analytics.domain import answer, gauged
 from services.analytics.domain.gauged import Answers, Figures
 from services.analytics.usecases import Asking
 
 _SOON_SECONDS: Final = 60.0
+_SECOND_US: Final = 1_000_000
 _log = logging.getLogger(__name__)
 
 
@@ -60,3 +62,10 @@ def _report(metrics: Metrics, seen: Figures) -> None:
     metrics.set_gauges(registry.CALIBRATION_GAP, {at: each.gap for at, each in calibrated.items()})
     metrics.set_gauges(registry.KNOWN_OUTCOMES, {at: each.outcome_count for at, each in calibrated.items()})
     metrics.set_gauges(registry.EVENT_RATIO, {(kind,): ratio for kind, ratio in seen.event_ratios.items()})
+
+
+def report_watch(metrics: Metrics, figures: watching.Figures) -> None:
+    """Reports how the watches of key figures are doing."""
+    metrics.set_gauges(registry.INSIGHTS_OPEN, {(severity,): count for severity, count in figures.open_counts.items()})
+    metrics.set_gauge(registry.INSIGHTS_LAG, figures.lag_us / _SECOND_US)
+    metrics.set_gauges(registry.INSIGHTS_FOUND, {(metric,): count for metric, count in figures.found_counts.items()})

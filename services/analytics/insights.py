@@ -9,8 +9,8 @@ from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceServicer
 
 from mesh.rpc.context import ServerContext
 from mesh.rpc.timestamps import timestamp
-from services.analytics.translation import time_of, watched_message
-from services.analytics.watching import Change, Standing, Watching
+from services.analytics.translation import change_message, change_of, time_of, watched_message
+from services.analytics.watching import Standing, Update, Watching
 
 _SECOND_US: Final = 1_000_000
 
@@ -49,16 +49,25 @@ class InsightsServicer(InsightsServiceServicer):
         its = await self._watching.snooze(request.tenant, request.insight_id, request.by, until_us, request.reason)
         return wire.SnoozeInsightResponse(incident=watched_message(its))
 
+    async def NoteChange(self, request: wire.NoteChangeRequest, _context: ServerContext) -> wire.NoteChangeResponse:
+        """Remembers a change that somebody says."""
+        noted = await self._watching.note(request.tenant, change_of(request))
+        return wire.NoteChangeResponse(change=change_message(noted))
+
+    async def ListChanges(self, request: wire.ListChangesRequest, _context: ServerContext) -> wire.ListChangesResponse:
+        """Lists what changed."""
+        return wire.ListChangesResponse(changes=map(change_message, await self._watching.changes(request.tenant)))
+
     async def WatchInsights(
         self, request: wire.WatchInsightsRequest, _context: ServerContext
     ) -> AsyncGenerator[wire.WatchInsightsResponse, None]:
         """Streams a tenant's incidents."""
         async with contextlib.aclosing(self._watching.watch(request.tenant, request.sequence)) as changes:
             async for each in changes:
-                yield _change_message(each)
+                yield _update_message(each)
 
 
-def _change_message(of: Change) -> wire.WatchInsightsResponse:
+def _update_message(of: Update) -> wire.WatchInsightsResponse:
     return wire.WatchInsightsResponse(
         is_snapshot=of.is_snapshot,
         incidents=map(watched_message, of.insights),

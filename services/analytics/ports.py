@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from services.analytics.domain.answer import Answer, Receipt
+from services.analytics.domain.changes import Change
 from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
@@ -124,6 +125,17 @@ class WatchStore(Protocol):
         """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
 
 
+class Changes(Protocol):
+    """What the mesh itself knows that changed."""
+
+    async def between(self, tenant: str, start_us: int, end_us: int) -> Sequence[Change]:
+        """The changes for a tenant, also those for all tenants, from a time on and before another, in any order.
+
+        Raises:
+            MeshError: a service that knows some of them cannot be asked.
+        """
+
+
 class KeptJobs(NamedTuple):
     """The jobs of a tenant, and how often they have been replaced."""
 
@@ -170,7 +182,7 @@ Start: TypeAlias = Callable[[str, Job], Work]
 
 
 class Messenger(Protocol):
-    """Tells people outside the mesh of incidents."""
+    """Tells others of incidents: people outside the mesh, or experiments, which may pause."""
 
     async def send(self, tenant: str, due: Due) -> Sent:
         """Sends a message once. The receiver MUST be able to know a repeated one, by a key that is always the same."""

@@ -42,6 +42,16 @@ class Settings:
         topology.address("intervention"),
         "Where the intervention service is, which counts what language models cost.",
     )
+    scoring_target: str = setting(
+        "JOURNEYMESH_SCORING_TARGET",
+        topology.address("scoring"),
+        "Where the scoring service is, which knows when models changed.",
+    )
+    experiments_target: str = setting(
+        "JOURNEYMESH_EXPERIMENTS_TARGET",
+        topology.address("experiments"),
+        "Where the experiments service is, which knows when experiments changed.",
+    )
     gauges_seconds: float = setting(
         "JOURNEYMESH_ANALYTICS_GAUGES_SECONDS",
         3600.0,

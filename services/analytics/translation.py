@@ -15,6 +15,7 @@ from mesh.errors import InvalidArgument
 from mesh.rpc.timestamps import timestamp
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
+from services.analytics.domain.changes import Change
 from services.analytics.domain.job import Job
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
@@ -363,6 +364,24 @@ def segment_message(of: Segment) -> segments_pb2.SavedSegment:
 def watched_message(of: WatchedInsight) -> insights_pb2.WatchedInsight:
     """An incident that the watch knows as a message."""
     message = insights_pb2.WatchedInsight()
+    fill(message, of)
+    return message
+
+
+def change_of(of: insights_pb2.NoteChangeRequest) -> Change:
+    """A change that somebody notes; its time is 0 where none is said.
+
+    Raises:
+        InvalidArgument: `INVALID_TIME`.
+    """
+    known = insights_pb2.ChangeKind.DESCRIPTOR.values_by_number.get(int(of.what)) if of.what else None
+    kind = known.name.removeprefix("CHANGE_KIND_").lower() if known else ""
+    return Change(time_of(of.time) if of.HasField("time") else 0, kind, of.name, of.detail, of.by)
+
+
+def change_message(of: Change) -> insights_pb2.Change:
+    """A change as a message."""
+    message = insights_pb2.Change()
     fill(message, of)
     return message
 

@@ -381,7 +381,7 @@ def _used(manifest: Manifest, tenant: str, days: range, models_usd: Mapping[int,
 
 
 def _paths(manifest: Manifest, tenant: str, question: Question) -> _Paths:
-    days = layout.days(question.read_from_us, question.read_to_us)
+    days = question.read_days
     needs_decisions = not isinstance(question, Retention) or question.segment.is_of_risk
     kinds = KINDS if needs_decisions else (EVENTS,)
 

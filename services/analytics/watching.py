@@ -5,19 +5,23 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, cast
 
 from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 from mesh.process.lifecycle import cancel
 from records import tenants
-from services.analytics.domain import telling
+from services.analytics.domain import changes as change_log
+from services.analytics.domain import slices, telling
 from services.analytics.domain import watched as watch
-from services.analytics.domain.answer import Insights
+from services.analytics.domain.answer import Insight, Insights, Slices
+from services.analytics.domain.insights import METRICS, SEVERITIES
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.ports import KeptWatch, Messenger, WatchStore
+from services.analytics.ports import Changes, KeptWatch, Messenger, WatchStore
 from services.analytics.usecases import Answered, Known
 
 _ASKED_DAYS: Final = 30
@@ -27,6 +31,7 @@ _RETRY_SECONDS: Final = 5.0
 _ATTEMPTS_TO_CHANGE: Final = 10
 _MOST_WATCHING: Final = 2_000
 _LONGEST_REASON: Final = 500
+_LONGEST_NAME: Final = 100
 _LONGEST_SNOOZE_DAYS: Final = 90
 _PURCHASE: Final = (Condition(Field.EVENT_TYPE, Comparison.IS, ("purchase",)),)
 
@@ -45,7 +50,7 @@ class Judge(Protocol):
         """The answer to a question."""
 
 
-class Change(NamedTuple):
+class Update(NamedTuple):
     """What a watcher is told: all incidents, or those that changed since the last time; and all that is known."""
 
     is_snapshot: bool
@@ -76,6 +81,18 @@ class Standing(NamedTuple):
     has_webhook: bool
 
 
+class Figures(NamedTuple):
+    """How all watches are doing.
+
+    `open_counts` by severity and `lag_us` are of all tenants that are watched; `found_counts` tells by metric how many
+    incidents the tenant with most had in the last 14 days.
+    """
+
+    open_counts: Mapping[str, int]
+    lag_us: int
+    found_counts: Mapping[str, int]
+
+
 @dataclasses.dataclass
 class _Latest:
     """What a tenant's watch knows, for all who watch it in this process."""
@@ -96,6 +113,13 @@ class _Latest:
         moved.set()
 
 
+class _Judged(NamedTuple):
+    """What a tenant's watch knew when it had judged last, and how many incidents each metric had."""
+
+    watched: Watched
+    counts: Mapping[str, int]
+
+
 class Watching:
     """Watches, and lets others watch.
 
@@ -107,7 +131,9 @@ class Watching:
         clock: for when incidents were found, acknowledged and snoozed.
         plan: how it watches.
         limit: how many may watch at a time in this process.
-        messenger: tells people outside the mesh when incidents open and close.
+        messengers: by kind of message who sends it; of other kinds none is sent.
+        changes: knows what changed in the mesh; None: nothing does, as in a command.
+        report: is told how all watches are doing, each time they have judged.
     """
 
     def __init__(
@@ -117,14 +143,19 @@ class Watching:
         clock: Clock,
         plan: Plan,
         limit: int = _MOST_WATCHING,
-        messenger: Messenger | None = None,
+        messengers: Mapping[str, Messenger] = MappingProxyType({}),
+        changes: Changes | None = None,
+        report: Callable[[Figures], None] = lambda _: None,
     ) -> None:
         self._judge = judge
         self._store = store
         self._clock = clock
         self._plan = plan
         self._limit = limit
-        self._messenger = messenger
+        self._messengers = messengers
+        self._changes = changes
+        self._report = report
+        self._judged: dict[str, _Judged] = {}
         self._latest: dict[str, _Latest] = {}
         self._noted: dict[str, int] = {}
 
@@ -148,14 +179,15 @@ class Watching:
         known = self._judge.known()
         asked = await self._store.asked_since(self._clock() - _ASKED_DAYS * DAY_US)
         failed: MeshError | None = None
-        for tenant in sorted(
-            (known.tenants if self._plan.is_for_all else {*asked} & known.tenants) | {tenants.DEFAULT}
-        ):
+        every = (known.tenants if self._plan.is_for_all else {*asked} & known.tenants) | {tenants.DEFAULT}
+        self._judged = {tenant: its for tenant, its in self._judged.items() if tenant in every}
+        for tenant in sorted(every):
             try:
                 await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
                 await self._tell(tenant)
             except MeshError as error:
                 failed = error
+        self._report(_figures([*self._judged.values()], known.watermark_us))
         if failed is not None:
             raise failed
 
@@ -175,7 +207,12 @@ class Watching:
         count = latest.watcher_count if latest else 0
         known = self._judge.known()
         return Standing(
-            await self.listed(tenant), known.watermark_us, count, self._clock(), self._plan, self._messenger is not None
+            await self.listed(tenant),
+            known.watermark_us,
+            count,
+            self._clock(),
+            self._plan,
+            telling.KINDS[0] in self._messengers,
         )
 
     async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
@@ -200,7 +237,41 @@ class Watching:
             tenant, insight_id, lambda before: watch.snoozed(before, insight_id, by, until_us, reason)
         )
 
-    async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Change, None]:
+    async def note(self, tenant: str, change: change_log.Change) -> change_log.Change:
+        """Remembers a change that the mesh cannot see; of two that are the same within a minute the first stays.
+
+        With a time of 0 it was made now.
+
+        Raises:
+            InvalidArgument: `MISSING_FIELD`, no name; `VALUE_OUT_OF_RANGE`, the name is longer than 100 characters, the
+                detail than 500, or the time is not in the last 14 days.
+        """
+        now_us = self._clock()
+        kept = change = change._replace(time_us=change.time_us or now_us)
+        _require_change(change, now_us)
+
+        def changed(before: Watched) -> Watched:
+            nonlocal kept
+            after, kept = watch.note(before, change, now_us)
+            return after
+
+        await self._note_asked(tenant)
+        await self._replace(tenant, changed)
+        return kept
+
+    async def changes(self, tenant: str) -> Sequence[change_log.Change]:
+        """What changed in the last 14 days, the latest first.
+
+        Raises:
+            MeshError: a service that knows some of it cannot be asked.
+        """
+        now_us = self._clock()
+        since_us = now_us - change_log.KNOWN_DAYS * DAY_US
+        noted = [each for each in (await self.listed(tenant)).noted if each.time_us >= since_us]
+        known = await self._changed(tenant, since_us, now_us + 1)
+        return change_log.latest((*known, *noted))[: change_log.MOST_NOTED]
+
+    async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Update, None]:
         """What the watch of a tenant knows, then each change of it, without end; with a sequence what changed since.
 
         Nothing waits for a slow reader: it is told of all changes at once, each incident as it is then.
@@ -215,7 +286,7 @@ class Watching:
                 moved, now = latest.moved, latest.kept.watched
                 if is_first or now.sequence != sequence:
                     is_all = sequence == 0 or now.sequence < sequence
-                    yield Change(is_all, now.insights if is_all else watch.since(now, sequence), now)
+                    yield Update(is_all, now.insights if is_all else watch.since(now, sequence), now)
                     is_first, sequence = False, now.sequence
                 await moved.wait()
 
@@ -226,21 +297,53 @@ class Watching:
         answered = await self._judge.ask(tenant, watch.question(until_us, self._plan.time_zone, _PURCHASE))
         found = cast("Insights", answered.answer)
         after = watch.judged(kept.watched, found, until_us, self._clock())
+        for known, its in watch.to_explain(after, found):
+            explained = await self._explained(tenant, known, its, after.noted)
+            after = watch.replaced(after, explained)
         if await self._store.replace(tenant, after, kept.changes):
             self._wake(tenant)
+        self._judged[tenant] = _Judged(after, {each.metric: each.incident_count for each in found.metrics})
+
+    async def _explained(
+        self, tenant: str, known: WatchedInsight, found: Insight, noted: Sequence[change_log.Change]
+    ) -> WatchedInsight:
+        """An incident with what explains it; what cannot be looked up now stays as it was, and is tried again."""
+        try:
+            question = slices.question(found, self._plan.time_zone, _PURCHASE)
+            if question is not None:
+                known = await self._sliced(tenant, known, found, question)
+            changed = await self._changed(tenant, *change_log.span(known.opened_us))
+            beside = change_log.beside(known.opened_us, changed, noted)
+            return known._replace(changes=beside, is_explained=True)
+        except MeshError as error:
+            _log.warning("an incident is not explained now: %s", error.detail)
+            return known
+
+    async def _sliced(self, tenant: str, known: WatchedInsight, found: Insight, question: Question) -> WatchedInsight:
+        try:
+            its = cast("Slices", (await self._judge.ask(tenant, question)).answer)
+        except InvalidArgument as error:  # it would read more than it may
+            _log.warning("an incident is not sliced: %s", error.detail)
+            return known._replace(slices=(), missing_money=())
+        money = slices.missing(found, its.usual_money, its.buyer_share)
+        return known._replace(slices=its.slices, missing_money=money)
+
+    async def _changed(self, tenant: str, start_us: int, end_us: int) -> Sequence[change_log.Change]:
+        return await self._changes.between(tenant, start_us, end_us) if self._changes is not None else ()
 
     async def _tell(self, tenant: str) -> None:
         """Sends the messages that are due, one after the other. Each is claimed first, so that one process sends it."""
-        if self._messenger is None:
+        kinds = self._messengers.keys()
+        if not kinds:
             return
-        for each in telling.due((await self._store.read(tenant)).watched, self._clock()):
+        for each in telling.due((await self._store.read(tenant)).watched, self._clock(), kinds):
             kept = await self._store.read(tenant)
-            one = next((its for its in telling.due(kept.watched, self._clock()) if its.is_like(each)), None)
+            one = next((its for its in telling.due(kept.watched, self._clock(), kinds) if its.is_like(each)), None)
             if one is None or not await self._store.replace(
                 tenant, telling.claimed(kept.watched, one, self._clock()), kept.changes
             ):
                 continue
-            sent, now_us = await self._messenger.send(tenant, one), self._clock()
+            sent, now_us = await self._messengers[one.kind].send(tenant, one), self._clock()
             await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
 
     async def _change(
@@ -315,3 +418,30 @@ class Watching:
                 if not is_away:
                     _log.warning("those who watch are not told of incidents: %s", error.detail)
                 is_away = True
+
+
+def _require_change(change: change_log.Change, now_us: int) -> None:
+    if not change.name.strip() or not change.kind:
+        raise InvalidArgument("MISSING_FIELD", "A change needs `what` and a `name`.")
+    if change.kind not in change_log.NOTED_KINDS:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`what` is one of {', '.join(change_log.NOTED_KINDS)}.")
+    if len(change.name) > _LONGEST_NAME or len(change.detail) > _LONGEST_REASON:
+        text = f"`name` has up to {_LONGEST_NAME} characters, `detail` up to {_LONGEST_REASON}."
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", text)
+    if not 0 <= now_us - change.time_us <= change_log.KNOWN_DAYS * DAY_US:
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`time` must be in the last {change_log.KNOWN_DAYS} days.")
+
+
+def _figures(judged: Sequence[_Judged], watermark_us: int) -> Figures:
+    insights = [each for its in judged for each in its.watched.insights]
+    found: Counter[str] = Counter()
+    for its in judged:
+        found |= Counter(its.counts)  # the larger of both
+    return Figures(
+        {
+            severity: sum(each.severity == severity and each.closed_us is None for each in insights)
+            for severity in SEVERITIES
+        },
+        max((watermark_us - its.watched.until_us for its in judged), default=0),
+        {metric: found[metric] for metric in METRICS},
+    )

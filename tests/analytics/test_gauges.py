@@ -1,5 +1,6 @@
 """What is watched without being asked: figures of all tenants, as metrics."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -12,16 +13,20 @@ from mesh.observability.registry import Metric
 from services.analytics.adapters.calibrating import calibration
 from services.analytics.adapters.counting import trend
 from services.analytics.adapters.drifting import drift
+from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import answer, gauged, question
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.gauged import Answers, Moved
+from services.analytics.domain.insights import METRICS
 from services.analytics.domain.layout import EVENTS, Partition
 from services.analytics.domain.manifest import EMPTY, Manifest, Part
 from services.analytics.domain.question import DAY_US
-from services.analytics.gauges import look
+from services.analytics.gauges import look, report_watch
 from services.analytics.ports import Reading
 from services.analytics.usecases import Asking
+from services.analytics.watching import Plan, Watching
 from tests.analytics.rows import MINUTE_US, START_US, Decision, Event, asking
+from tests.analytics.test_watching import DROP, Figures
 
 NOW_US: Final = START_US + 9 * 60 * MINUTE_US
 WEEK_US: Final = 7 * DAY_US
@@ -172,3 +177,25 @@ def test_of_many_names_those_that_moved_furthest_are_kept() -> None:
     assert figures.moved["score", "model"] == Moved(1.0, 0.5)
     assert ("reason", "1-79") not in figures.moved
     assert (figures.calibrated, figures.event_ratios) == ({}, {})
+
+
+async def test_the_watch_reports_open_incidents_how_far_it_is_behind_and_how_many_there_were() -> None:
+    metrics = Metrics()
+    figures = Figures("acme")
+    report = functools.partial(report_watch, metrics)
+    watched = Watching(figures, MemoryWatches(), lambda: NOW_US, Plan(is_for_all=True), report=report)
+    await watched.judge()
+    assert seen(metrics, registry.INSIGHTS_OPEN) == dict.fromkeys([("low",), ("medium",), ("high",), ("critical",)], 0)
+    figures.until = DROP + 3
+    await watched.judge()
+    assert seen(metrics, registry.INSIGHTS_OPEN)["critical",] == 2, "one of each tenant"
+    assert seen(metrics, registry.INSIGHTS_LAG)[()] == pytest.approx(0, abs=1e-3)
+    found = seen(metrics, registry.INSIGHTS_FOUND)
+    assert found["users",] == 1
+    assert found.keys() == {(metric,) for metric in METRICS}
+    # What arrives and is not judged is told, although the watch fails.
+    figures.until, figures.is_away = DROP + 5, True
+    with pytest.raises(Unavailable):
+        await watched.judge()
+    assert seen(metrics, registry.INSIGHTS_LAG)[()] == pytest.approx(2 * 3600, abs=1e-3)
+    assert seen(metrics, registry.INSIGHTS_OPEN)["critical",] == 2

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from services.analytics.adapters import unusual as counted
 from services.analytics.domain.answer import Insights as Found
-from services.analytics.domain.insights import HOUR_US, METRICS, insights, severity
-from services.analytics.domain.question import DAY_US, SESSION_GAP_US, Field, Insights, Window
+from services.analytics.domain.insights import METRICS, insights, severity
+from services.analytics.domain.question import DAY_US, HOUR_US, SESSION_GAP_US, Field, Insights, Window
 from tests.analytics.brute import by_user, counting
 from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, Decision, Event, asking, journeys, where
 
@@ -98,6 +98,18 @@ def test_what_drops_together_is_one_incident_with_its_parts_and_says_how_bad_it_
     begin = (users.points[0].start_us - MONDAY_US) // HOUR_US
     assert begin == at - 12
     assert observed == [*counts["users"][begin : begin + len(observed)]]
+
+
+@pytest.mark.parametrize(("hour_count", "expected"), [(1, "high"), (8, "critical")])
+def test_missing_conversions_count_as_those_of_usual_hours_although_few_users_convert(
+    hour_count: int, expected: str
+) -> None:
+    counts = drawn(np.random.default_rng(7), 20_000)
+    at = 9 * 168 + 12
+    counts["conversions"][at : at + hour_count] = 0
+    (one,) = [each for each in told(counts).incidents if any(part.metric == "conversions" for part in each.parts)]
+    assert one.severity == expected
+    assert one.affected_user_hours < 0.5 * 20_000
 
 
 @pytest.mark.parametrize(

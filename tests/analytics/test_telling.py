@@ -17,9 +17,10 @@ from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import telling
 from services.analytics.domain import watched as watch
-from services.analytics.domain.answer import Insight, InsightPart, Insights
-from services.analytics.domain.insights import HOUR_US
-from services.analytics.domain.question import DAY_US, Question
+from services.analytics.domain.answer import Insight, InsightPart, Insights, InsightSlice, Money
+from services.analytics.domain.answer import Slices as Explained
+from services.analytics.domain.changes import Change
+from services.analytics.domain.question import DAY_US, HOUR_US, Question, Slices
 from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.settings import Settings
@@ -35,6 +36,9 @@ OPEN: Final = Insight(NOW_US - HOUR_US, None, "high", 45.5, (PART,))
 CLOSED: Final = OPEN._replace(closed_us=NOW_US, parts=(PART._replace(closed_us=NOW_US),))
 
 
+NOTHING: Final = Explained((), (), 0.0)
+
+
 def found(*insights: Insight) -> Insights:
     return Insights(insights, len(insights), (), 0, 0)
 
@@ -45,11 +49,14 @@ class Told:
 
     found: Insights = dataclasses.field(default_factory=found)
     now_us: int = NOW_US
+    explained: Explained = NOTHING
 
     def known(self) -> Known:
         return Known(self.now_us, frozenset({"acme"}))
 
     async def ask(self, tenant: str, question: Question) -> Answered:
+        if isinstance(question, Slices):
+            return Answered(self.explained, cast("Any", None))
         return Answered(self.found if tenant == "acme" else found(), cast("Any", None))
 
 
@@ -78,8 +85,9 @@ async def place() -> Any:
     async with Receiver().serving() as receiver, webhook.client() as client:
         figures, watches = Told(), MemoryWatches()
         messenger = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: figures.now_us))
+        messengers = dict.fromkeys(telling.KINDS, messenger)
         plan = Plan(is_for_all=True)
-        watching = Watching(figures, watches, lambda: figures.now_us, plan, messenger=messenger)
+        watching = Watching(figures, watches, lambda: figures.now_us, plan, messengers=messengers)
         yield Place(figures, watches, watching, receiver)
 
 
@@ -103,6 +111,24 @@ async def test_that_an_incident_opened_and_closed_is_posted_once_each(place: Pla
     assert [(each.kind, each.state, each.attempt_count) for each in await place.messages()] == [
         ("opened", "sent", 1),
         ("closed", "sent", 1),
+    ]
+
+
+async def test_what_explains_it_is_in_the_message_without_what_slack_would_read_as_markup(place: Place) -> None:
+    its = InsightSlice("users", "page", "/<pay>" + "x" * 200, 0.0, 50.0, 0.9, 0.1)
+    place.figures.explained = Explained((its,), (Money("EUR", 20.0),), 0.1)
+    started = await place.watching.note("acme", Change(OPEN.opened_us - MINUTE_US, "deploy", "web 1.2"))
+    await place.judge(OPEN)
+    told = json.loads(place.receiver.received[0].body)
+    (_, section, _) = told["blocks"]
+    lines = section["text"]["text"].split("\n")
+    assert lines[0] == "Mostly page /&lt;pay&gt;" + "x" * 74 + "… (90 % of users)"
+    assert lines[1] == "Just before: deploy web 1.2, 2026-01-02T08:59:00Z"
+    own = told["journeymesh"]
+    assert own["slices"] == [its._asdict()]
+    assert own["missingMoney"] == []
+    assert own["changes"] == [
+        {"time": "2026-01-02T08:59:00Z", "kind": "deploy", "name": "web 1.2", "detail": "", "by": started.by}
     ]
 
 
@@ -158,7 +184,8 @@ async def test_two_replicas_post_each_message_once(place: Place) -> None:
         messenger = Slow(Webhook(client, place.receiver.url, SECRET, lambda: place.figures.now_us))
         plan = Plan(is_for_all=True)
         other = place.watching
-        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, messenger=messenger)
+        messengers = dict.fromkeys(telling.KINDS, messenger)
+        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, messengers=messengers)
         place.figures.found = found(OPEN)
         await slow.judge()
     assert len(place.receiver.received) == 1

@@ -18,15 +18,17 @@ from mesh.rpc.timestamps import timestamp
 from mesh.store import redis
 from services.analytics.adapters.watched import MemoryWatches, RedisWatches
 from services.analytics.domain import watched as watch
-from services.analytics.domain.answer import Insight, InsightPart, Insights, Receipt
-from services.analytics.domain.insights import HOUR_US, METRICS, insights
-from services.analytics.domain.question import DAY_US, Question
+from services.analytics.domain.answer import Insight, InsightPart, Insights, InsightSlice, Money, Receipt
+from services.analytics.domain.answer import Slices as Explained
+from services.analytics.domain.changes import Change
+from services.analytics.domain.insights import METRICS, insights
+from services.analytics.domain.question import DAY_US, HOUR_US, Question, Slices
 from services.analytics.domain.question import Insights as Asked
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.insights import InsightsServicer
 from services.analytics.ports import KeptWatch, WatchStore
 from services.analytics.usecases import Answered, Known
-from services.analytics.watching import Change, Plan, Watching
+from services.analytics.watching import Plan, Update, Watching
 from tests.analytics.test_insights import MONDAY_US, drawn
 from tests.builders import NOW_US
 from tests.serving import serving
@@ -37,10 +39,28 @@ if TYPE_CHECKING:
 DROP: Final = 9 * 168 + 12
 PART: Final = InsightPart("users", 10 * HOUR_US, None, "below", 10 * HOUR_US, 5.0, 50.5, 40.0, 60.0, 9.5, ())
 ONE: Final = WatchedInsight(
-    "20261129T1300-users", 10 * HOUR_US, None, "high", 45.5, (PART,), NOW_US, 1, "k", 5, "p", 7, "Größe 😀"
+    "20261129T1300-users",
+    10 * HOUR_US,
+    None,
+    "high",
+    45.5,
+    (PART,),
+    NOW_US,
+    1,
+    "k",
+    5,
+    "p",
+    7,
+    "Größe 😀",
+    (),
+    (InsightSlice("users", "page", "/größe", 1.0, 9.5, 0.9, 0.1),),
+    (Money("EUR", 9.5),),
+    (Change(5, "deploy", "web 1", "", "k"),),
+    True,
 )
 OLDER: Final = ONE._replace(insight_id="older", closed_us=9, acknowledged_by="", acknowledged_us=None)
-KNOWN: Final = Watched((ONE, OLDER), 4, 1, 2, 3, 5)
+RECEIPT: Final = Receipt("", 0, 0, 0, False, 0, "", "", False)
+KNOWN: Final = Watched((ONE, OLDER), 4, 1, 2, 3, 5, (Change(5, "other", "sale"),))
 
 
 class Figures:
@@ -53,16 +73,21 @@ class Figures:
         self.tenants = frozenset(tenants)
         self.until = DROP
         self.asked: list[str] = []
+        self.is_away = False
 
     def known(self) -> Known:
         return Known(MONDAY_US + self.until * HOUR_US + 1, self.tenants)
 
     async def ask(self, tenant: str, question: Question) -> Answered:
+        if isinstance(question, Slices):
+            return Answered(Explained((), (), 0.0), RECEIPT)
+        if self.is_away:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "Nothing can be counted.")
         self.asked.append(tenant)
         its = cast("Asked", question)
         counts = {metric: [*map(float, self.counts[metric][: self.until])] for metric in METRICS}
         found = insights(counts, MONDAY_US, its.window, its.limit)
-        return Answered(found, Receipt("", 0, 0, 0, False, 0, "", "", False))
+        return Answered(found, RECEIPT)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -248,10 +273,10 @@ async def test_what_is_not_known_cannot_be_acknowledged_or_snoozed() -> None:
 @contextlib.asynccontextmanager
 async def told(
     watched: Watching, tenant: str = "", sequence: int = 0
-) -> AsyncIterator[Callable[[], asyncio.Future[Change]]]:
+) -> AsyncIterator[Callable[[], asyncio.Future[Update]]]:
     async with contextlib.aclosing(watched.watch(tenant, sequence)) as changes:
 
-        async def following() -> Change:
+        async def following() -> Update:
             async with asyncio.timeout(5):
                 return await anext(changes)
 
@@ -262,7 +287,7 @@ async def test_who_watches_is_told_all_then_what_changes_also_by_another_replica
     assert await store.replace("", KNOWN, 0)
     one, other = watching(store), watching(store)
     async with told(one) as following:
-        assert await following() == Change(True, KNOWN.insights, KNOWN)
+        assert await following() == Update(True, KNOWN.insights, KNOWN)
         changed = await other.acknowledge("", "older", "bob")
         change = await following()
         assert (change.is_snapshot, change.insights) == (False, (changed,))

@@ -91,6 +91,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reported]:
             "JOURNEYMESH_POLICY": str(folder / "policy.yaml"),
             "JOURNEYMESH_TOLERATED_FAILURE_SHARE": "1",
             "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5",
+            "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS": "1",
             "JOURNEYMESH_CHAT": "webhook",
             "JOURNEYMESH_CHAT_URL": chat.url,
             "JOURNEYMESH_WEBHOOK_SECRET_FILE": str(folder / "secret"),

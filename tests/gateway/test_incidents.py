@@ -15,7 +15,8 @@ from websockets.asyncio.client import connect
 from mesh.keys import Kind, Scope
 from mesh.rpc.context import ServerContext
 from services.analytics.adapters.watched import MemoryWatches
-from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.answer import InsightPart, InsightSlice, Money
+from services.analytics.domain.changes import Change
 from services.analytics.domain.question import DAY_US
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.insights import InsightsServicer
@@ -77,6 +78,38 @@ async def test_the_status_tells_how_the_watch_is_doing(gateway: Gateway) -> None
     assert told["judgedUntil"] == "2026-01-02T10:00:00Z"
     assert (told["openCount"], told["timeZone"], told["periodSeconds"]) == (1, "UTC", 60.0)
     assert (await gateway.client.post(told["wouldHaveTold"], json={})).status_code == 200
+
+
+async def test_what_changed_is_noted_and_listed_and_an_incident_is_told_with_what_explains_it(gateway: Gateway) -> None:
+    its = ONE._replace(
+        slices=(InsightSlice("users", "page", "/pay", 1.0, 40.0, 0.9, 0.2),),
+        missing_money=(Money("EUR", 90.5),),
+        changes=(Change(NOW_US, "policy", "p-2"),),
+        is_explained=True,
+    )
+    await filled(gateway, its)
+    (one,) = (await gateway.client.get(PATH)).json()["incidents"]
+    assert [(each["field"], each["value"], each["metric"]) for each in one["slices"]] == [("page", "/pay", "users")]
+    assert (one["missingMoney"], one["isExplained"]) == ([{"currency": "EUR", "amount": 90.5}], True)
+    assert [(each["kind"], each["name"]) for each in one["changes"]] == [("policy", "p-2")]
+    noted = await gateway.client.post(f"{PATH}/changes", json={"what": "deploy", "name": "web 1.2.3"})
+    assert (noted.status_code, noted.json()["time"]) == (200, "2026-01-02T10:00:00Z")
+    assert (await gateway.client.get(f"{PATH}/changes")).json() == {"changes": [noted.json()]}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"name": "web"}, "MISSING_FIELD"),
+        ({"what": "deploy"}, "MISSING_FIELD"),
+        ({"what": "policy", "name": "web"}, "VALUE_OUT_OF_RANGE"),
+        ({"what": "deploy", "name": "web", "time": "soon"}, "INVALID_TIME"),
+        ({"what": "deploy", "name": "web", "by": "bob"}, "UNKNOWN_FIELD"),
+        ({"what": "nothing", "name": "web"}, "VALUE_OUT_OF_RANGE"),
+    ],
+)
+async def test_what_cannot_be_noted_is_refused(gateway: Gateway, body: Any, reason: str) -> None:
+    assert (await gateway.client.post(f"{PATH}/changes", json=body)).json()["reason"] == reason
 
 
 async def test_a_tenant_has_its_own_and_who_acts_is_known_by_the_key() -> None:

@@ -44,7 +44,8 @@ from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
 from services.analytics.domain import watched as watch
-from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.answer import InsightPart, InsightSlice, Money
+from services.analytics.domain.changes import Change
 from services.analytics.domain.job import Job, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
@@ -658,6 +659,7 @@ async def write_insights(to: At) -> None:
     part = InsightPart("users", NOW_US - MINUTE_US, None, "below", NOW_US, 5.0, 50.5, 40.25, 60.0, 9.5, ())
     opened = WatchedInsight("20261129T1300-users", NOW_US - MINUTE_US, None, "high", 45.5, (part,), NOW_US, 2)
     sent = watch.Message("opened", "sent", 1, NOW_US, "")
+    noted = Change(NOW_US - MINUTE_US, "deploy", "web 1.2.3", "Größe 😀", "k1")
     closed = WatchedInsight(
         "20261128T1300-events",
         NOW_US - 2 * MINUTE_US,
@@ -673,8 +675,12 @@ async def write_insights(to: At) -> None:
         NOW_US + MINUTE_US,
         "Größe 😀",
         (sent, sent._replace(kind="closed", state="waiting", attempt_count=2, reason="http_500")),
+        (InsightSlice("events", "page", "/größe", 5.0, 50.5, 0.9, 0.25),),
+        (Money("EUR", 90.5),),
+        (noted._replace(kind="policy", name="p-2", detail="", by=""), noted),
+        is_explained=True,
     )
-    assert await store.replace("", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3), 0)
+    assert await store.replace("", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3, (noted,)), 0)
     assert await store.replace("acme", Watched(since_us=NOW_US, judged_us=NOW_US, until_us=NOW_US), 0)
     await store.note_asked("acme", NOW_US)
 

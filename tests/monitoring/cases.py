@@ -490,6 +490,27 @@ CASES: Final = (
     ),
     Case("JourneymeshEventsMissing", "there are fewer", one(registry.EVENT_RATIO, "0.1x300", kind="click"), "70m"),
     Case(
+        "JourneymeshInsightSevere",
+        "a high one is open",
+        {
+            **one(registry.INSIGHTS_OPEN, "0x10 1x20", severity="high"),
+            **one(registry.INSIGHTS_OPEN, "2x40", severity="medium"),
+        },
+        "7m",
+        {"severity": "high"},
+        "1 high incidents of key figures are open in shop.",
+    ),
+    Case("JourneymeshInsightSevere", "none is", one(registry.INSIGHTS_OPEN, "3x40", severity="medium"), "9m"),
+    Case(
+        "JourneymeshWatchLate",
+        "nothing is judged",
+        one(registry.INSIGHTS_LAG, "7200x80"),
+        "16m",
+        {},
+        "Key figures of shop are judged 2h 0m 0s late.",
+    ),
+    Case("JourneymeshWatchLate", "hours are judged as they end", one(registry.INSIGHTS_LAG, "900x80"), "19m"),
+    Case(
         "JourneymeshModelDegraded",
         "it is left alone",
         one(registry.MODEL_DEGRADED, "1x80", reason="breaker_open"),

@@ -91,6 +91,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             "JOURNEYMESH_CHAT_URL": chat.url,
             "JOURNEYMESH_WEBHOOK_SECRET_FILE": str(folder / "secret"),
             "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5",
+            "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS": "1",
             "JOURNEYMESH_LANGUAGE_MODEL": "bedrock",
             "JOURNEYMESH_BEDROCK_ENDPOINT": bedrock.url,
             "JOURNEYMESH_MODEL_DAILY_TOKENS": str(DAILY_TOKENS),

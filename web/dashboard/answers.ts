@@ -180,6 +180,26 @@ export interface WatchedInsight extends Insight {
   acknowledged: string | null
   snoozedUntil: string | null
   snoozeReason: string
+  slices: InsightSlice[]
+  missingMoney: { currency: string; amount: number }[]
+  changes: Change[]
+}
+
+/** A value that explains why a metric was off. */
+export interface InsightSlice {
+  metric: string
+  field: string
+  value: string
+  observed: number
+  expected: number
+  contribution: number
+}
+
+export interface Change {
+  time: string
+  kind: string
+  name: string
+  detail: string
 }
 
 export interface WatchedInsights {

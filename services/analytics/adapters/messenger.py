@@ -1,5 +1,7 @@
 """Tells a webhook of incidents; Slack's incoming webhooks understand what is posted."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -7,6 +9,7 @@ import msgspec
 from mesh.webhook import Result, Webhook, escaped, rfc3339, slack
 from services.analytics.domain.answer import InsightPart
 from services.analytics.domain.telling import Due, Sent
+from services.analytics.domain.watched import WatchedInsight
 
 _STATES: Final = {
     Result.TAKEN: "sent",
@@ -15,6 +18,9 @@ _STATES: Final = {
     Result.UNKNOWN: "waiting",
     Result.REFUSED: "failed",
 }
+# Of slices and changes, and characters of each.
+_MOST_TOLD: Final = 3
+_LONGEST: Final = 81
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -38,7 +44,9 @@ def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
     closed = f", until {rfc3339(its.closed_us)}" if its.closed_us is not None else ""
     about = f"{'Tenant ' + tenant + ' · ' if tenant else ''}since {rfc3339(its.opened_us)}{closed} · {its.insight_id}"
     return {
-        **slack(escaped(title), [escaped(title)], escaped(about)),
+        **slack(
+            escaped(title), [escaped(each) for each in (title, "\n".join(_explained(its))) if each], escaped(about)
+        ),
         "journeymesh": {
             "idempotencyKey": key,
             "kind": f"insight.{due.kind}",
@@ -48,6 +56,12 @@ def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
             "opened": rfc3339(its.opened_us),
             "closed": None if its.closed_us is None else rfc3339(its.closed_us),
             "affectedUserHours": its.affected_user_hours,
+            "missingMoney": [each._asdict() for each in its.missing_money],
+            "slices": [each._asdict() for each in its.slices],
+            "changes": [
+                {"time": rfc3339(each.time_us), **{name: getattr(each, name) for name in each._fields[1:]}}
+                for each in its.changes
+            ],
             "parts": [
                 {
                     "metric": part.metric,
@@ -64,3 +78,23 @@ def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
 
 def _in_words(part: InsightPart) -> str:
     return f"{part.metric} {part.observed:,.0f} where {part.expected:,.0f} are usual"
+
+
+def _explained(its: WatchedInsight) -> Iterator[str]:
+    """Lines that say what explains an incident, what it costs and what changed."""
+    if its.slices:
+        told = (f"{each.field} {_cut(each.value)} ({each.contribution:.0%} of {each.metric})" for each in its.slices)
+        yield f"Mostly {'; '.join(itertools.islice(told, _MOST_TOLD))}".replace("%", " %")
+    if its.missing_money:
+        yield (
+            "About "
+            + ", ".join(f"{each.amount:,.0f} {each.currency}".strip() for each in its.missing_money)
+            + " missing"
+        )
+    if its.changes:
+        told = (f"{each.kind} {_cut(each.name)}, {rfc3339(each.time_us)}" for each in its.changes)
+        yield f"Just before: {'; '.join(itertools.islice(told, _MOST_TOLD))}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

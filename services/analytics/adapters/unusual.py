@@ -8,8 +8,8 @@ from services.analytics.adapters.arrays import NEVER, Arrays, Numbers
 from services.analytics.adapters.counting import HELP
 from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, listed
 from services.analytics.domain import answer
-from services.analytics.domain.insights import FAILURES, HOUR_US, first_hour, insights, nothing_known
-from services.analytics.domain.question import SESSION_GAP_US, Insights
+from services.analytics.domain.insights import FAILURES, first_hour, insights, nothing_known
+from services.analytics.domain.question import HOUR_US, SESSION_GAP_US, Insights
 from services.analytics.domain.summary import QUARTER_US, bits, kinds
 
 _OUTCOMES: Final = ("shown", "accepted")

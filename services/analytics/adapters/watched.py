@@ -1,14 +1,15 @@
 """What is watched, in Redis, and in memory for tests: a value for each tenant, and which ones somebody asks about."""
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.analytics.adapters import changes
-from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.answer import InsightPart, InsightSlice, Money
+from services.analytics.domain.changes import Change
 from services.analytics.domain.watched import Message, Watched, WatchedInsight
 from services.analytics.ports import KeptWatch
 
@@ -39,6 +40,29 @@ class _Message(msgspec.Struct, array_like=True):
     reason: str
 
 
+class _Slice(msgspec.Struct, array_like=True):
+    metric: str
+    field: str
+    value: str
+    observed: float
+    expected: float
+    contribution: float
+    surprise: float
+
+
+class _Money(msgspec.Struct, array_like=True):
+    currency: str
+    amount: float
+
+
+class _Change(msgspec.Struct, array_like=True):
+    time_us: int
+    kind: str
+    name: str
+    detail: str
+    by: str
+
+
 class _Insight(msgspec.Struct, array_like=True):
     insight_id: str
     opened_us: int
@@ -54,6 +78,10 @@ class _Insight(msgspec.Struct, array_like=True):
     snoozed_until_us: int | None
     snooze_reason: str
     messages: list[_Message]
+    slices: list[_Slice] = []
+    missing_money: list[_Money] = []
+    changes: list[_Change] = []
+    is_explained: bool = False
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -66,6 +94,7 @@ class _Packed(msgspec.Struct, array_like=True):
     judged_us: int
     until_us: int
     needed_days: int
+    noted: list[_Change] = []
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -143,23 +172,39 @@ class MemoryWatches:
 
 
 def _encode(watched: Watched) -> bytes:
-    return _ENCODE(_Packed(_VERSION, list(map(_packed, watched.insights)), *watched[1:]))
+    noted = [_Change(*each) for each in watched.noted]
+    return _ENCODE(_Packed(_VERSION, list(map(_packed, watched.insights)), *watched[1:-1], noted))
 
 
 def _packed(of: WatchedInsight) -> _Insight:
-    parts = [_Part(*part[:-1]) for part in of.parts]
-    members: list[Any] = [*of[:5], parts, *of[6:-1], [_Message(*each) for each in of.messages]]
-    return _Insight(*members)
+    members = of._asdict() | {
+        "parts": [_Part(*part[:-1]) for part in of.parts],
+        "messages": [_Message(*each) for each in of.messages],
+        "slices": [_Slice(*each) for each in of.slices],
+        "missing_money": [_Money(*each) for each in of.missing_money],
+        "changes": [_Change(*each) for each in of.changes],
+    }
+    return _Insight(**members)
 
 
 def _decode(blob: bytes) -> Watched:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("What is watched was stored by a newer version of the service.")
-    _, insights, *others = msgspec.structs.astuple(_DECODE(blob))
-    return Watched(tuple(map(_insight, insights)), *others)
+    _, insights, sequence, since_us, judged_us, until_us, needed_days, noted = msgspec.structs.astuple(_DECODE(blob))
+    known = tuple(map(_insight, insights))
+    return Watched(known, sequence, since_us, judged_us, until_us, needed_days, tuple(map(_change, noted)))
 
 
 def _insight(of: _Insight) -> WatchedInsight:
-    parts = tuple(InsightPart._make((*msgspec.structs.astuple(part), ())) for part in of.parts)
-    messages = tuple(Message(*msgspec.structs.astuple(each)) for each in of.messages)
-    return WatchedInsight(*msgspec.structs.astuple(of))._replace(parts=parts, messages=messages)
+    members = msgspec.structs.asdict(of) | {
+        "parts": tuple(InsightPart._make((*msgspec.structs.astuple(part), ())) for part in of.parts),
+        "messages": tuple(Message(*msgspec.structs.astuple(each)) for each in of.messages),
+        "slices": tuple(InsightSlice(*msgspec.structs.astuple(each)) for each in of.slices),
+        "missing_money": tuple(Money(*msgspec.structs.astuple(each)) for each in of.missing_money),
+        "changes": tuple(map(_change, of.changes)),
+    }
+    return WatchedInsight(**members)
+
+
+def _change(of: _Change) -> Change:
+    return Change(*msgspec.structs.astuple(of))

@@ -17,7 +17,18 @@ import duckdb
 import pyarrow as pa
 
 from mesh.errors import MeshError
-from services.analytics.adapters import calibrating, costing, counting, drifting, effects, people, summed, unusual, ways
+from services.analytics.adapters import (
+    calibrating,
+    costing,
+    counting,
+    drifting,
+    effects,
+    people,
+    slicing,
+    summed,
+    unusual,
+    ways,
+)
 from services.analytics.adapters.arrays import Arrays
 from services.analytics.adapters.following import Followers
 from services.analytics.adapters.kept import Tenants
@@ -43,6 +54,7 @@ _ANSWERS: Final[dict[type[asked.Question], Callable[[Query, Any, int], Answer]]]
     asked.Calibration: calibrating.calibration,
     asked.Drift: lambda query, question, _: drifting.drift(query, question),
     asked.Insights: unusual.from_events,
+    asked.Slices: slicing.slices,
     asked.Costs: lambda query, question, _: costing.costs(query, question),
 }
 

@@ -379,6 +379,37 @@ class Insights(NamedTuple):
     needed_days: int
 
 
+class InsightSlice(NamedTuple):
+    """A value of a field that explains why a metric was off: counts of the hours that were furthest off."""
+
+    metric: str
+    field: str
+    value: str
+    observed: float
+    expected: float
+    contribution: float
+    """Observed minus expected, over that of the whole metric: 1 explains all, more is made up for elsewhere."""
+    surprise: float
+    """How much its share of the field has changed, 0 to ln 2 / 2 (Jensen-Shannon)."""
+
+
+class Money(NamedTuple):
+    """An amount of a currency."""
+
+    currency: str
+    amount: float
+
+
+class Slices(NamedTuple):
+    """What explains an incident, the most surprising first, metric by metric."""
+
+    slices: tuple[InsightSlice, ...]
+    usual_money: tuple[Money, ...]
+    """What a user who converts in an hour spends then, by currency: the mean of the weeks before."""
+    buyer_share: float
+    """How many of the users of an hour convert then, 0 to 1, in the weeks before."""
+
+
 class CostPart(NamedTuple):
     """What a part of the mesh cost."""
 
@@ -429,6 +460,7 @@ Answer = (
     | Calibration
     | Drift
     | Insights
+    | Slices
     | Costs
 )
 

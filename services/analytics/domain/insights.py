@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from services.analytics.domain.answer import Insight, InsightPart, InsightPoint, Insights, WatchedMetric
 from services.analytics.domain.incidents import Incident, incidents, judged, slot
-from services.analytics.domain.question import Window
+from services.analytics.domain.question import HOUR_US, Window
 from services.analytics.domain.unusual import LEARNING_BUCKETS, WEEKS_OF_SEASON, Judgement, Kind
 
 METRICS: Final = (
@@ -23,9 +23,10 @@ METRICS: Final = (
     "abandonments",
 )
 """The metrics, each a count per hour, in the order in which they are told."""
+SEVERITIES: Final = ("low", "medium", "high", "critical")
+"""How severe an incident is, the least first."""
 FAILURES: Final = ("error", "task_failure")
 """The types of event that are failures."""
-HOUR_US: Final = 3_600_000_000
 _HOUR_SECONDS: Final = 3_600
 _NEEDED_HOURS: Final = WEEKS_OF_SEASON * 168 + LEARNING_BUCKETS
 # A chart has some hours around an incident, and of a long one the first days.
@@ -70,9 +71,9 @@ def insights(counts: Mapping[str, Sequence[float]], first_us: int, window: Windo
         if each.is_open or each.last + 1 > inside.start
     ]
     groups = list(_overlapping(told))
-    usual_users = statistics.median(counts["users"][inside.start :]) if inside else 0.0
+    usual = {each: statistics.median(counts[each][inside.start :] or [0.0]) for each in ("users", "conversions")}
     return Insights(
-        tuple(_insight(group, every, first_us, usual_users) for group in groups[: -limit - 1 : -1]),
+        tuple(_insight(group, every, first_us, usual) for group in groups[: -limit - 1 : -1]),
         len(groups),
         tuple(_metric(metric, its, inside, told) for metric, its in every.items()),
         first_us,
@@ -113,15 +114,16 @@ def _overlapping(told: Iterable[tuple[str, Incident]]) -> Iterable[list[tuple[st
 
 
 def _insight(
-    group: Sequence[tuple[str, Incident]], every: Mapping[str, _Judged], first_us: int, usual_users: float
+    group: Sequence[tuple[str, Incident]], every: Mapping[str, _Judged], first_us: int, usual: Mapping[str, float]
 ) -> Insight:
     affected = max(_affected(every[metric], every["users"], each) for metric, each in group)
+    lost = max((_lost(every[metric], each) for metric, each in group if metric == "conversions"), default=0.0)
     furthest = max(abs(each.off) for _, each in group)
     closed = None if any(each.is_open for _, each in group) else max(each.last for _, each in group) + 1
     return Insight(
         first_us + group[0][1].first * HOUR_US,
         None if closed is None else first_us + closed * HOUR_US,
-        severity(affected / max(1.0, usual_users), furthest),
+        severity(max(affected / max(1.0, usual["users"]), lost / max(1.0, usual["conversions"])), furthest),
         affected,
         tuple(_part(metric, each, every[metric], first_us) for metric, each in group),
     )
@@ -131,7 +133,8 @@ def severity(usual_hours: float, furthest: float) -> str:
     """How severe an incident is: `low`, `medium`, `high` or `critical`.
 
     Args:
-        usual_hours: affected hours of users over the users that an hour usually has, at least 0.
+        usual_hours: affected hours of users over the users that an hour usually has, or missing conversions over those
+            that an hour usually has; the larger, at least 0.
         furthest: how many spreads the hour that was furthest off was off.
     """
     if usual_hours >= _HIGH and furthest >= _CLEAR:
@@ -151,6 +154,12 @@ def _affected(its: _Judged, users: _Judged, incident: Incident) -> float:
         seen = max(users.values[number], users.judgements[number].expected)
         total += min(off, off / most * seen) if most > 0 else 0.0
     return total
+
+
+def _lost(its: _Judged, incident: Incident) -> float:
+    """How many fewer there were than expected in the hours of an incident; at least 0."""
+    hours = range(incident.first, incident.last + 1)
+    return max(0.0, sum(its.judgements[number].expected - its.values[number] for number in hours))
 
 
 def _part(metric: str, incident: Incident, its: _Judged, first_us: int) -> InsightPart:

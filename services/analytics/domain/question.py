@@ -3,13 +3,23 @@
 Words are those of the JSON. A question of this module is complete: it has no defaults left to fill in.
 """
 
+import datetime as dt
 import enum
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from services.analytics.domain import layout
 
 DAY_US = 86_400_000_000
 SESSION_GAP_US = 1_800_000_000
 """As in features: a session ends after this long without an event."""
+HOUR_US = 3_600_000_000
+WEEKS_COMPARED = 4
+"""With so many weeks before, the hours of an incident are compared to find what explains it."""
+SESSION_REACH_US = 6 * HOUR_US
+"""Where sessions are sliced, what they did so long before their end counts."""
 
 
 class Field(enum.StrEnum):
@@ -185,6 +195,11 @@ class Question:
     def read_to_us(self) -> int:
         """The event time from which on nothing changes the answer."""
         return self.window.end_us
+
+    @property
+    def read_days(self) -> Collection[int]:
+        """The days whose files are read, in UTC, counted from 1970."""
+        return layout.days(self.read_from_us, self.read_to_us)
 
 
 def _before(window: Window) -> Window:
@@ -403,3 +418,45 @@ class Insights(Question):
     def read_from_us(self) -> int:
         """See `Question`."""
         return self.learned.start_us - SESSION_GAP_US
+
+
+class SlicedPart(NamedTuple):
+    """A metric, its hours that were off, by when they begin, and how many were expected in all of them together."""
+
+    metric: str
+    hours_us: tuple[int, ...]
+    expected: float
+
+
+@dataclass(frozen=True)
+class Slices(Question):
+    """Asks which slices explain an incident: its hours are compared with the same hours of the weeks before."""
+
+    parts: tuple[SlicedPart, ...]
+    conversion: Conditions
+
+    @property
+    def hours_us(self) -> frozenset[int]:
+        """All hours that are counted: those that were off, and the same of the weeks before."""
+        return frozenset(
+            hour for part in self.parts for own in part.hours_us for hour in (own, *hours_before(own, self.window))
+        )
+
+    @property
+    def read_days(self) -> Collection[int]:
+        """See `Question`: of the days between nothing is read. A session may have begun six hours before its end."""
+        return {
+            day
+            for hour_us in self.hours_us
+            for day in layout.days(hour_us - SESSION_REACH_US, hour_us + HOUR_US + SESSION_GAP_US)
+        }
+
+
+def hours_before(hour_us: int, window: Window) -> tuple[int, ...]:
+    """When the same hour of the week began in the four weeks before, by the clock of a window's zone."""
+    zone = ZoneInfo(window.time_zone)
+    local = dt.datetime.fromtimestamp(hour_us // 1_000_000, zone)
+    return tuple(
+        int((local.replace(tzinfo=None) - dt.timedelta(weeks=weeks)).replace(tzinfo=zone).timestamp()) * 1_000_000
+        for weeks in range(1, WEEKS_COMPARED + 1)
+    )

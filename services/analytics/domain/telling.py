@@ -1,13 +1,16 @@
 """Which incidents a message is due about: that one opened, and that it closed. Times are Unix microseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from services.analytics.domain.question import DAY_US
 from services.analytics.domain.watched import Message, Watched, WatchedInsight, changed
 
 KINDS: Final = ("opened", "closed")
-"""What messages are about."""
+"""What messages to people are about."""
+PAUSED: Final = "paused"
+"""The message to experiments, which pause if they are to."""
+_ALL: Final = (PAUSED, *KINDS)
 MOST_ATTEMPTS: Final = 5
 _MINUTE_US: Final = 60_000_000
 # As long as a post may take, and more: until then nobody else tries.
@@ -19,7 +22,7 @@ class Sent(NamedTuple):
 
     state: str
     reason: str = ""
-    """Why it was not sent, in a word."""
+    """Why it was not sent, in a word; of one to experiments that was sent, which were paused."""
     retry_after_us: int = 0
     """How long to wait at least before the next attempt."""
 
@@ -36,17 +39,19 @@ class Due(NamedTuple):
         return (self.insight.insight_id, self.kind) == (other.insight.insight_id, other.kind)
 
 
-def due(watched: Watched, now_us: int) -> Sequence[Due]:
-    """The messages to send now, in the order in which incidents opened.
+def due(watched: Watched, now_us: int, kinds: Collection[str] = KINDS) -> Sequence[Due]:
+    """The messages of some kinds to send now, in the order in which incidents opened.
 
-    A message is due for a day at most. None is due about an incident that had closed before the watch began or that is
-    snoozed, and none that it closed unless it was told that it opened.
+    A message is due for a day at most, and experiments are told while the incident is open. None is due about an
+    incident that had closed before the watch began or that is snoozed, and none that it closed unless it was told that
+    it opened.
     """
     return [
         Due(each, kind, said.attempt_count if said else 0)
         for each in reversed(watched.insights)
         if not (each.snoozed_until_us and each.snoozed_until_us > now_us)
-        for kind in KINDS
+        for kind in _ALL
+        if kind in kinds
         for said in [_said(each, kind)]
         if _is_wanted(watched, each, kind, now_us) and (said is None or _is_next(said, now_us))
     ]
@@ -83,6 +88,8 @@ def _said(its: WatchedInsight, kind: str) -> Message | None:
 
 def _is_wanted(watched: Watched, its: WatchedInsight, kind: str, now_us: int) -> bool:
     opened = _said(its, "opened")
+    if kind == PAUSED:
+        return its.closed_us is None and now_us - its.found_us <= DAY_US
     if kind == "opened":
         was_over = its.closed_us is not None and its.closed_us <= watched.since_us
         return (opened is not None or not was_over) and now_us - its.found_us <= DAY_US

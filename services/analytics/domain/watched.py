@@ -4,7 +4,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from services.analytics.domain.answer import Insight, InsightPart, Insights
+from services.analytics.domain import changes as change_log
+from services.analytics.domain.answer import Insight, InsightPart, Insights, InsightSlice, Money
+from services.analytics.domain.changes import Change
 from services.analytics.domain.question import DAY_US, Conditions, UserFilter, Window
 from services.analytics.domain.question import Insights as Asked
 
@@ -14,13 +16,14 @@ WINDOW_DAYS: Final = 14
 """How far back incidents are judged again, since late data may change them."""
 STEP_US: Final = 900_000_000
 """A quarter of an hour: hours begin at one in every zone, so between them no hour becomes complete."""
+_EXPLAINED_AT_ONCE: Final = 3
 
 
 class Message(NamedTuple):
     """What came of a message about an incident.
 
-    `kind` is `opened` or `closed`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or failed,
-    or from when on it is tried again.
+    `kind` is `opened`, `closed` or `paused`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or
+    failed, or from when on it is tried again.
     """
 
     kind: str
@@ -28,7 +31,7 @@ class Message(NamedTuple):
     attempt_count: int
     time_us: int
     reason: str
-    """Why it was not sent, in a word; empty: it was, or nothing is known."""
+    """Why it was not sent, in a word; empty: it was, or nothing is known. Of `paused` that was sent: which were."""
 
 
 class WatchedInsight(NamedTuple):
@@ -55,6 +58,11 @@ class WatchedInsight(NamedTuple):
     snooze_reason: str = ""
     messages: tuple[Message, ...] = ()
     """At most one of a kind."""
+    slices: tuple[InsightSlice, ...] = ()
+    missing_money: tuple[Money, ...] = ()
+    changes: tuple[Change, ...] = ()
+    is_explained: bool = False
+    """Whether the three before were looked up since its figures changed."""
 
 
 class Watched(NamedTuple):
@@ -71,6 +79,8 @@ class Watched(NamedTuple):
     """Complete hours up to here were judged: what had arrived, rounded down to a quarter of an hour."""
     needed_days: int = 0
     """As of `Insights`."""
+    noted: tuple[Change, ...] = ()
+    """What people said that changed, the latest first."""
 
 
 def question(until_us: int, time_zone: str, conversion: Conditions) -> Asked:
@@ -105,7 +115,31 @@ def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watc
         now_us,
         until_us,
         found.needed_days,
+        before.noted,
     )
+
+
+def to_explain(watched: Watched, found: Insights) -> list[tuple[WatchedInsight, Insight]]:
+    """The incidents that are to be explained now, as they are known and as they were found; the latest, a few."""
+    by_figures = {(each.opened_us, each.closed_us, _plain(each.parts)): each for each in found.incidents}
+    both = [
+        (each, by_figures.get((each.opened_us, each.closed_us, each.parts)))
+        for each in watched.insights
+        if not each.is_explained
+    ]
+    return [(known, its) for known, its in both if its is not None][:_EXPLAINED_AT_ONCE]
+
+
+def note(before: Watched, change: Change, now_us: int) -> tuple[Watched, Change]:
+    """The same with a change that somebody noted, and that change; incidents about that time are explained again."""
+    noted, kept = change_log.noted(before.noted, change, now_us)
+    if noted == before.noted:
+        return before, kept
+    insights = tuple(
+        each._replace(is_explained=each.is_explained and not change_log.beside(each.opened_us, [kept]))
+        for each in before.insights
+    )
+    return before._replace(insights=insights, noted=noted), kept
 
 
 def acknowledged(before: Watched, insight_id: str, by: str, now_us: int) -> Watched | None:
@@ -139,6 +173,11 @@ def changed(before: Watched, insight_id: str, change: Callable[[WatchedInsight],
     return before if after == before.insights else before._replace(insights=after, sequence=sequence)
 
 
+def replaced(before: Watched, its: WatchedInsight) -> Watched:
+    """The same with another value of an incident, under the next sequence."""
+    return changed(before, its.insight_id, lambda _: its) or before
+
+
 def found_in(watched: Watched, insight_id: str) -> WatchedInsight | None:
     """The incident with this id; None: it is not known, or not any more."""
     return next((each for each in watched.insights if each.insight_id == insight_id), None)
@@ -167,14 +206,20 @@ def _new(found: Insight, now_us: int) -> WatchedInsight:
     return WatchedInsight(insight_id, found.opened_us, None, "", 0.0, (), now_us, 0)
 
 
+def _plain(parts: tuple[InsightPart, ...]) -> tuple[InsightPart, ...]:
+    return tuple(part._replace(points=()) for part in parts)
+
+
 def _updated(known: WatchedInsight, found: Insight, sequence: int) -> WatchedInsight:
     now = known._replace(
         opened_us=found.opened_us,
         closed_us=found.closed_us,
         severity=found.severity,
         affected_user_hours=found.affected_user_hours,
-        parts=tuple(part._replace(points=()) for part in found.parts),
+        parts=_plain(found.parts),
     )
+    if (known.opened_us, known.closed_us, known.parts) != (now.opened_us, now.closed_us, now.parts):
+        now = now._replace(is_explained=False)
     return _at(known, now, sequence)
 
 

@@ -7,6 +7,7 @@ import { Card, Level, Receipt, Table } from '../parts.tsx'
 import { since } from '../route.ts'
 import { segment } from '../segments.tsx'
 import { counted, named, number } from '../words.ts'
+import { Explained } from './explained.tsx'
 import { Live, moment, said } from './watched.tsx'
 
 const SHOWN = 20
@@ -62,10 +63,12 @@ const Watched = ({ of }: { of: Found }) => (
   />
 )
 
-function Incident({ of: { opened, closed, severity, affectedUserHours, parts } }: { of: Insight }) {
+function Incident({ of }: { of: Insight }) {
+  const { opened, closed, severity, affectedUserHours, parts } = of
   return (
     <Card title={`${moment(opened)}: ${said(parts)}`} isWide side={<Level level={severity} />}>
       <p>{closed ? `Open until ${moment(closed)}` : 'Still open'}. It concerned users for {counted(affectedUserHours, 'hour')} in all.</p>
+      <Explained of={of} />
       <div class="beside">{parts.map((part) => <Unusual part={part} />)}</div>
     </Card>
   )
