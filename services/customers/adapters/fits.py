@@ -1,8 +1,8 @@
-"""Fits in Redis: one value per tenant, and for each segment its customers, sorted by their ids."""
+"""Fits in Redis: one value per tenant, for each segment its customers, sorted by their ids, and the group of each."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -18,9 +18,10 @@ _VERSION: Final = 1
 _AT_ONCE: Final = 1_000
 _CACHED: Final = 4
 _ALL: Final = "all"
-"""The field of what is erased that counts all erasures."""
+"""The field of what is erased that counts all erasures; the others count by segment, and by group behind a prefix."""
+_OF_GROUP: Final = "group:"
 
-# KEYS: the fit, what is erased, then pairs of new and current members. ARGV: erasures seen, revision, fit.
+# KEYS: the fit, what is erased, then pairs of what is new and what is replaced. ARGV: erasures seen, revision, fit.
 _REPLACE: Final = redis.Script("""
 if (redis.call('HGET', KEYS[2], 'all') or '0') ~= ARGV[1] then return 0 end
 for place = 3, #KEYS, 2 do
@@ -33,14 +34,21 @@ redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, then the members of each segment. ARGV: the segments, then a user.
+# KEYS: what is erased, the groups, then the members of each segment. ARGV: a user, the prefix, the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
-for place = 2, #KEYS do
-  if redis.call('ZREM', KEYS[place], ARGV[#ARGV]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 1], 1) end
+local group = redis.call('HGET', KEYS[2], ARGV[1])
+if group then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
+end
+for place = 3, #KEYS do
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place], 1) end
 end
 return 1
 """)
+
+_Put: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class Packed(msgspec.Struct, array_like=True):
@@ -87,27 +95,43 @@ class RedisFits:
         with redis.translating_errors():
             kept = cast("dict[bytes, bytes]", await self._client.hgetall(_erased(tenant)))
         counts = {key.decode(): int(count) for key, count in kept.items()}
-        members = {}
+        members, inside = dict[str, str](), dict[str, str]()
         for segment in SEGMENTS:
             after = ""
             while found := await self.members(tenant, segment, after, _AT_ONCE):
                 members.update(dict.fromkeys(found, segment))
+                groups = await self.groups(tenant, found)
+                inside.update((name, group) for name, group in zip(found, groups, strict=True) if group)
                 after = found[-1]
-        return Standing(members, {name: n for name, n in counts.items() if name != _ALL}, counts.get(_ALL, 0))
+        erasures = counts.pop(_ALL, 0)
+        of_groups = {name: counts.pop(name) for name in [*counts] if name.startswith(_OF_GROUP)}
+        erased_groups = {name.removeprefix(_OF_GROUP): count for name, count in of_groups.items()}
+        return Standing(members, counts, erasures, inside, erased_groups)
 
-    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
+    async def replace(
+        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+    ) -> bool:
         """See `ports.FitStore`."""
         keys = [_fit(tenant), _erased(tenant)]
         for segment in SEGMENTS:
-            key, new = _members(tenant, segment), f"{_members(tenant, segment)}:new"
-            inside = [name for name, each in members.items() if each == segment]
-            with redis.translating_errors():
-                await self._client.delete(new)
-                for start in range(0, len(inside), _AT_ONCE):
-                    await self._client.zadd(new, dict.fromkeys(inside[start : start + _AT_ONCE], 0))
-            keys += [new, key]
+            names = [name for name, each in members.items() if each == segment]
+            keys += await self._staged(_members(tenant, segment), dict.fromkeys(names, 0), self._client.zadd)
+        keys += await self._staged(_groups(tenant), inside, self._put)
         (is_done,) = await _REPLACE.run(self._client, redis.Call(keys, [seen, fit.fitted_ms, encode(fit)]))
         return bool(is_done)
+
+    async def _staged(self, key: str, items: Mapping[str, Any], put: _Put) -> tuple[str, str]:
+        """Puts what will replace a key beside it, in parts; returns both keys."""
+        new = f"{key}:new"
+        every = iter(items.items())
+        with redis.translating_errors():
+            await self._client.delete(new)
+            while part := dict(itertools.islice(every, _AT_ONCE)):
+                await put(new, part)
+        return new, key
+
+    async def _put(self, key: str, items: dict[str, Any]) -> Any:  # noqa: ANN401 - as the client's own
+        return await self._client.hset(key, mapping=cast("Any", items))
 
     async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
         """See `ports.FitStore`."""
@@ -127,13 +151,21 @@ class RedisFits:
             scores = await pipeline.execute()
         return next((name for name, score in zip(SEGMENTS, scores, strict=True) if score is not None), "")
 
+    async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
+        """See `ports.FitStore`."""
+        if not user_ids:
+            return ()
+        with redis.translating_errors():
+            found = cast("list[bytes | None]", await self._client.hmget(_groups(tenant), [*user_ids]))
+        return [(group or b"").decode() for group in found]
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         calls = []
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
-            keys = [_erased(tenant), *(_members(tenant, segment) for segment in SEGMENTS)]
-            calls.append(redis.Call(keys, [*SEGMENTS, user_id]))
+            keys = [_erased(tenant), _groups(tenant), *(_members(tenant, segment) for segment in SEGMENTS)]
+            calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
 
@@ -164,3 +196,7 @@ def _erased(tenant: str) -> str:
 
 def _members(tenant: str, segment: str) -> str:
     return f"{_PREFIX}members:{tenant}:{segment}"
+
+
+def _groups(tenant: str) -> str:
+    return f"{_PREFIX}groups:{tenant}"

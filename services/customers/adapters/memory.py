@@ -24,12 +24,14 @@ class MemoryFits:
         """See `ports.FitStore`."""
         return self._standing.get(tenant, _NOBODY)
 
-    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
+    async def replace(
+        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+    ) -> bool:
         """See `ports.FitStore`."""
         if (await self.standing(tenant)).erasures != seen:
             return False
         self._fits[tenant] = fit
-        self._standing[tenant] = Standing(dict(members), {}, seen)
+        self._standing[tenant] = Standing(dict(members), {}, seen, dict(inside), {})
         return True
 
     async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
@@ -41,17 +43,29 @@ class MemoryFits:
         """See `ports.FitStore`."""
         return (await self.standing(tenants.tenant_of(user_id))).members.get(user_id, "")
 
+    async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
+        """See `ports.FitStore`."""
+        inside = (await self.standing(tenant)).inside
+        return [inside.get(user_id, "") for user_id in user_ids]
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         for user_id in user_ids:
             self.forget(user_id)
 
     def forget(self, user_id: str) -> None:
-        """Takes a user out of their segment."""
+        """Takes a user out of their segment and group."""
         tenant = tenants.tenant_of(user_id)
-        members, erased, count = self._standing.get(tenant, _NOBODY)
-        left = {name: each for name, each in members.items() if name != user_id}
-        counts = dict(erased)
-        if segment := members.get(user_id):
-            counts[segment] = counts.get(segment, 0) + 1
-        self._standing[tenant] = Standing(left, counts, count + 1)
+        of = self._standing.get(tenant, _NOBODY)
+        self._standing[tenant] = Standing(
+            *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.inside, of.erased_groups, user_id)
+        )
+
+
+def _without(
+    of: Mapping[str, str], erased: Mapping[str, int], user_id: str
+) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    left, counts = dict(of), dict(erased)
+    if name := left.pop(user_id, ""):
+        counts[name] = counts.get(name, 0) + 1
+    return left, counts
