@@ -9,7 +9,9 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from journeymesh.common.v1 import event_pb2
 
-Detail = event_pb2.Click | event_pb2.Playback | event_pb2.InterventionOutcome | event_pb2.Purchase
+Detail = (
+    event_pb2.Click | event_pb2.Playback | event_pb2.InterventionOutcome | event_pb2.Purchase | event_pb2.SegmentChange
+)
 
 WORDS: Final = (
     "user_id",
@@ -36,6 +38,7 @@ DETAILS: Final[Mapping[type[Message], str]] = {
     event_pb2.Playback: "playback",
     event_pb2.InterventionOutcome: "outcome",
     event_pb2.Purchase: "purchase",
+    event_pb2.SegmentChange: "segment_change",
 }
 COLUMNS: Final[Mapping[str, object]] = {
     "event_id": "",

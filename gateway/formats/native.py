@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from journeymesh.common.v1.event_pb2 import Click, InterventionOutcome, OrderLine, Playback, Purchase
+from journeymesh.common.v1.event_pb2 import (
+    Click,
+    InterventionOutcome,
+    OrderLine,
+    Playback,
+    Purchase,
+    RecommendedProduct,
+    SegmentChange,
+)
 
 from gateway.formats import ids, schema
 from gateway.formats.json import lenient
@@ -23,6 +31,7 @@ from gateway.formats.schema import (
     PlaybackProperties,
     Properties,
     PurchaseProperties,
+    SegmentChangeProperties,
 )
 from gateway.formats.values import money, orders, pages, purchases, times, vocabulary
 from mesh.errors import InvalidArgument
@@ -38,9 +47,10 @@ _INTERACTION: Final = schema.EVENT_TYPES["feature_interaction"]
 _BACKEND: Final = schema.PLATFORMS["backend"]
 _PAGE_VIEW: Final = schema.EVENT_TYPES["page_view"]
 _PURCHASE: Final = schema.EVENT_TYPES["purchase"]
+_SEGMENT_CHANGE: Final = schema.EVENT_TYPES["segment_change"]
 _ABSENT: Final = (b"", b"null")
-_CLICK, _PLAYBACK, _OUTCOME, _PAID = (
-    tuple(kind.DESCRIPTOR.fields_by_name) for kind in (Click, Playback, InterventionOutcome, Purchase)
+_CLICK, _PLAYBACK, _OUTCOME, _PAID, _SEGMENTED = (
+    tuple(kind.DESCRIPTOR.fields_by_name) for kind in (Click, Playback, InterventionOutcome, Purchase, SegmentChange)
 )
 # What a type of event is meaningless without; everything else is optional.
 _REQUIRED: Final = frozenset(("action", "outcome", "interventionId"))
@@ -239,6 +249,9 @@ def read_properties(written: bytes, event_type: int, warn: Warn) -> Properties:
         properties = _read_properties_leniently(written, event_type, error, warn)
     if event_type == _PURCHASE:
         _read_purchase(properties, written, warn)
+    elif event_type == _SEGMENT_CHANGE:
+        change = cast("SegmentChangeProperties", properties)
+        change.products = orders.recommended(lenient.members(written), warn)
     page = properties.page
     if page and page.isdecimal():
         properties.page = None
@@ -295,6 +308,10 @@ def _detail(properties: Properties) -> dict[str, Any]:
             paid = _members(properties, _PAID)
             paid["lines"] = [OrderLine(**line._asdict()) for line in paid.get("lines", ())]
             return {"purchase": Purchase(**paid)}
+        case SegmentChangeProperties():
+            change = _members(properties, _SEGMENTED)
+            change["products"] = [RecommendedProduct(**each._asdict()) for each in change.get("products", ())]
+            return {"segment_change": SegmentChange(**change)}
     return {}
 
 

@@ -200,10 +200,41 @@ class PurchaseProperties(Properties, rename="camel"):
     lines: Annotated[Any, _LINES] = None
 
 
+RECOMMENDED_MOST: Final = 5
+"""Products that are recommended to one customer; more are left out."""
+_RECOMMENDED: Final = msgspec.Meta(
+    description="What is recommended to the customer from now on, best first. Absent: nothing.",
+    extra_json_schema={
+        "type": ["array", "null"],
+        "maxItems": RECOMMENDED_MOST,
+        "items": {
+            "type": "object",
+            "required": ["productId"],
+            "properties": {
+                "productId": {"type": "string", "maxLength": 128},
+                "name": {"type": "string", "maxLength": 256},
+                "reason": {"type": "string", "maxLength": 64, "description": "Example: `due_again`."},
+            },
+        },
+    },
+)
+
+
+class SegmentChangeProperties(Properties, rename="camel"):
+    """What is known in the `properties` of a `segment_change`. It says everything anew."""
+
+    segment: Annotated[Text, _about("The customer's segment from now on. Absent: none.", maxLength=64)] = None
+    previous_segment: Annotated[Text, _about("The segment before. Required without `segment`.", maxLength=64)] = None
+    group: Annotated[Text, _about("The group of customers who are alike, if there are groups.", maxLength=64)] = None
+    previous_group: Annotated[Text, _about("The group before.", maxLength=64)] = None
+    products: Annotated[Any, _RECOMMENDED] = None
+
+
 PROPERTIES_OF: Final[dict[int, type[Properties]]] = {
     event_pb2.EVENT_TYPE_PAGE_VIEW: PageViewProperties,
     event_pb2.EVENT_TYPE_CLICK: ClickProperties,
     event_pb2.EVENT_TYPE_VIDEO_PLAYBACK: PlaybackProperties,
     event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME: OutcomeProperties,
     event_pb2.EVENT_TYPE_PURCHASE: PurchaseProperties,
+    event_pb2.EVENT_TYPE_SEGMENT_CHANGE: SegmentChangeProperties,
 }

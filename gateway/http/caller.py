@@ -11,7 +11,13 @@ from mesh.keys import Scope
 from records import tenants
 
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
-_FACTS: Final = frozenset({event_pb2.EVENT_TYPE_PURCHASE, event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME})
+_FACTS: Final = frozenset(
+    {
+        event_pb2.EVENT_TYPE_PURCHASE,
+        event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME,
+        event_pb2.EVENT_TYPE_SEGMENT_CHANGE,
+    }
+)
 
 Warn = Callable[[str, str], object]
 """Reports what was cleaned or left out of an event: the member, and why."""

@@ -127,12 +127,14 @@ def test_what_a_newer_version_has_added_is_not_lost() -> None:
     inside.click.MergeFromString(b"\xc2\x3e\x05hello")
     within = event(kind="purchase", purchase={"lines": [{"product_id": "p"}]})
     within.purchase.lines[0].MergeFromString(b"\xc2\x3e\x05hello")
+    among = event(kind="segment_change", segment_change={"segment": "s", "products": [{"product_id": "p"}]})
+    among.segment_change.products[0].MergeFromString(b"\xc2\x3e\x05hello")
     plain = event(kind="click", click={"x": 3.0})
-    events = (newer, inside, within, plain)
+    events = (newer, inside, within, among, plain)
     rows = records([EventRow(1, index, each) for index, each in enumerate(events)], one_by_one=True)
     assert [each.event for each in written_and_read(rows)] == [*events]
     raws = event_rows.batch("3", rows).column("raw").to_pylist()
-    assert [raw is None for raw in raws] == [False, False, False, True]
+    assert [raw is None for raw in raws] == [False, False, False, False, True]
 
 
 def test_purchases_of_older_files_are_joined_with_orders_of_newer_ones() -> None:

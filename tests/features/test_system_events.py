@@ -24,6 +24,7 @@ BY_SYSTEMS = [
     at(40, Kind.TASK_SUCCESS, "/a", "x", is_system=True, time_zone="UTC", platform=3, is_bot=True),
     at(40, Kind.CLICK, "/a", "x", is_system=True, click=Click(effect_observed=False)),
     at(2 * DAY, Kind.PAGE_VIEW, "/b", is_system=True),
+    at(2 * DAY, Kind.SEGMENT_CHANGE, target="Champions", is_system=True),
     at(-2 * DAY, Kind.FORM_SUBMIT, "/b", is_system=True),
 ]
 

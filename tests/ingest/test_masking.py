@@ -216,7 +216,9 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         event_pb2.OrderLine(product_id=MAIL, name=MAIL, quantity=1),  # the shop gave no id
     ]
     purchase = event("e-5", kind="purchase", purchase=event_pb2.Purchase(order_id=MAIL, lines=lines))
-    (one, two, three, four, five), result = judged(page, click, playback, outcome, purchase)
+    change = event_pb2.SegmentChange(segment=f"of {MAIL}", products=[{"product_id": MAIL, "name": f"for {MAIL}"}])
+    segment = event("e-6", kind="segment_change", segment_change=change)
+    (one, two, three, four, five, six), result = judged(page, click, playback, outcome, purchase, segment)
     assert one.page == "/u/[email]?token=[token]&x=1"
     assert one.address == "/u/[email]?token=[token]&x=1&utm_source=a"
     assert (one.target, one.error_code) == ("mail [email]", "[card]")
@@ -228,6 +230,8 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         ("4006381333931", "Card for [email]", "[email]"),
         ("[email]", "[email]", ""),
     ]
+    assert (six.target, six.segment_change.segment) == ("of [email]", "of [email]")
+    assert [(each.product_id, each.name) for each in six.segment_change.products] == [(MAIL, "for [email]")]
     assert [note.member for note in result.notes[0]] == ["page", "target", "errorCode", "properties"]
     assert result.notes[0][3].detail == "It held personal data or secrets, which were masked: email, secret."
     assert {row: [note.member for note in notes] for row, notes in result.notes.items() if row} == {
@@ -235,8 +239,9 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         2: ["contentType", "topic"],
         3: ["channel"],
         4: ["lines"],
+        5: ["target", "segment", "products"],
     }
-    assert sorted(result.masked) == ["card"] + 11 * ["email"] + ["secret"] + 2 * ["token"]
+    assert sorted(result.masked) == ["card"] + 14 * ["email"] + ["secret"] + 2 * ["token"]
 
 
 def test_an_identify_keeps_its_contact_and_nothing_else() -> None:

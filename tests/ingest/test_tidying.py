@@ -23,6 +23,7 @@ BAD_LINES: list[dict[str, Any]] = [
     {"product_id": ""}, {"quantity": 0}, {"quantity": 1_000_001}, {"price": -1.0}, {"price": float("nan")},
     {"price": 1e13},
 ]  # fmt: skip
+PRODUCT: dict[str, Any] = {"product_id": "p", "name": "Beans", "reason": "due_again"}
 ZERO_UUID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -32,6 +33,11 @@ def playback(**members: Any) -> event_pb2.Event:
 
 def bought(**members: Any) -> event_pb2.Event:
     return event(kind="purchase", purchase=event_pb2.Purchase(**members))
+
+
+def segmented(target: str = "", *, is_system: bool = False, **members: Any) -> event_pb2.Event:
+    change = event_pb2.SegmentChange(**members)
+    return event(kind="segment_change", target=target, is_system=is_system, segment_change=change)
 
 
 def clicked(**members: Any) -> event_pb2.Event:
@@ -111,6 +117,27 @@ CLEANED = {
         ["lines"],
     ),
     "more lines than there may be": (bought(lines=[LINE] * 101), bought(lines=[LINE] * 100), ["lines"]),
+    "a segment, which a system says": (
+        segmented(segment="Loyal", products=[PRODUCT]),
+        segmented(is_system=True, target="Loyal", segment="Loyal", products=[PRODUCT]),
+        [],
+    ),
+    "a segment's texts": (
+        segmented(target="the shop", segment="Loyal\n", previous_segment="x" * 65, products=[{"product_id": "p\n"}]),
+        segmented(
+            is_system=True,
+            target="the shop",
+            segment="Loyal",
+            previous_segment="x" * 64,
+            products=[{"product_id": "p"}],
+        ),
+        ["segment", "previousSegment", "products"],
+    ),
+    "products that are none, and more than there may be": (
+        segmented(segment="Loyal", products=[{"name": "Beans"}, *[PRODUCT] * 6]),
+        segmented(is_system=True, target="Loyal", segment="Loyal", products=[PRODUCT] * 5),
+        ["products", "products"],
+    ),
     "nobody before a login": (
         event(user_id="undefined", anonymous_id="a-1"),
         event(user_id="a-1", anonymous_id="a-1"),

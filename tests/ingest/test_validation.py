@@ -72,6 +72,8 @@ REFUSED = {
     "endless amount": (event(kind="purchase", purchase=event_pb2.Purchase(amount=float("inf"))), "UNREADABLE_AMOUNT"),
     "no amount": (event(kind="purchase", purchase=event_pb2.Purchase(amount=float("nan"))), "UNREADABLE_AMOUNT"),
     "outcome without one": (outcome(intervention_id="i"), "MISSING_FIELD"),
+    "segment of nothing": (event(kind="segment_change", segment_change={"group": "g"}), "MISSING_FIELD"),
+    "no segment at all": (event(kind="segment_change"), "MISSING_FIELD"),
     "outcome of nothing": (outcome(outcome=event_pb2.OUTCOME_SHOWN), "MISSING_FIELD"),
 }
 
@@ -91,6 +93,7 @@ ACCEPTED = {
     "a user in any script": event(user_id="ユーザー 1"),
     "a click without a place": event(kind="click"),
     "a beat": playback(watched_seconds=10, playback_rate=0),
+    "a segment left": event(kind="segment_change", segment_change={"previous_segment": "Loyal"}),
     "an outcome by channel": outcome(outcome=event_pb2.OUTCOME_ACCEPTED, channel="email"),
     "a user with a joiner": event(user_id="\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"),
     "a user with a no-break space": event(user_id="Jos\u00e9\u00a0Luis"),
@@ -110,5 +113,6 @@ def test_every_kind_can_be_accepted(kind: str) -> None:
         "EVENT_TYPE_INTERVENTION_OUTCOME": {
             "outcome": event_pb2.InterventionOutcome(intervention_id="i", outcome=event_pb2.OUTCOME_SHOWN)
         },
+        "EVENT_TYPE_SEGMENT_CHANGE": {"segment_change": event_pb2.SegmentChange(segment="s")},
     }
     assert judged(event(kind=kind.removeprefix("EVENT_TYPE_"), **details.get(kind, {}))) is None

@@ -8,7 +8,13 @@ from journeymesh.common.v1 import event_pb2
 
 from gateway.formats import native, schema
 from gateway.formats.json.lenient import Warn, ignore
-from gateway.formats.schema import OutcomeProperties, PlaybackProperties, Properties, PurchaseProperties
+from gateway.formats.schema import (
+    OutcomeProperties,
+    PlaybackProperties,
+    Properties,
+    PurchaseProperties,
+    SegmentChangeProperties,
+)
 from gateway.formats.segment import names, values, video
 from gateway.formats.segment.context import MessageContext
 from gateway.formats.segment.message import Message
@@ -122,6 +128,8 @@ def _is_complete(event_type: int, properties: Properties) -> bool:
         case OutcomeProperties():
             is_named = properties.intervention_id or properties.channel
             return bool(is_named) and properties.outcome in schema.OUTCOMES
+        case SegmentChangeProperties():
+            return bool(properties.segment or properties.previous_segment)
     return event_type != _PAGE_VIEW or bool(properties.page)
 
 

@@ -1,4 +1,4 @@
-"""The order of a purchase: its id, and its lines as shops write them.
+"""Products as shops write them: the id and the lines of an order, and what is recommended to a customer.
 
 Segment calls the lines `products`, Google `items`; the first of these names that holds lines counts. A line that cannot
 be read costs the purchase nothing: it is left out with a warning.
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gateway.formats.json.lenient import Warn, number
-from gateway.formats.schema import LINES_MOST, QUANTITY_MOST
+from gateway.formats.schema import LINES_MOST, QUANTITY_MOST, RECOMMENDED_MOST
 from gateway.formats.values import money
 from gateway.formats.values.spelling import AnySpelling, plain
 from mesh.errors import InvalidArgument
@@ -23,9 +23,13 @@ _NAME_NAMES: Final = ("name", "productname", "itemname", "title", "product")
 _CATEGORY_NAMES: Final = ("category", "productcategory", "itemcategory")
 _QUANTITY_NAMES: Final = ("quantity", "qty", "count")
 _PRICE_NAMES: Final = ("price", "unitprice", "itemprice")
+_PRODUCTS_NAMES: Final = ("products", "recommendations")
+_REASON_NAMES: Final = ("reason",)
 
 _TOO_MANY: Final = f"An order has at most {LINES_MOST} lines; the others were left out."
 _NO_PRODUCT: Final = "A line without a product's id or name, or that is no object, was left out."
+_TOO_MANY_RECOMMENDED: Final = f"At most {RECOMMENDED_MOST} products are recommended; the others were left out."
+_NOTHING_RECOMMENDED: Final = "A product without an id or name, or that is no object, was left out."
 _NO_QUANTITY: Final = f"A quantity must lie between 0 and {QUANTITY_MOST:,}; its line was left out."
 _NO_PRICE: Final = "A price cannot be read; its line was taken without one."
 
@@ -41,6 +45,14 @@ class Line(NamedTuple):
     category: str
     quantity: int
     price: float
+
+
+class Recommended(NamedTuple):
+    """One product that is recommended; see `journeymesh.common.v1.RecommendedProduct`."""
+
+    product_id: str
+    name: str
+    reason: str
 
 
 def order_id(members: Mapping[str, msgspec.Raw]) -> str:
@@ -61,6 +73,26 @@ def lines(members: Mapping[str, msgspec.Raw], warn: Warn) -> list[Line]:
     for note in notes:
         warn("lines", note)
     return [line for line in read if line is not None]
+
+
+def recommended(members: Mapping[str, msgspec.Raw], warn: Warn) -> list[Recommended]:
+    """What is recommended to a customer, best first, at most `RECOMMENDED_MOST`; empty if nothing is."""
+    found = next(filter(None, map(_elements, AnySpelling(members).raws(_PRODUCTS_NAMES))), [])
+    if len(found) > RECOMMENDED_MOST:
+        warn("products", _TOO_MANY_RECOMMENDED)
+    read = [*map(_recommended, found[:RECOMMENDED_MOST])]
+    if None in read:
+        warn("products", _NOTHING_RECOMMENDED)
+    return [each for each in read if each is not None]
+
+
+def _recommended(raw: msgspec.Raw) -> Recommended | None:
+    try:
+        spelt = AnySpelling(_decode_members(raw))
+        product, name, reason = (_text(spelt, names) for names in (_PRODUCT_NAMES, _NAME_NAMES, _REASON_NAMES))
+    except (msgspec.ValidationError, InvalidArgument):
+        return None
+    return Recommended(product or name, name, reason) if product or name else None
 
 
 def _elements(raw: msgspec.Raw) -> list[msgspec.Raw]:

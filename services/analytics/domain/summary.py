@@ -45,6 +45,7 @@ KINDS: Final = (
     "session_end",
     "intervention_outcome",
     "identify",
+    "segment_change",
 )
 """The kinds of event that are told apart; each is the bit of its place. A new one is put at the end."""
 OTHER: Final = 1 << 61

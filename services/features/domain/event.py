@@ -31,6 +31,7 @@ class Kind:
     SESSION_END: Final = 16
     INTERVENTION_OUTCOME: Final = 17
     IDENTIFY: Final = 18
+    SEGMENT_CHANGE: Final = 19
 
 
 class Platform:

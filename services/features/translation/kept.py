@@ -76,7 +76,7 @@ def _shortened(event: event_pb2.Event) -> bytes:
     event.ClearField("carried")
     event.ClearField("properties")
     if event.ByteSize() > WHOLE_EVENT_BYTES:
-        _shorten_lines(event)
+        _shorten_products(event)
     if event.ByteSize() > WHOLE_EVENT_BYTES:
         for member in ("user_agent", "correlation_id"):
             event.ClearField(member)
@@ -87,13 +87,15 @@ def _shortened(event: event_pb2.Event) -> bytes:
     return event.SerializeToString()
 
 
-def _shorten_lines(event: event_pb2.Event) -> None:
-    """What a copy of a large order says: products, quantities and prices; without them, the order."""
+def _shorten_products(event: event_pb2.Event) -> None:
+    """Leaves of an order its products, quantities and prices, else the order; of a segment its names."""
     for line in event.purchase.lines if event.HasField("purchase") else ():
         line.ClearField("name")
         line.ClearField("category")
     if event.ByteSize() > WHOLE_EVENT_BYTES and event.HasField("purchase"):
         event.purchase.ClearField("lines")
+    if event.HasField("segment_change"):
+        event.segment_change.ClearField("products")
 
 
 def _serialized(of: Table) -> Iterator[bytes]:

@@ -26,6 +26,8 @@ ATTEMPTS_MOST: Final = 1000
 LINES_MOST: Final = 100
 QUANTITY_MOST: Final = 1_000_000
 PRICE_MOST: Final = 1e12
+SEGMENT_LENGTH: Final = 64
+RECOMMENDED_MOST: Final = 5
 PIXELS_MOST: Final = 1e6
 # As in the video service, to which nothing longer is a length.
 VIDEO_SECONDS_MOST: Final = 24 * 3600.0
@@ -54,6 +56,17 @@ class Rules(NamedTuple):
 DEFAULT_RULES: Final = Rules()
 
 _LINE_TEXTS: Final = (("product_id", ID_LENGTH), ("name", PRODUCT_NAME_LENGTH), ("category", ID_LENGTH))
+_PRODUCT_TEXTS: Final = (
+    ("product_id", ID_LENGTH),
+    ("name", PRODUCT_NAME_LENGTH),
+    ("reason", SEGMENT_LENGTH),
+)
+_SEGMENT_TEXTS: Final = (
+    ("segment", "segment"),
+    ("previous_segment", "previousSegment"),
+    ("group", "group"),
+    ("previous_group", "previousGroup"),
+)
 _LABELS: Final = (
     ("error_code", "errorCode", ID_LENGTH),
     ("user_agent", "context.userAgent", USER_AGENT_LENGTH),
@@ -74,7 +87,7 @@ def untidy_rows(table: Table, rules: Rules) -> set[int]:
     rows = odd_rows(table, _plain_cells(rules.placeholders))
     for name, is_tidy in (("click", _is_tidy_click), ("playback", _is_tidy_playback), ("purchase", _is_tidy_purchase)):
         rows.update(row for row, detail in table.details_of(name).items() if not is_tidy(detail))
-    rows.update(table.details_of("outcome"))
+    rows.update(table.details_of("outcome"), table.details_of("segment_change"))
     return rows
 
 
@@ -264,6 +277,30 @@ def _tidy_outcome(event: Event, notes: list[Note]) -> None:
         _put_text(event.outcome, "channel", "channel", ID_LENGTH, notes)
 
 
+def _tidy_segment_change(event: Event, notes: list[Note]) -> None:
+    """Cleans the names and products, and marks the event as a system's; it is about the segment."""
+    change, products = event.segment_change, event.segment_change.products
+    event.is_system = True
+    for attribute, member in _SEGMENT_TEXTS:
+        if not is_clean(getattr(change, attribute), SEGMENT_LENGTH):
+            _put_text(change, attribute, member, SEGMENT_LENGTH, notes)
+    texts: list[Note] = []
+    for product in products:
+        for attribute, most in _PRODUCT_TEXTS:
+            if not is_clean(getattr(product, attribute), most):
+                _put_text(product, attribute, "products", most, texts)
+    notes += texts[:1]
+    unnamed = [place for place, product in enumerate(products) if not product.product_id]
+    for place in reversed(unnamed):
+        del products[place]
+    if unnamed:
+        notes.append(Note("products", "A product without an id was left out."))
+    if len(products) > RECOMMENDED_MOST:
+        del products[RECOMMENDED_MOST:]
+        notes.append(Note("products", f"At most {RECOMMENDED_MOST} are recommended; the others were left out."))
+    event.target = event.target or change.segment
+
+
 def _put_text(of: object, attribute: str, member: str, most: int, notes: list[Note]) -> None:
     text, is_changed = cleaned(getattr(of, attribute), most)
     setattr(of, attribute, text)
@@ -276,6 +313,7 @@ _BY_KIND: Final[dict[int, Callable[[Event, list[Note]], None]]] = {
     Kind.VIDEO_PLAYBACK: _tidy_playback,
     Kind.PURCHASE: _tidy_purchase,
     Kind.INTERVENTION_OUTCOME: _tidy_outcome,
+    Kind.SEGMENT_CHANGE: _tidy_segment_change,
 }
 
 

@@ -26,11 +26,15 @@ AMOUNT_MOST: Final = 1e12
 EARLIEST_TIME_US: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 FUTURE_US: Final = 24 * 3600 * 1_000_000
 
-_LAST_KIND: Final = 18
+_LAST_KIND: Final = 19
 _JUDGED: Final = operator.attrgetter("event_id", "user_id", "event_time_us", "properties", "event_type")
 _LAST_ACTION: Final = 7
 # Of the others not every event is accepted.
-_PLAIN_KINDS: Final = frozenset(range(1, _LAST_KIND + 1)) - {Kind.VIDEO_PLAYBACK, Kind.INTERVENTION_OUTCOME}
+_PLAIN_KINDS: Final = frozenset(range(1, _LAST_KIND + 1)) - {
+    Kind.VIDEO_PLAYBACK,
+    Kind.INTERVENTION_OUTCOME,
+    Kind.SEGMENT_CHANGE,
+}
 _OUTCOME_WORDS: Final = ("", "shown", "accepted", "declined", "expired", "converted")
 
 
@@ -207,11 +211,19 @@ def _reject_outcome(event: Event) -> Rejection | None:
     return None
 
 
+def _reject_segment_change(event: Event) -> Rejection | None:
+    of = event.segment_change
+    if of.segment or of.previous_segment:
+        return None
+    return Rejection("MISSING_FIELD", "A segment change needs segment or previousSegment.")
+
+
 _BY_KIND: Final[dict[int, Callable[[Event], Rejection | None]]] = {
     Kind.PAGE_VIEW: _reject_page_view,
     Kind.VIDEO_PLAYBACK: _reject_playback,
     Kind.PURCHASE: _reject_purchase,
     Kind.INTERVENTION_OUTCOME: _reject_outcome,
+    Kind.SEGMENT_CHANGE: _reject_segment_change,
 }
 
 

@@ -67,6 +67,7 @@ _LINE: Final = pa.struct(
         ("price", pa.float64()),
     ]
 )
+_PRODUCT: Final = pa.struct([("product_id", text_type), ("name", text_type), ("reason", text_type)])
 _DETAILS: Final = {
     "click": pa.struct(
         [
@@ -104,7 +105,21 @@ _DETAILS: Final = {
             ("lines", pa.list_(_LINE)),
         ]
     ),
+    "segment_change": pa.struct(
+        [
+            ("segment", text_type),
+            ("previous_segment", text_type),
+            ("group", text_type),
+            ("previous_group", text_type),
+            ("products", pa.list_(_PRODUCT)),
+        ]
+    ),
 }
+_ITEMS: Final[Mapping[str, Sequence[str]]] = {
+    "lines": [each.name for each in _LINE],
+    "products": [each.name for each in _PRODUCT],
+}
+"""Of each member of a detail that is a list, the members of its items."""
 _DETAIL_WORDS: Final = {"action": _ACTIONS, "outcome": _OUTCOMES}
 
 SCHEMA: Final = pa.schema(
@@ -238,8 +253,8 @@ def _member(name: str, messages: Sequence[Message]) -> list[Any]:
     values = [*map(operator.attrgetter(name), messages)]
     if field.enum_type is not None:
         return [*map(_DETAIL_WORDS[name].word, values)]
-    if name == "lines":
-        return [[{each.name: getattr(line, each.name) for each in _LINE} for line in lines] for lines in values]
+    if name in _ITEMS:
+        return [[{each: getattr(item, each) for each in _ITEMS[name]} for item in items] for items in values]
     if field.has_presence:
         is_set = [message.HasField(name) for message in messages]
         return [value if is_one_set else None for value, is_one_set in zip(values, is_set, strict=True)]
@@ -267,8 +282,8 @@ def _untold(table: Table) -> dict[int, event_pb2.Event]:
 
 
 def _is_newer(detail: Message) -> bool:
-    lines = detail.lines if isinstance(detail, event_pb2.Purchase) else ()
-    return bool(UnknownFieldSet(detail)) or any(map(UnknownFieldSet, lines))
+    lists = (value for field, value in detail.ListFields() if field.name in _ITEMS)
+    return bool(UnknownFieldSet(detail)) or any(map(UnknownFieldSet, itertools.chain.from_iterable(lists)))
 
 
 def _newer(record: EventRows) -> dict[int, event_pb2.Event]:

@@ -9,7 +9,7 @@ from services.ingest.events.domain.event import Event, Kind
 SESSION_GAP_US: Final = 30 * 60 * 1_000_000
 """As in features: a session ends after this long without an event."""
 MOST_COPIES: Final = 20
-_NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME})
+_NOT_COPIED: Final = frozenset({Kind.IDENTIFY, Kind.INTERVENTION_OUTCOME, Kind.SEGMENT_CHANGE})
 
 
 def last_session(events: Sequence[Event], linked: Event) -> list[Event]:

@@ -18,6 +18,7 @@ class Kind(IntEnum):
     SESSION_END = 16
     INTERVENTION_OUTCOME = 17
     IDENTIFY = 18
+    SEGMENT_CHANGE = 19
 
 
 class Click(Protocol):
@@ -77,6 +78,27 @@ class Purchase(Protocol):
         """What was bought."""
 
 
+class RecommendedProduct(Protocol):
+    """One product that is recommended to a customer."""
+
+    product_id: str
+    name: str
+    reason: str
+
+
+class SegmentChange(Protocol):
+    """The segment of a customer from now on. `products` are changed in place; an item can be deleted."""
+
+    segment: str
+    previous_segment: str
+    group: str
+    previous_group: str
+
+    @property
+    def products(self) -> MutableSequence[RecommendedProduct]:
+        """What is recommended to the customer."""
+
+
 class Event(Protocol):
     """One thing a user did; see `journeymesh.common.v1.Event` for what each member means."""
 
@@ -130,6 +152,10 @@ class Event(Protocol):
     @property
     def purchase(self) -> Purchase:
         """With a purchase."""
+
+    @property
+    def segment_change(self) -> SegmentChange:
+        """With a change of segment."""
 
 
 class Table(Protocol):

@@ -78,6 +78,7 @@ class EventKind(enum.IntEnum):
     SESSION_END = 16
     INTERVENTION_OUTCOME = 17
     IDENTIFY = 18
+    SEGMENT_CHANGE = 19
 
 
 class Prior(msgspec.Struct, frozen=True):

@@ -10,7 +10,13 @@ from services.ingest.accept.domain.masking.json_text import masked_json
 from services.ingest.accept.domain.masking.kinds import Masking
 from services.ingest.accept.domain.masking.texts import masked_text
 from services.ingest.accept.domain.page import PAGE_LENGTH
-from services.ingest.accept.domain.tidying import ID_LENGTH, PRODUCT_NAME_LENGTH, ROLE_LENGTH, TARGET_LENGTH
+from services.ingest.accept.domain.tidying import (
+    ID_LENGTH,
+    PRODUCT_NAME_LENGTH,
+    ROLE_LENGTH,
+    SEGMENT_LENGTH,
+    TARGET_LENGTH,
+)
 from services.ingest.events.domain.event import Kind, Table
 
 CONTACT: Final = frozenset(("email", "pushTarget"))
@@ -28,8 +34,21 @@ _DETAILS: Final = (
     ("click", (("role", "role", ROLE_LENGTH),)),
     ("playback", (("content_type", "contentType", ID_LENGTH), ("topic", "topic", ID_LENGTH))),
     ("outcome", (("channel", "channel", ID_LENGTH),)),
+    (
+        "segment_change",
+        (
+            ("segment", "segment", SEGMENT_LENGTH),
+            ("previous_segment", "previousSegment", SEGMENT_LENGTH),
+            ("group", "group", SEGMENT_LENGTH),
+            ("previous_group", "previousGroup", SEGMENT_LENGTH),
+        ),
+    ),
 )
-_LINE_TEXTS: Final = (("name", PRODUCT_NAME_LENGTH), ("category", ID_LENGTH))
+# Likewise of the products in a detail: the detail, its member that holds them, and their texts.
+_PRODUCTS: Final = (
+    ("purchase", "lines", (("name", PRODUCT_NAME_LENGTH), ("category", ID_LENGTH))),
+    ("segment_change", "products", (("name", PRODUCT_NAME_LENGTH), ("reason", SEGMENT_LENGTH))),
+)
 CHANGED: Final = (*(name for name, _, _ in _COLUMNS), "properties")
 """The columns that masking changes; details are changed where they are."""
 _PROPERTIES_BYTES: Final = 32 * 1024
@@ -60,7 +79,11 @@ def mask_table(table: Table, masking: Masking) -> Masked:
         details = table.details_of(name)
         for attribute, member, most in texts if details else ():
             _mask_details(details, attribute, member, most, masking, masked)
-    _mask_lines(table, masking, masked)
+    for name, member, texts in _PRODUCTS:
+        for row, detail in table.details_of(name).items():
+            kinds = [kind for product in getattr(detail, member) for kind in _mask_product(product, texts, masking)]
+            if kinds:
+                masked.add(row, member, kinds)
     if table.has("properties"):
         _mask_properties(table, masking, masked)
     return masked
@@ -86,20 +109,23 @@ def _mask_details(
             masked.add(row, member, kinds)
 
 
-def _mask_lines(table: Table, masking: Masking, masked: Masked) -> None:
-    """Masks the lines of orders; a product's id only where the shop gave none, and it is the product's name."""
-    for row, purchase in table.details_of("purchase").items():
-        for line in purchase.lines:
-            is_named = line.product_id == line.name
-            for attribute, most in _LINE_TEXTS:
-                text = getattr(line, attribute)
-                changes = _changes([text], most, masking) if text else {}
-                if changes:
-                    changed, kinds = changes[text]
-                    setattr(line, attribute, changed)
-                    masked.add(row, "lines", kinds)
-            if is_named:
-                line.product_id = line.name[:ID_LENGTH]
+def _mask_product(product: Any, texts: Iterable[tuple[str, int]], masking: Masking) -> list[str]:  # noqa: ANN401
+    """Masks the texts of a line or of what is recommended, and returns the kinds of what they held.
+
+    Its id is masked only where the shop gave none, and it is the product's name.
+    """
+    found: list[str] = []
+    is_named = product.product_id == product.name
+    for attribute, most in texts:
+        text = getattr(product, attribute)
+        changes = _changes([text], most, masking) if text else {}
+        if changes:
+            changed, kinds = changes[text]
+            setattr(product, attribute, changed)
+            found += kinds
+    if is_named:
+        product.product_id = product.name[:ID_LENGTH]
+    return found
 
 
 def _changes(texts: Iterable[str], most: int, masking: Masking) -> dict[str, tuple[str, list[str]]]:
