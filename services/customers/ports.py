@@ -1,9 +1,10 @@
 """What the use cases need besides the ports of `mesh.state`: where fits are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 
 
 class Standing(NamedTuple):
@@ -21,7 +22,7 @@ class Standing(NamedTuple):
 
 
 class FitStore(Protocol):
-    """Keeps what was learnt of each tenant's customers, and the segment and group of each customer.
+    """Keeps what was learnt of each tenant's customers, the segment and group of each, and what was published of them.
 
     Users are named by their qualified ids. All methods raise `Unavailable` if the store cannot be reached.
     """
@@ -54,5 +55,28 @@ class FitStore(Protocol):
     async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
         """The groups that users were given, in their order; empty for who is in none."""
 
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """What was published of users last, in their order; None of whom nothing was.
+
+        Raises:
+            VersionMismatch: only a newer version can read it.
+        """
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """Keeps what was published of users, but not of those who are not in the segment any more, or were erased."""
+
+    def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """Of whom something was published who are in no segment now, in parts of at most 1,000.
+
+        Raises:
+            VersionMismatch: as `published`.
+        """
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """Forgets what was published of users."""
+
     async def erase(self, user_ids: Sequence[str]) -> None:
-        """Takes users out of their segments and groups, and counts them as erased. May be repeated."""
+        """Takes users out of their segments and groups, and counts them as erased. May be repeated.
+
+        Also forgets what was published of them.
+        """

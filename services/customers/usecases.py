@@ -55,10 +55,9 @@ class Purchases:
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store."""
-        segments = [await self.learnt.segment(user_id) for user_id in user_ids]
         return {
             "customers.purchases": await erasing.count(self.state, [*map(PURCHASED.key, user_ids)]),
-            "customers.segments": sum(map(bool, segments)),
+            "customers.segments": len(await self._segments(user_ids)),
         }
 
     async def erase(self, user_ids: Sequence[str]) -> None:
@@ -78,10 +77,18 @@ class Purchases:
             Unavailable: the store cannot be reached.
         """
         bought = await exporting.states(self.state, "customers.purchases", PURCHASED, user_ids)
-        segments = []
-        for user_id in user_ids:
-            if segment := await self.learnt.segment(user_id):
-                (group,) = await self.learnt.groups(tenants.tenant_of(user_id), [user_id])
-                members = {"user_id": user_id, "segment": segment, "group": group}
-                segments.append(exporting.record("customers.segments", members))
+        segments = [exporting.record("customers.segments", each) for each in await self._segments(user_ids)]
         return exporting.bounded([*bought, *segments])
+
+    async def _segments(self, user_ids: Sequence[str]) -> list[dict[str, object]]:
+        """Where users are and what was published of them, of those of whom either is kept."""
+        found = list[dict[str, object]]()
+        for user_id in user_ids:
+            tenant = tenants.tenant_of(user_id)
+            segment = await self.learnt.segment(user_id)
+            (group,) = await self.learnt.groups(tenant, [user_id])
+            (published,) = await self.learnt.published(tenant, [user_id])
+            if segment or published:
+                told = published._asdict() if published else None
+                found.append({"user_id": user_id, "segment": segment, "group": group, "published": told})
+        return found

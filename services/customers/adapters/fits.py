@@ -1,7 +1,7 @@
-"""Fits in Redis: one value per tenant, for each segment its customers, sorted by their ids, and the group of each."""
+"""Fits in Redis: a value per tenant, its customers by segment and id, and of each the group and what was published."""
 
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
@@ -10,6 +10,7 @@ from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records import tenants
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 from services.customers.domain.segments import SEGMENTS
 from services.customers.ports import Standing
 
@@ -34,16 +35,25 @@ redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, the groups, then the members of each segment. ARGV: a user, the prefix, the segments.
+# KEYS: what is erased, the groups, what was published, then the members of each segment. ARGV: a user, the
+# prefix of groups, then the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
+redis.call('HDEL', KEYS[3], ARGV[1])
 local group = redis.call('HGET', KEYS[2], ARGV[1])
 if group then
   redis.call('HDEL', KEYS[2], ARGV[1])
   redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
 end
-for place = 3, #KEYS do
+for place = 4, #KEYS do
   if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place], 1) end
+end
+return 1
+""")
+# KEYS: what was published, the members of a segment. ARGV: users, each before what is kept of them.
+_PUBLISH: Final = redis.Script("""
+for place = 1, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[2], ARGV[place]) then redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1]) end
 end
 return 1
 """)
@@ -64,6 +74,7 @@ class _Version(msgspec.Struct, array_like=True):
 
 _ENCODE: Final = msgspec.msgpack.Encoder(order="sorted").encode
 _DECODE: Final = msgspec.msgpack.Decoder(Packed).decode
+_DECODE_PUBLISHED: Final = msgspec.msgpack.Decoder(tuple[int, str, str, tuple[str, ...], int]).decode
 _DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 
 
@@ -159,12 +170,54 @@ class RedisFits:
             found = cast("list[bytes | None]", await self._client.hmget(_groups(tenant), [*user_ids]))
         return [(group or b"").decode() for group in found]
 
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """See `ports.FitStore`."""
+        if not user_ids:
+            return ()
+        with redis.translating_errors():
+            found = cast("list[bytes | None]", await self._client.hmget(_published(tenant), [*user_ids]))
+        return [None if blob is None else _decode_published(blob) for blob in found]
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """See `ports.FitStore`."""
+        arguments = [part for name, each in published.items() for part in (name, _encode_published(each))]
+        await _PUBLISH.run(self._client, redis.Call([_published(tenant), _members(tenant, segment)], arguments))
+
+    async def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """See `ports.FitStore`."""
+        cursor, is_begun = 0, False
+        while cursor or not is_begun:
+            is_begun = True
+            with redis.translating_errors():
+                cursor, found = cast(
+                    "tuple[int, dict[bytes, bytes]]",
+                    await self._client.hscan(_published(tenant), cursor, count=_AT_ONCE),
+                )
+                pipeline = self._client.pipeline(transaction=False)
+                for segment in SEGMENTS if found else ():
+                    pipeline.zmscore(_members(tenant, segment), cast("list[str]", [*found]))
+                scores = cast("list[list[float | None]]", await pipeline.execute())
+            inside = [any(each is not None for each in of) for of in zip(*scores, strict=True)]
+            if gone := {
+                name.decode(): _decode_published(blob)
+                for (name, blob), is_inside in zip(found.items(), inside, strict=True)
+                if not is_inside
+            }:
+                yield gone
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """See `ports.FitStore`."""
+        if user_ids:
+            with redis.translating_errors():
+                await self._client.hdel(_published(tenant), *user_ids)
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         calls = []
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
-            keys = [_erased(tenant), _groups(tenant), *(_members(tenant, segment) for segment in SEGMENTS)]
+            members = (_members(tenant, segment) for segment in SEGMENTS)
+            keys = [_erased(tenant), _groups(tenant), _published(tenant), *members]
             calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
@@ -186,6 +239,16 @@ def decode(blob: bytes) -> Fit:
     return _DECODE(blob).fit
 
 
+def _encode_published(of: Published) -> bytes:
+    return _ENCODE((_VERSION, *of))
+
+
+def _decode_published(blob: bytes) -> Published:
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("What was published of customers was stored by a newer version.")
+    return Published(*_DECODE_PUBLISHED(blob)[1:])
+
+
 def _fit(tenant: str) -> str:
     return f"{_PREFIX}fit:{tenant}"
 
@@ -200,3 +263,7 @@ def _members(tenant: str, segment: str) -> str:
 
 def _groups(tenant: str) -> str:
     return f"{_PREFIX}groups:{tenant}"
+
+
+def _published(tenant: str) -> str:
+    return f"{_PREFIX}published:{tenant}"

@@ -1,9 +1,10 @@
 """Fits in memory, for tests and for a mesh in one process. No step is interrupted, so each is atomic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from records import tenants
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 from services.customers.ports import Standing
 
 _NOBODY = Standing({}, {}, 0)
@@ -15,6 +16,7 @@ class MemoryFits:
     def __init__(self) -> None:
         self._fits: dict[str, Fit] = {}
         self._standing: dict[str, Standing] = {}
+        self._published: dict[str, dict[str, Published]] = {}
 
     async def fit(self, tenant: str) -> Fit | None:
         """See `ports.FitStore`."""
@@ -48,14 +50,38 @@ class MemoryFits:
         inside = (await self.standing(tenant)).inside
         return [inside.get(user_id, "") for user_id in user_ids]
 
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """See `ports.FitStore`."""
+        kept = self._published.get(tenant, {})
+        return [kept.get(user_id) for user_id in user_ids]
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """See `ports.FitStore`."""
+        members = (await self.standing(tenant)).members
+        kept = self._published.setdefault(tenant, {})
+        kept.update((name, each) for name, each in published.items() if members.get(name) == segment)
+
+    async def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """See `ports.FitStore`."""
+        members = (await self.standing(tenant)).members
+        kept = self._published.get(tenant, {})
+        for name in sorted(kept.keys() - members.keys()):
+            yield {name: kept[name]}
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """See `ports.FitStore`."""
+        for user_id in user_ids:
+            self._published.get(tenant, {}).pop(user_id, None)
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         for user_id in user_ids:
             self.forget(user_id)
 
     def forget(self, user_id: str) -> None:
-        """Takes a user out of their segment and group."""
+        """Takes a user out of their segment and group, and forgets what was published of them."""
         tenant = tenants.tenant_of(user_id)
+        self._published.get(tenant, {}).pop(user_id, None)
         of = self._standing.get(tenant, _NOBODY)
         self._standing[tenant] = Standing(
             *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.inside, of.erased_groups, user_id)

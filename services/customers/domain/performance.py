@@ -51,27 +51,37 @@ class Performances:
     def __init__(self, cuts: Cuts, today: int) -> None:
         self._cuts = cuts
         self._today = today
-        self._sums = {(days, name): _Sums() for days in WINDOWS for name in SEGMENTS}
+        self.sums = {(days, name): _Sums() for days in WINDOWS for name in SEGMENTS}
 
     def add(self, segment: str, history: History) -> None:
         """Adds a customer who is in a segment on the last day; no order of the history is later."""
         days = sorted({consumption.day_of(order.at) for order in history if not order.refund})
         for window in WINDOWS:
             start = self._today - window
-            sums = self._sums[window, segment]
+            sums = self.sums[window, segment]
             for order in history:
                 if consumption.day_of(order.at) > start:
                     sums.orders += not order.refund
                     sums.money[order.currency] = sums.money.get(order.currency, 0) + round(order.amount * _MILLION)
             before = [day for day in days if day <= start]
             if before:
-                began = self._sums[window, segments.segment_of(self._cuts, start - before[-1], len(before))]
+                began = self.sums[window, segments.segment_of(self._cuts, start - before[-1], len(before))]
                 began.starting += 1
                 began.returning += len(before) < len(days)
 
+    def merge(self, other: "Performances") -> None:
+        """Adds what another one of the same cuts and day has added up."""
+        for key, sums in self.sums.items():
+            its = other.sums[key]
+            sums.orders += its.orders
+            sums.starting += its.starting
+            sums.returning += its.returning
+            for currency, amount in its.money.items():
+                sums.money[currency] = sums.money.get(currency, 0) + amount
+
     def windows(self) -> tuple[Window, ...]:
         """What was added."""
-        return tuple(Window(days, {name: _told(self._sums[days, name]) for name in SEGMENTS}) for days in WINDOWS)
+        return tuple(Window(days, {name: _told(self.sums[days, name]) for name in SEGMENTS}) for days in WINDOWS)
 
 
 def shares(of: Iterable[Performance]) -> list[Mapping[str, float]]:
