@@ -35,6 +35,8 @@ def explanation(decision: Json, events: Sequence[Json], receipt: Json | None) ->
         yield Section(f"Features ({decision['featureSchemaVersion']})", _features(decision["features"]))
     if decision["assessment"]:
         yield Section(_risk(decision["assessment"]), _contributions(decision))
+    if decision.get("segment") or decision.get("recommended"):
+        yield Section("Segment", _segment(decision))
     yield Section("Candidates", _candidates(decision))
     if decision["exposure"]:
         yield Section("Experiment", _exposure(decision["exposure"]))
@@ -122,6 +124,19 @@ def _contributions(decision: Json) -> list[str]:
     ]
 
 
+def _segment(decision: Json) -> list[str]:
+    name, group, since = plain(decision["segment"]) or "none", plain(decision["group"]), decision["segmentTime"]
+    products = ", ".join(_product(each) for each in decision["recommended"])
+    return [
+        *_wrapped(name + (f", in {group}" if group else "") + (f", since {since}" if since else "")),
+        *_wrapped(f"Recommended: {products}." if products else ""),
+    ]
+
+
+def _product(of: Json) -> str:
+    return f"{of['name'] or of['productId']}" + (f" ({_word(of['reason'])})" if of["reason"] else "")
+
+
 def _candidates(decision: Json) -> list[str]:
     candidates = decision["candidates"]
     if not candidates:
@@ -146,7 +161,8 @@ def _exposure(exposure: Json) -> list[str]:
 
 
 def _message(intervention: Json) -> list[str]:
-    said = _wrapped(f"“{intervention['message']}”")
+    products = ", ".join(_product(each) for each in intervention.get("products", ()))
+    said = [*_wrapped(f"“{intervention['message']}”"), *_wrapped(f"It offers {products}." if products else "")]
     wording = intervention["wording"]
     if wording is None:
         return [*said, "The text comes from the template; no model was asked, or it has not answered yet."]

@@ -58,21 +58,29 @@ def main(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace, console: Console) -> int:
     _, policy = read_policy(arguments.file)
     table = Table(title=f"Policy {policy.version}", title_justify="left")
-    for heading in ("action", "need", "channels", "by", "caps that count it"):
+    has_segments = any(each.segments for each in policy.actions)
+    for heading in ("action", "need", *(["segments"] if has_segments else []), "channels", "by", "caps that count it"):
         table.add_column(heading, no_wrap=heading == "action")
     for action in policy.actions:
         channels = (action.channel, *action.also_channels)
         caps = [
-            f"{cap.most}/{cap.per}"
+            f"{cap.most}/{cap.per}{_for(cap.segments)}"
             for cap in policy.caps
-            if cap.channel in ("", *channels) and cap.topic in ("", action.topic)
+            if cap.channel in ("", *channels)
+            and cap.topic in ("", action.topic)
+            and not (cap.segments and action.segments and cap.segments.isdisjoint(action.segments))
         ]
         caps_text = "none: transactional" if action.is_transactional else ", ".join(caps) or "none"
-        table.add_row(action.name, action.need, ", ".join(channels), action.handled_by, caps_text)
+        segments = [", ".join(sorted(action.segments)) or "all"] if has_segments else []
+        table.add_row(action.name, action.need, *segments, ", ".join(channels), action.handled_by, caps_text)
     console.print(table)
     console.print(f"Only events of the last {lasting(policy.freshness_us)} lead to help.")
     console.print(f"{policy.holdout.share:.0%} of users are in the holdout (experiment {policy.holdout.salt!r})")
     return 0
+
+
+def _for(segments: frozenset[str]) -> str:
+    return f" for {', '.join(sorted(segments))}" if segments else ""
 
 
 def _learn(arguments: argparse.Namespace, console: Console) -> int:

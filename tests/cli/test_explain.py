@@ -100,6 +100,23 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
     assert "\x1b" not in printed
 
 
+async def test_the_segment_and_what_is_recommended_are_told(gateway: Gateway) -> None:
+    beans = event_pb2.RecommendedProduct(product_id="p-1", name="Beans", reason="due_again")
+    cups = event_pb2.RecommendedProduct(product_id="p-2")
+    (made,) = gateway.services.intervention.decisions
+    made.segment, made.group = "Champions", "Group 1"
+    made.segment_time.FromSeconds(SECONDS)
+    made.recommended.extend([beans, cups])
+    made.intervention.products.append(beans)
+    _, printed = await explained(gateway, "d-1")
+    assert "Segment\n  Champions, in Group 1, since 2026-01-02T10:00:00Z\n" in printed
+    assert "Recommended: Beans (due again), p-2." in printed
+    assert "It offers Beans (due again)." in printed
+    del made.recommended[:]
+    made.segment = made.group = ""
+    assert "Segment" not in (await explained(gateway, "d-1"))[1]
+
+
 async def test_no_help_says_why_not(gateway: Gateway) -> None:
     gateway.services.intervention.decisions = [calm("d-2")]
     code, printed = await explained(gateway, "d-2")

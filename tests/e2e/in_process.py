@@ -175,7 +175,9 @@ class Mesh(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, **settings: Any) -> AsyncIterator[Mesh]:
+async def running_mesh(
+    ledger: Ledger | None = None, sample_ratio: float = 1.0, document: str = DOCUMENT, **settings: Any
+) -> AsyncIterator[Mesh]:
     exporter = InMemorySpanExporter()
     names = (
         "gateway",
@@ -196,7 +198,7 @@ async def running_mesh(ledger: Ledger | None = None, sample_ratio: float = 1.0, 
     stream, leases = MemoryStream(clock=system_clock), MemoryLeases(system_clock)
     seen, failed = MemorySeenEvents(), MemoryFailedEvents()
     interventions = in_memory(
-        [(0, DOCUMENT)], system_clock, ledger=ledger, observer=SpanObserver(traced["intervention"])
+        [(0, document)], system_clock, ledger=ledger, observer=SpanObserver(traced["intervention"])
     )
     applied = MemoryApplied()
     identities, skews = MemoryIdentities(), MemorySkews()

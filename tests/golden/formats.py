@@ -96,6 +96,8 @@ from services.intervention.decision.adapters.listeners import LocalListeners
 from services.intervention.decision.adapters.redis import RedisLedger
 from services.intervention.decision.adapters.silence import SilentObserver
 from services.intervention.decision.domain.facts import Contact, Outcome, OutcomeReport, Purchase
+from services.intervention.decision.domain.segment import Recommended
+from services.intervention.decision.domain.segment import Segment as UserSegment
 from services.intervention.decision.state import CONTACTS, UNDELIVERED
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery
@@ -319,6 +321,23 @@ _HELPED: Final = (
     Row(10.0, NOON_ISH + 4 * MINUTE, kind=EventKind.PURCHASE, bought=Purchase(12.5, "EUR", is_refund=False)),
     Row(95.0, NOON_ISH + 30 * MINUTE, indicators=("rage_clicks",)),
     Row(20.0, NOON_ISH + 31 * MINUTE, user_id="bot", is_bot=True),
+    Row(
+        20.0,
+        NOON_ISH + 31 * MINUTE,
+        user_id="eve",
+        kind=EventKind.SEGMENT_CHANGE,
+        is_system=True,
+        segment=UserSegment("Champions", "Group 1", products=(Recommended("p-1", "Beans", "due_again"),)),
+    ),
+    Row(
+        10.0,
+        NOON_ISH + 31 * MINUTE,
+        user_id="eve",
+        kind=EventKind.PURCHASE,
+        bought=Purchase(2.5, "EUR"),
+        products=("p-7",),
+    ),
+    Row(85.0, NOON_ISH + 32 * MINUTE, user_id="eve", indicators=("form_errors",)),
 )
 
 
@@ -408,6 +427,9 @@ async def read_intervention(of: At) -> dict[str, Any]:
         await service.GetPendingIntervention(intervention_pb2.GetPendingInterventionRequest(user_id=user), NO_CONTEXT)
         for user in ("ada", "bob")
     ]
+    segmented = await service.GetPendingIntervention(
+        intervention_pb2.GetPendingInterventionRequest(user_id="eve"), NO_CONTEXT
+    )
     made = await service.GetIntervention(intervention_pb2.GetInterventionRequest(id="i-3-2-0"), NO_CONTEXT)
     policies = await service.ListPolicies(intervention_pb2.ListPoliciesRequest(), NO_CONTEXT)
     lift = await service.GetLift(intervention_pb2.GetLiftRequest(experiment="1"), NO_CONTEXT)
@@ -422,6 +444,7 @@ async def read_intervention(of: At) -> dict[str, Any]:
     }
     return {
         "told": told(decisions, ledger, *pending, made, lift),
+        "segmented": told(segmented),
         "policies": sorted(each.version for each in policies.policies if not each.tenant)[:1],
         "policiesOfTenants": sorted(each.version for each in policies.policies if each.tenant),
         "undelivered": str(UNDELIVERED.decode(undelivered or b"")),
@@ -805,10 +828,17 @@ async def read_exports(of: At) -> dict[str, Any]:
 LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
 
 
+PRODUCT: Final = event_pb2.RecommendedProduct(product_id="p-1", name="Beans", reason="due_again")
+
+
 def _row(sequence: int) -> EventRows:
     bought = event_pb2.Purchase(amount=sequence, currency="EUR", order_id=f"o-{sequence}", lines=[LINE])
-    made = event(f"e-{sequence}", kind="purchase", purchase=bought)
-    return EventRows(sequence, table.of_events([made]), [0])
+    said = event_pb2.SegmentChange(segment="Champions", previous_segment="Loyal", products=[PRODUCT])
+    made = [
+        event(f"e-{sequence}", kind="purchase", purchase=bought),
+        event(f"s-{sequence}", kind="segment_change", is_system=True, segment_change=said),
+    ]
+    return EventRows(sequence, table.of_events(made), [0, 1])
 
 
 async def write_archive(to: At) -> None:

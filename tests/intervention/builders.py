@@ -29,6 +29,7 @@ from services.intervention.decision.domain.facts import (
 )
 from services.intervention.decision.domain.ledger import Decision
 from services.intervention.decision.domain.linking import decode
+from services.intervention.decision.domain.segment import Segment
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ports import OutcomeEvent
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
@@ -109,6 +110,8 @@ class Row:
     kind: int = EventKind.PAGE_VIEW
     target: str = ""
     bought: Purchase | None = None
+    products: tuple[str, ...] = ()
+    segment: Segment | None = None
     contact: Contact | None = None
     features: tuple[float, ...] = ()
     age_us: int = 0
@@ -160,6 +163,8 @@ def facts(row: Row) -> Facts:
         kind=row.kind,
         target=row.target,
         bought=row.bought,
+        products=row.products,
+        segment=row.segment,
         age_us=row.age_us,
         is_copy=row.is_copy,
         is_system=row.is_system,
@@ -188,6 +193,8 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         kinds=[row.kind for _, _, row in flat],
         targets=[row.target for _, _, row in flat],
         purchases={i: row.bought for i, (_, _, row) in enumerate(flat) if row.bought is not None},
+        products={i: row.products for i, (_, _, row) in enumerate(flat) if row.products},
+        segments={i: row.segment for i, (_, _, row) in enumerate(flat) if row.segment is not None},
         contacts={i: row.contact for i, (_, _, row) in enumerate(flat) if row.contact is not None},
         features={i: row.features for i, (_, _, row) in enumerate(flat) if row.features},
         feature_names=("error_count", "retry_count"),

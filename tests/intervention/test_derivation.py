@@ -7,17 +7,33 @@ import msgspec
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.decision.domain.segment import Recommended, Segment
 from services.intervention.decision.ports import Reference
+from services.intervention.policy.adapters.yaml import parse
 from services.intervention.policy.domain.policy import EventKind
 from services.intervention.translation.decisions import decision_message
-from tests.intervention.builders import MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
+from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, Row, World, arrival, edited, outcome
 
 COUNT = 10_000
 RECORDS = 500
+STRATEGIES = [
+    *parse(DOCUMENT)["actions"],  # type: ignore[index]
+    {
+        **parse(DOCUMENT)["actions"][0],  # type: ignore[index]
+        "name": "recommend",
+        "segments": ["Champions"],
+        "recommends": 2,
+    },
+]
 MEASURED = edited(
-    holdout={"share": 0.2, "salt": "m"}, exploration={"temperature": 0.1, "floor": 0.05, "salt": "m"}, cooldown="5m"
+    actions=STRATEGIES,
+    holdout={"share": 0.2, "salt": "m"},
+    exploration={"temperature": 0.1, "floor": 0.05, "salt": "m"},
+    cooldown="5m",
 )
-LATER = edited(trigger={"score": 60}, caps=[{"most": 2, "per": "day"}])
+LATER = edited(
+    trigger={"score": 60}, caps=[{"most": 2, "per": "day"}, {"most": 1, "per": "week", "segments": ["New", "none"]}]
+)
 DIFFICULTIES = ("form_errors", "help_seeking", "page_refreshes", "rapid_navigation", "engagement_drop")
 
 
@@ -37,10 +53,21 @@ def drawn(chance: random.Random, at_us: int, last: dict[str, str]) -> Row:
     if kind < 0.15:
         bought = Purchase(chance.randrange(500), "EUR", chance.random() < 0.2)
         return Row(
-            12.0, at_us, user, kind=EventKind.PURCHASE, bought=bought, age_us=chance.choice([0, 0, 600 * MINUTE])
+            12.0,
+            at_us,
+            user,
+            kind=EventKind.PURCHASE,
+            bought=bought,
+            products=() if bought.gives_back else ("p-0", "p-1")[: chance.randrange(3)],
+            age_us=chance.choice([0, 0, 600 * MINUTE]),
         )
     if kind < 0.17:
         return Row(80.0, at_us, user, kind=EventKind.IDENTIFY, linked=f"user-{(int(user[5:]) + 1) % 150}")
+    if kind < 0.22:
+        products = tuple(Recommended(f"p-{number}") for number in range(chance.randrange(4)))
+        said = Segment(chance.choice(["Champions", "Champions", "New", ""]), products=products)
+        age_us = chance.choice([0, MINUTE, 900 * MINUTE])
+        return Row(80.0, at_us, user, kind=EventKind.SEGMENT_CHANGE, is_system=True, segment=said, age_us=age_us)
     return Row(
         score=chance.choice([5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0]),
         at_us=at_us,
@@ -83,6 +110,7 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
             assert decision_message(kept).propensity == kept.verdict.propensity
             kinds.add(kept.verdict.reasons[0].name)
             kinds |= {each.refusal.name for each in kept.verdict.candidates if each.refusal}
+            kinds |= {"recommends"} if kept.verdict.intervention and kept.verdict.intervention.products else set()
             kinds |= {f"withdrawn, {kept.verdict.withdrawn.reason.name}"} if kept.verdict.withdrawn else set()
             seen += 1
     assert (seen, differences) == (COUNT, 0)
@@ -104,6 +132,7 @@ async def test_ten_thousand_decisions_derive_again_with_no_difference() -> None:
         "JUST_IDENTIFIED",
         "USER_GONE",
         "SOLVED",
+        "recommends",
         "withdrawn, SOLVED",
         "withdrawn, SESSION_ENDED",
     }

@@ -91,7 +91,15 @@ def request(sequence: int, *rows: Row) -> wire.DecideInterventionsRequest:
         made.features.add(row=row, values=values)
     for row, bought in columns.purchases.items():
         purchase = event_pb2.Purchase(amount=bought.amount, currency=bought.currency, is_refund=bought.is_refund)
+        purchase.lines.extend(
+            event_pb2.OrderLine(product_id=each, quantity=1) for each in columns.products.get(row, ())
+        )
         made.purchases.add(row=row, purchase=purchase)
+    for row, said in columns.segments.items():
+        change = event_pb2.SegmentChange(segment=said.name, group=said.group)
+        for each in said.products:
+            change.products.add(product_id=each.product_id, name=each.name, reason=each.reason)
+        made.segment_changes.add(row=row, segment_change=change)
     for row, contact in columns.contacts.items():
         made.contacts.add(row=row, contact=wire.Contact(email=contact.email, push_target=contact.push_target))
     made.position.stream, made.position.shard = at.stream, at.shard

@@ -92,6 +92,7 @@ def _other_traces(rows: Rows, part: Part) -> dict[int, tuple[bytes, ...]]:
 def messages(made: Created, policy: Policy, words_until_us: int) -> list[OutboxMessage]:
     """The messages of an intervention: one per channel outside the product."""
     facts, help_ = made.decision.facts, made.intervention
+    policy = msgspec.structs.replace(policy, caps=limits.caps_for(policy, made.decision.standing))
     due_us = max(help_.send_us, words_until_us) if help_.uses_generated_copy else help_.send_us
     is_bound = not any(each.name == help_.action and each.is_transactional for each in policy.actions)
     latest_us = {

@@ -21,6 +21,7 @@ from services.intervention.decision.domain.facts import (
     Purchase,
 )
 from services.intervention.decision.domain.linking import UserTransfer
+from services.intervention.decision.domain.segment import Segment
 from services.intervention.policy.domain.policy import EventKind, Policy
 
 
@@ -44,7 +45,8 @@ class Rows:
 
     `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender leaves them
     out; then events count as happened when they were received. Lists and mappings of rows ascend; only decided rows
-    have features and settled signals. `struggles` are told to those who watch, and decide nothing.
+    have features and settled signals. `products` has what was bought, and no refunds. `struggles` are told to those who
+    watch, and decide nothing.
     """
 
     record_indexes: Sequence[int]
@@ -64,6 +66,8 @@ class Rows:
     kinds: Sequence[int] = ()
     targets: Sequence[str] = ()
     purchases: Mapping[int, Purchase] = dataclasses.field(default_factory=dict)
+    products: Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    segments: Mapping[int, Segment] = dataclasses.field(default_factory=dict)
     contacts: Mapping[int, Contact] = dataclasses.field(default_factory=dict)
     features: Mapping[int, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
@@ -154,7 +158,7 @@ def rows_in_question(
     asked.difference_update(no_help)
     # An event that brings no help may still be the goal. Outcomes and settled signals count whoever sends them: a
     # server that reports them for its users looks like a script. A copy counts only where it is the goal.
-    asked.update(rows.outcomes, rows.purchases, rows.settled_rows)
+    asked.update(rows.outcomes, rows.purchases, rows.settled_rows, rows.segments)
     asked.difference_update(rows.copied_rows)
     asked.update(goals, rows.transfers, rows.linked)
     return sorted(asked, key=lambda row: (rows.record_indexes[row], row in rows.linked, rows.is_decided(row), row))
@@ -185,6 +189,8 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         kind=rows.kinds[row] if rows.kinds else 0,
         target=rows.targets[row] if rows.targets else "",
         bought=rows.purchases.get(row),
+        products=rows.products.get(row, ()),
+        segment=rows.segments.get(row),
         features=rows.features.get(row, ()),
         feature_names=rows.feature_names,
         feature_schema_version=rows.feature_schema_version,

@@ -153,7 +153,7 @@ def reported(outcome: int) -> int:
     return outcome
 
 
-def identifier(text: str, name: str) -> str:
+def identifier(text: str, name: str, most: int = _LONGEST_IDENTIFIER) -> str:
     """The text, if it can be an id: short, and nothing that is not seen as a letter or within a word.
 
     The name of its tenant does not count.
@@ -163,9 +163,9 @@ def identifier(text: str, name: str) -> str:
     """
     sent = plain(text)
     is_seen = sent.isprintable() or not any(unicodedata.category(each) in _UNSEEN for each in sent)
-    if len(sent) > _LONGEST_IDENTIFIER or not is_seen:
+    if len(sent) > most or not is_seen:
         raise InvalidArgument(
-            "INVALID_IDENTIFIER", f"The {name} has at most {_LONGEST_IDENTIFIER} characters, and no control characters."
+            "INVALID_IDENTIFIER", f"The {name} has at most {most} characters, and no control characters."
         )
     return text
 
@@ -178,6 +178,7 @@ def _single_rows(rows: Rows) -> Iterable[int]:
         rows.settled_rows,
         rows.outcomes,
         rows.purchases,
+        rows.segments,
         rows.contacts,
         rows.features,
         rows.transfers,

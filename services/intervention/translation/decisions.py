@@ -27,7 +27,12 @@ from services.intervention.decision.ids import decision_id
 from services.intervention.decision.ports import Reference
 from services.intervention.policy.domain.policy import Policy
 from services.intervention.reading import InterventionStatus
-from services.intervention.translation.interventions import delivery_message, intervention_message, withdrawal_message
+from services.intervention.translation.interventions import (
+    delivery_message,
+    intervention_message,
+    product_message,
+    withdrawal_message,
+)
 
 
 def decided_message(of: BatchResult) -> wire.DecideInterventionsResponse:
@@ -54,7 +59,7 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
     """The wire message of a decision and of the status of its intervention."""
     facts, verdict = of.facts, of.verdict
     at = facts.position
-    made = verdict.intervention
+    made, segment = verdict.intervention, of.standing.segment
     return wire.Decision(
         id=decision_id(at),
         user_id=facts.user_id,
@@ -82,6 +87,10 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         deliveries=map(delivery_message, status.deliveries) if status else (),
         withdrawal_reason=wire.WithdrawalReason.ValueType(status.withdrawal if status else 0),
         withdrawn=withdrawal_message(verdict.withdrawn),
+        segment=segment.name if segment else "",
+        group=segment.group if segment else "",
+        segment_time=timestamp(segment.since_us) if segment and segment.name else None,
+        recommended=map(product_message, segment.products if segment else ()),
     )
 
 

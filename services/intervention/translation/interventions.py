@@ -1,12 +1,14 @@
 """Interventions, their words and their deliveries, for the wire."""
 
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
+from journeymesh.common.v1.event_pb2 import RecommendedProduct
 from journeymesh.features.v1 import features_pb2
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
 
 from mesh.rpc.timestamps import timestamp
 from services.intervention.decision.domain.offer import Withdrawn
+from services.intervention.decision.domain.segment import Recommended
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.ids import decision_id_of
 from services.intervention.delivery.domain.delivery import Delivery
@@ -40,7 +42,13 @@ def intervention_message(of: Intervention, words: GeneratedCopy | None = None) -
         handled_by=of.handled_by,
         queue=of.queue,
         wording=generated_copy_message(words) if words else None,
+        products=map(product_message, of.products),
     )
+
+
+def product_message(of: Recommended) -> RecommendedProduct:
+    """The wire message of a product that is recommended."""
+    return RecommendedProduct(product_id=of.product_id, name=of.name, reason=of.reason)
 
 
 def generated_copy_message(of: GeneratedCopy) -> wire.Wording:

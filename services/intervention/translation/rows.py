@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from journeymesh.common.v1.event_pb2 import InterventionOutcome
+from journeymesh.common.v1.event_pb2 import InterventionOutcome, SegmentChange
 from journeymesh.common.v1.event_pb2 import Purchase as WirePurchase
 from journeymesh.intervention.v1 import intervention_pb2 as wire
 from journeymesh.scoring.v1 import scoring_pb2
@@ -22,6 +22,7 @@ from services.intervention.decision.domain.facts import (
     Purchase,
 )
 from services.intervention.decision.domain.linking import TransferError, UserTransfer
+from services.intervention.decision.domain.segment import MOST_PRODUCTS, Recommended, Segment
 from services.intervention.translation import checks
 
 # The fields of the domain's values of the same names, read at once: the hot path reads six of each row.
@@ -31,6 +32,7 @@ _NUMBERS: Final[Callable[[object], tuple[float, int, float, float, float, int]]]
 _SIGNAL: Final[Callable[[object], tuple[int, float, str, str]]] = operator.attrgetter(
     "type", "strength", "target", "reason"
 )
+_LONGEST_PRODUCT_NAME: Final = 256
 _LAST_LEVEL: Final = int(Level.CRITICAL)
 _INDICATOR: Final[Callable[[object], tuple[str, float, str]]] = operator.attrgetter(*Indicator.__struct_fields__)
 
@@ -62,6 +64,8 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         kinds=list(request.event_types),
         targets=list(request.targets),
         purchases={each.row: _bought(each.purchase) for each in request.purchases},
+        products={each.row: found for each in request.purchases if (found := _products(each.purchase))},
+        segments={each.row: _segment(each.segment_change) for each in request.segment_changes},
         contacts={each.row: Contact(each.contact.email, each.contact.push_target) for each in request.contacts},
         features={each.row: checks.finite(each.values) for each in request.features},
         feature_names=tuple(request.feature_names),
@@ -115,6 +119,25 @@ def _report(of: InterventionOutcome) -> OutcomeReport:
 
 def _bought(of: WirePurchase) -> Purchase:
     return Purchase(checks.amount(of.amount), checks.identifier(of.currency, "currency"), of.is_refund)
+
+
+def _products(of: WirePurchase) -> tuple[str, ...]:
+    """What was bought; nothing by a refund."""
+    lines = () if _bought(of).gives_back else of.lines
+    return tuple(dict.fromkeys(checks.identifier(each.product_id, "product id") for each in lines))
+
+
+def _segment(of: SegmentChange) -> Segment:
+    products = [
+        Recommended(
+            checks.identifier(each.product_id, "product id"),
+            checks.identifier(each.name, "product name", most=_LONGEST_PRODUCT_NAME),
+            checks.identifier(each.reason, "reason"),
+        )
+        for each in of.products[:MOST_PRODUCTS]
+    ]
+    names = (checks.identifier(of.segment, "segment"), checks.identifier(of.group, "group"))
+    return Segment(*names, products=tuple(products))
 
 
 def _moving(standing: bytes) -> UserTransfer:

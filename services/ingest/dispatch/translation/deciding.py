@@ -19,7 +19,8 @@ from services.ingest.events.translation.records import Decoded, Rows
 _OUTCOME: Final = event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME
 _PURCHASE: Final = event_pb2.EVENT_TYPE_PURCHASE
 _IDENTIFY: Final = event_pb2.EVENT_TYPE_IDENTIFY
-_SPECIAL: Final = frozenset({_OUTCOME, _PURCHASE, _IDENTIFY})
+_SEGMENT_CHANGE: Final = event_pb2.EVENT_TYPE_SEGMENT_CHANGE
+_SPECIAL: Final = frozenset({_OUTCOME, _PURCHASE, _IDENTIFY, _SEGMENT_CHANGE})
 
 
 class _ContactProperties(msgspec.Struct, rename="camel", frozen=True):
@@ -216,6 +217,11 @@ def decide_request(
         ],
         system_rows=_true(table, "is_system"),
         signals=applied.signals,
+        segment_changes=[
+            intervention_pb2.SegmentChangeRow(row=row, segment_change=event.segment_change)
+            for row, kind, event in special
+            if kind == _SEGMENT_CHANGE
+        ],
     )
 
 

@@ -117,6 +117,10 @@ def decide(
     """Decides on one event; returns the decision and the user afterwards."""
     if facts.is_copy:
         return Decided(None, _after_copy(policy, facts, user))
+    if facts.segment is not None:
+        user = user_state.segmented(user, facts.segment, facts.event_us)
+        if not facts.is_settled:
+            return Decided(None, user)  # whatever is known of the user, a system's event brings no help
     if user.time_zone and not facts.time_zone:
         facts = msgspec.structs.replace(facts, time_zone=user.time_zone)
     if _reaches_goal(policy, facts):
@@ -143,6 +147,8 @@ def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
     """The user after an event that is not decided on itself: the decision is about another event of the record."""
     if facts.is_copy:
         return _after_copy(policy, facts, user)
+    if facts.segment is not None:
+        return user_state.segmented(user, facts.segment, facts.event_us)
     if _reaches_goal(policy, facts):
         user = user_state.converted(policy, user, facts.event_us)
     back = withdrawal(Situation(policy, facts, user_state.standing(user)))
@@ -150,7 +156,14 @@ def take_effect(policy: Policy, facts: Facts, user: UserState) -> UserState:
         user = user_state.withdrawn(user, back)
     if facts.outcome is not None:
         user = user_state.reported(policy, user, facts.outcome, facts.received_us, facts.event_us)
-    return user if facts.bought is None else user_state.spent(user, facts.bought)
+    return _paid(facts, user)
+
+
+def _paid(facts: Facts, user: UserState) -> UserState:
+    """The user after what an event says was bought, if anything was."""
+    if facts.bought is not None:
+        user = user_state.spent(user, facts.bought)
+    return user_state.stocked(user, facts.products, facts.event_us) if facts.products else user
 
 
 def _after_copy(policy: Policy, facts: Facts, user: UserState) -> UserState:
@@ -194,8 +207,7 @@ def _after(policy: Policy, facts: Facts, user: UserState, verdict: Verdict) -> U
         after = msgspec.structs.replace(after, exposed=verdict.exposed)
     if facts.is_settled:
         after = user_state.solved(policy, after, facts.assessment, event_us)
-    if facts.bought is not None:
-        after = user_state.spent(after, facts.bought)
+    after = _paid(facts, after)
     if after is user_state.NOBODY or after.time_zone == facts.time_zone:
         return after
     return msgspec.structs.replace(after, time_zone=facts.time_zone)
@@ -230,6 +242,7 @@ def _exposed(situation: Situation, action: Action) -> Exposure | None:
         channel=action.channel,
         level=situation.level,
         is_high_value=situation.is_high_value,
+        segment=situation.user.segment.name if situation.user.segment else "",
     )
 
 

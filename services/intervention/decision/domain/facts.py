@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from services.intervention.decision.domain.segment import Segment
+
 
 class Level(enum.IntEnum):
     """How high the exit risk is."""
@@ -121,6 +123,9 @@ class Facts(msgspec.Struct, frozen=True):
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
     age_us: int = 0
+    # With a purchase that is no refund, the products; with a change of segment, what it says.
+    products: tuple[str, ...] = ()
+    segment: Segment | None = None
     # A copy of an event of the linked journey.
     is_copy: bool = False
     # A system made the event, not the user.

@@ -187,7 +187,17 @@ def _with(column: Sequence[_Cell], rows: Collection[int], cell: _Cell) -> list[_
 
 def _erased(of: Exceptional) -> Exceptional:
     """The verdict alone. It has a sentence, so that it is not derived again from what is no longer known."""
-    return Exceptional("", of.outcome, UNKNOWN, msgspec.structs.replace(of.verdict, explanation=_ERASED))
+    verdict = msgspec.structs.replace(
+        of.verdict,
+        explanation=_ERASED,
+        intervention=_without_products(of.verdict.intervention),
+        withheld=_without_products(of.verdict.withheld),
+    )
+    return Exceptional("", of.outcome, UNKNOWN, verdict)
+
+
+def _without_products(help_: Intervention | None) -> Intervention | None:
+    return msgspec.structs.replace(help_, products=()) if help_ is not None and help_.products else help_
 
 
 def inputs_of(decision: Decision) -> bytes:

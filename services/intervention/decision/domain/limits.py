@@ -9,6 +9,7 @@ from services.intervention.decision.domain.eligibility import Reason, is_named
 from services.intervention.decision.domain.facts import Facts, Outcome
 from services.intervention.decision.domain.local_time import end_of_period_us, is_quiet, next_quiet_us, period
 from services.intervention.decision.domain.offer import Offer, Standing, has_lapsed
+from services.intervention.decision.domain.segment import name_of
 from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.withdrawal import ends_session
 from services.intervention.policy.domain.policy import (
@@ -37,10 +38,18 @@ def refusal(situation: Situation, action: Action, send_us: int) -> Reason | None
     checks: dict[Reason, Callable[[], bool]] = {
         Reason.ESCALATED: lambda: action.handled_by != HUMAN and _is_escalated(situation),
         Reason.DISMISSED: lambda: _is_dismissed(facts, user, action),
-        Reason.FREQUENCY_CAP: lambda: any(_is_full(cap, facts, user, action, send_us) for cap in policy.caps),
+        Reason.FREQUENCY_CAP: lambda: any(
+            _is_full(cap, facts, user, action, send_us) for cap in caps_for(policy, user)
+        ),
         Reason.QUIET_HOURS: lambda: is_silenced(policy, action) and _is_silent(policy, facts.time_zone, send_us),
     }
     return next((reason for reason, applies in checks.items() if applies()), None)
+
+
+def caps_for(policy: Policy, user: Standing) -> tuple[Cap, ...]:
+    """The caps that bind a user, by their segment."""
+    segment = name_of(user.segment)
+    return tuple([each for each in policy.caps if not each.segments or segment in each.segments])
 
 
 def sent(offer: Offer, standing: Standing) -> Iterator[tuple[str, int]]:

@@ -9,12 +9,14 @@ from typing import Final
 
 import msgspec
 
+from services.intervention.decision.domain import segment as segments
 from services.intervention.decision.domain import user_state
 from services.intervention.decision.domain.eligibility import held_back
 from services.intervention.decision.domain.facts import Facts
 from services.intervention.decision.domain.limits import refusal
 from services.intervention.decision.domain.offer import Exposure, Link, Offer, Undelivered, WithdrawalReason, Withdrawn
 from services.intervention.decision.domain.outcome import Learned
+from services.intervention.decision.domain.segment import Basket, Segment
 from services.intervention.decision.domain.situation import Situation
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.user_state import UserState
@@ -39,6 +41,8 @@ class UserTransfer(msgspec.Struct, frozen=True, array_like=True):
     exposed: Exposure | None
     undelivered: Undelivered
     time_zone: str
+    segment: Segment | None = None
+    basket: Basket = ()
 
 
 class TransferError(ValueError):
@@ -79,7 +83,7 @@ def left(user: UserState, undelivered: Undelivered, user_id: str, at_us: int) ->
         at_us: received time of the event that links them: Unix microseconds.
     """
     waits, before = user.waiting, user.away
-    is_anything = user.offers or user.learned or user.bought or user.exposed
+    is_anything = user.offers or user.learned or user.bought or user.exposed or user.segment or user.basket
     away = Link(
         user_ids=tuple(dict.fromkeys((user_id, *(before.user_ids if before else ()))))[:_MOST_USERS],
         at_us=at_us,
@@ -100,6 +104,8 @@ def left(user: UserState, undelivered: Undelivered, user_id: str, at_us: int) ->
         user.exposed,
         user_state.standing(user, undelivered).undelivered,
         user.time_zone,
+        user.segment,
+        user.basket,
     )
     return after, _ENCODE(moving) if is_anything else b""
 
@@ -115,6 +121,7 @@ def arrived(policy: Policy, user: UserState, moving: UserTransfer, facts: Facts)
     """
     user = user_state.lapsed(policy, user, facts.received_us)
     offers = tuple(sorted((*moving.offers, *user.offers), key=lambda each: each.made_us))[-REMEMBERED_OFFERS:]
+    basket = segments.filled((*user.basket, *moving.basket))
     joined = msgspec.structs.replace(
         user,
         offers=offers,
@@ -123,8 +130,11 @@ def arrived(policy: Policy, user: UserState, moving: UserTransfer, facts: Facts)
         exposed=_first_exposed(user.exposed, moving.exposed),
         undelivered=tuple(dict.fromkeys((*user.undelivered, *moving.undelivered)))[-REMEMBERED_OFFERS:],
         time_zone=user.time_zone or moving.time_zone,
+        segment=segments.latest(moving.segment, user.segment, basket),
+        basket=basket,
     )
-    return user_state.lapsed(policy, _with_one_waiting(policy, joined, moving, facts), facts.received_us)
+    one = user_state.without_bought(_with_one_waiting(policy, joined, moving, facts), basket)
+    return user_state.lapsed(policy, one, facts.received_us)
 
 
 def _with_one_waiting(policy: Policy, joined: UserState, moving: UserTransfer, facts: Facts) -> UserState:
@@ -223,3 +233,7 @@ def _times_us(moving: UserTransfer) -> Iterator[int]:
         yield from (moving.waiting.expires_us, moving.waiting.deliver_by_us, moving.waiting.send_us)
     if moving.exposed is not None:
         yield moving.exposed.at_us
+    if moving.segment is not None:
+        yield from (moving.segment.since_us, moving.segment.said_us)
+    for _, bought_us in moving.basket:
+        yield bought_us

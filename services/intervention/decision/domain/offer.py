@@ -8,6 +8,7 @@ import msgspec
 
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.outcome import Learned, is_waiting
+from services.intervention.decision.domain.segment import Segment
 
 _MOST_UNDELIVERED: Final = 64
 
@@ -74,6 +75,8 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True):
     level: str
     is_high_value: bool
     is_converted: bool = False
+    # The user's segment at that time; empty for none.
+    segment: str = ""
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
@@ -93,7 +96,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     """What a decision looks at of the user.
 
     `offers` are oldest first, `bought` sums purchases by currency, `undelivered` names messages (offer, channel) that
-    never left.
+    never left. `segment` has what is recommended to the user.
     """
 
     offers: tuple[Offer, ...] = ()
@@ -102,6 +105,7 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
     exposed: Exposure | None = None
     undelivered: Undelivered = ()
     away: Link | None = None
+    segment: Segment | None = None
 
 
 UNKNOWN = Standing()

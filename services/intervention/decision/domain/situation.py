@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from services.intervention.decision.domain.facts import LEVEL_NAMES, Facts, Indicator
 from services.intervention.decision.domain.offer import Standing
 from services.intervention.decision.domain.outcome import welcome_channels
+from services.intervention.decision.domain.segment import Recommended, name_of
 from services.intervention.policy.domain.policy import (
     ANY,
     DIFFICULTIES,
@@ -44,6 +45,16 @@ class Situation:
     def level(self) -> str:
         """The name of the risk's level."""
         return LEVEL_NAMES[self.facts.assessment.level]
+
+    @property
+    def segment(self) -> str:
+        """The user's segment; `none` without one."""
+        return name_of(self.user.segment)
+
+    @property
+    def recommended(self) -> Sequence[Recommended]:
+        """What is recommended to the user, best first."""
+        return self.user.segment.products if self.user.segment else ()
 
     @property
     def is_high_value(self) -> bool:

@@ -9,6 +9,7 @@ from services.intervention.decision.domain.eligibility import Reason
 from services.intervention.decision.domain.facts import Facts, Level
 from services.intervention.decision.domain.local_time import after_quiet_us
 from services.intervention.decision.domain.outcome import success_probability
+from services.intervention.decision.domain.segment import Recommended
 from services.intervention.decision.domain.situation import Situation
 from services.intervention.policy.domain import message
 from services.intervention.policy.domain.policy import ANY, GENTLE, ORIENTATION, URGENT, Action, Prior
@@ -44,6 +45,7 @@ class Intervention(msgspec.Struct, frozen=True, array_like=True):
     # When it is sent by `channel`.
     send_us: int = 0
     uses_generated_copy: bool = False
+    products: tuple[Recommended, ...] = ()
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -71,7 +73,10 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def matching(situation: Situation, *, is_urgent: bool) -> list[Action]:
-    """The actions for this risk, difficulty and user; gentle ones only by channels the user welcomes."""
+    """The actions for this risk, difficulty and user; gentle ones only by channels the user welcomes.
+
+    One that recommends products fits only if some are recommended to the user.
+    """
     kind, level = situation.difficulty, situation.level
     welcome = None if is_urgent else situation.welcome_channels
     return [
@@ -81,6 +86,8 @@ def matching(situation: Situation, *, is_urgent: bool) -> list[Action]:
         and (not each.levels or level in each.levels)
         and (not each.difficulties or kind in each.difficulties)
         and (welcome is None or each.channel in welcome)
+        and (not each.segments or situation.segment in each.segments)
+        and (not each.recommends or situation.recommended)
     ]
 
 
@@ -137,6 +144,7 @@ def help_by(situation: Situation, action: Action, intervention_id: str) -> Inter
         queue=PRIORITY_QUEUE if situation.is_high_value else "standard",
         send_us=leaves_us,
         uses_generated_copy=action.uses_generated_copy,
+        products=tuple(situation.recommended[: action.recommends]),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from services.intervention.decision.domain import segment as segments
 from services.intervention.decision.domain.facts import Assessment, Outcome, OutcomeReport, Purchase
 from services.intervention.decision.domain.offer import (
     Exposure,
@@ -24,6 +25,7 @@ from services.intervention.decision.domain.outcome import (
     learn,
     may_follow,
 )
+from services.intervention.decision.domain.segment import Basket, Segment
 from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.withdrawal import is_over
 from services.intervention.policy.domain.policy import IN_APP, REMEMBERED_OFFERS, Conversion, EventKind, Policy
@@ -37,7 +39,8 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     `offers` are oldest first; `waiting` is the intervention of the one that waits. `change_count` grows with every
     change of what waits. `bought` sums purchases less refunds by currency. `withdrawn` is the last offer that waited in
     the product, if it was withdrawn and nothing has waited since. `undelivered` are messages that never left, to an
-    anonymous user who turned out to be this one. `time_zone` is the last known one.
+    anonymous user who turned out to be this one. `time_zone` is the last known one. `basket` is what the user bought
+    lately, so that it is not recommended.
     """
 
     offers: tuple[Offer, ...] = ()
@@ -50,6 +53,8 @@ class UserState(msgspec.Struct, frozen=True, array_like=True):
     away: Link | None = None
     undelivered: Undelivered = ()
     time_zone: str = ""
+    segment: Segment | None = None
+    basket: Basket = ()
 
 
 NOBODY: Final = UserState()
@@ -59,7 +64,7 @@ def standing(user: UserState, undelivered: Iterable[tuple[str, str]] = ()) -> St
     """What a decision looks at of the user. Messages that never left count only if their offer is remembered."""
     remembered = {each.id for each in user.offers}
     lost = tuple(each for each in (*user.undelivered, *undelivered) if each[0] in remembered)
-    return Standing(user.offers, user.learned, user.bought, user.exposed, lost, user.away)
+    return Standing(user.offers, user.learned, user.bought, user.exposed, lost, user.away, user.segment)
 
 
 def waiting_at(user: UserState, at_us: int) -> Intervention | None:
@@ -173,6 +178,32 @@ def spent(user: UserState, bought: Purchase) -> UserState:
     amount = -abs(bought.amount) if bought.gives_back else bought.amount
     total = user.bought.get(bought.currency, 0.0) + amount
     return msgspec.structs.replace(user, bought={**user.bought, bought.currency: total})
+
+
+def segmented(user: UserState, said: Segment, event_us: int) -> UserState:
+    """The user after a system said their segment at an event time; what was said earlier changes nothing."""
+    said = msgspec.structs.replace(said, since_us=event_us, said_us=event_us)
+    return msgspec.structs.replace(user, segment=segments.latest(user.segment, said, user.basket))
+
+
+def stocked(user: UserState, products: Iterable[str], event_us: int) -> UserState:
+    """The user after products were bought: they are no longer recommended, nor offered by help that waits."""
+    bought = (*user.basket, *((each, event_us) for each in products))
+    segment = segments.latest(user.segment, None, bought)
+    return without_bought(msgspec.structs.replace(user, basket=segments.filled(bought), segment=segment), bought)
+
+
+def without_bought(user: UserState, bought: Basket) -> UserState:
+    """The user, whose waiting help offers no product that was bought since it was offered."""
+    waits, offer = user.waiting, offer_of(user, user.waiting.id) if user.waiting else None
+    if waits is None or offer is None or not waits.products:
+        return user
+    left = segments.left(waits.products, offer.event_us or offer.made_us, bought)
+    if left == waits.products:
+        return user
+    return msgspec.structs.replace(
+        user, waiting=msgspec.structs.replace(waits, products=left), change_count=user.change_count + 1
+    )
 
 
 def is_conversion(conversion: Conversion, kind: int, target: str) -> bool:

@@ -1,18 +1,31 @@
 """Counts of one shard: users treated and in the holdout, and how many of each converted."""
 
-from collections.abc import Callable, Iterable, Iterator
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from services.intervention.decision.domain.offer import Exposure
+from services.intervention.decision.domain.segment import NONE
 from services.intervention.lift.domain.lift import Counts
 
 ALL: Final = "all"
+OTHER: Final = "other"
+"""What segments beyond `MOST_SEGMENTS` are counted as."""
+MOST_SEGMENTS: Final = 32
+
+Columns = tuple[int, int, int, int]
+"""The members of `Counts`."""
+_NOTHING: Final[Columns] = (0, 0, 0, 0)
 
 
 class Cell(msgspec.Struct, frozen=True, array_like=True):
-    """The counts of the users who are alike in what they were, or would have been, offered."""
+    """The counts of the users who are alike in what they were, or would have been, offered.
+
+    `segments` has those of them who were in a segment, by its name. It stands last, because the previous version leaves
+    it out: whoever it counted so counts as one of no segment.
+    """
 
     experiment: str
     type: str
@@ -24,7 +37,11 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     treated_converted: int = 0
     holdout: int = 0
     holdout_converted: int = 0
+    segments: Mapping[str, Columns] = {}
 
+
+_OF: Final[Callable[[Any], tuple[Any, ...]]] = operator.attrgetter(*Cell.__struct_fields__[:6])
+_COUNTS: Final[Callable[[Cell], Columns]] = operator.attrgetter(*Cell.__struct_fields__[6:10])
 
 Tally = tuple[Cell, ...]
 """In the order in which each got its first user."""
@@ -39,22 +56,30 @@ def counted(tally: Tally, changes: Iterable[Change]) -> Tally:
     Who is counted as somebody else from now on is taken out again. That may be in a shard that counted nobody like
     that, so only the sum over all shards means something. A new experiment leaves the counts of the one before.
     """
-    cells = {each[:6]: each[6:] for each in map(msgspec.structs.astuple, tally)}
+    cells = {_OF(each): (_COUNTS(each), each.segments) for each in tally}
     for before, after in changes:
         if before is not None and (after is None or after.experiment == before.experiment):
             _add(cells, before, -1)
         if after is not None:
             _add(cells, after, 1)
-    return tuple(Cell(*of, *counts) for of, counts in cells.items())
+    return tuple(Cell(*of, *counts, segments) for of, (counts, segments) in cells.items())
 
 
-def _add(cells: dict[tuple[Any, ...], tuple[Any, ...]], user: Exposure, sign: int) -> None:
-    of = (user.experiment, user.type, user.action, user.channel, user.level, user.is_high_value)
-    counts = list(cells.get(of, (0, 0, 0, 0)))
-    side = 0 if user.is_treated else 2
-    counts[side] += sign
-    counts[side + 1] += sign * user.is_converted
-    cells[of] = tuple(counts)
+def _add(cells: dict[tuple[Any, ...], tuple[Columns, Mapping[str, Columns]]], user: Exposure, sign: int) -> None:
+    of = _OF(user)
+    counts, segments = cells.get(of, (_NOTHING, {}))
+    if user.segment:
+        name = user.segment if user.segment in segments or len(segments) < MOST_SEGMENTS else OTHER
+        segments = {**segments, name: _counted(segments.get(name, _NOTHING), user, sign)}
+    cells[of] = (_counted(counts, user, sign), segments)
+
+
+def _counted(counts: Columns, user: Exposure, sign: int) -> Columns:
+    treated, treated_converted, holdout, holdout_converted = counts
+    converted = sign * user.is_converted
+    if user.is_treated:
+        return treated + sign, treated_converted + converted, holdout, holdout_converted
+    return treated, treated_converted, holdout + sign, holdout_converted + converted
 
 
 def by_dimension(tally: Iterable[Cell], experiment: str) -> Iterator[tuple[str, str, Counts]]:
@@ -71,8 +96,17 @@ def by_dimension(tally: Iterable[Cell], experiment: str) -> Iterator[tuple[str, 
     for dimension, name_of in names.items():
         for name in sorted({name_of(cell) for cell in cells}):
             yield dimension, name, _sum([cell for cell in cells if name_of(cell) == name])
+    segments = {name for cell in cells for name in cell.segments}
+    for name in sorted(segments):
+        yield "segment", name, _sum_of([cell.segments.get(name, _NOTHING) for cell in cells])
+    if segments:
+        whole, inside = _sum(cells), _sum_of([counts for cell in cells for counts in cell.segments.values()])
+        yield "segment", NONE, Counts(*map(operator.sub, whole, inside))
 
 
 def _sum(cells: Iterable[Cell]) -> Counts:
-    columns = [(each.treated, each.treated_converted, each.holdout, each.holdout_converted) for each in cells]
-    return Counts(*map(sum, zip(*columns, strict=True))) if columns else Counts(0, 0, 0, 0)
+    return _sum_of(map(_COUNTS, cells))
+
+
+def _sum_of(columns: Iterable[Columns]) -> Counts:
+    return Counts(*map(sum, zip(_NOTHING, *columns, strict=True)))

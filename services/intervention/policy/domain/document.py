@@ -1,6 +1,7 @@
 """The policy as people write it: the shape of the YAML document. `interpretation.py` says what one means.
 
 Durations are a whole number and a unit: `30s`, `15m`, `24h`, `7d`. Times of day are `HH:MM` on the user's clock.
+A member that was added later is unset by default, so that a policy without it keeps the version it had.
 """
 
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ Strength = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Channel = Literal["chat", "email", "in_app", "push", "ticket"]
 Difficulty = Literal["technical", "orientation", "any"]
 Level = Literal["low", "medium", "high", "critical"]
+Segments = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=64)]
 Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
@@ -39,12 +41,13 @@ class Eligibility(_Strict, frozen=True):
 
 
 class Cap(_Strict, frozen=True):
-    """At most so many messages per hour, day or week of the user's calendar."""
+    """At most so many messages per hour, day or week of the user's calendar; with segments, only to users of these."""
 
     most: Annotated[int, msgspec.Meta(ge=0, le=50)]
     per: Literal["hour", "day", "week"]
     channel: Channel | Literal["any"] = "any"
     topic: Word = "any"
+    segments: Segments | msgspec.UnsetType = msgspec.UNSET
 
 
 class QuietHours(_Strict, frozen=True):
@@ -133,7 +136,7 @@ class ContextChance(_Strict, frozen=True):
 
 
 class Action(_Strict, frozen=True, kw_only=True):
-    """One thing that can be done."""
+    """One thing that can be done; with segments, only for users of these (`none`: users who are in none)."""
 
     name: Word
     type: Word
@@ -156,6 +159,8 @@ class Action(_Strict, frozen=True, kw_only=True):
     cost: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0
     prior: Chance | None = None
     contexts: tuple[ContextChance, ...] = ()
+    segments: Segments | msgspec.UnsetType = msgspec.UNSET
+    recommends: Annotated[int, msgspec.Meta(ge=1, le=5)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Document(_Strict, frozen=True, kw_only=True):

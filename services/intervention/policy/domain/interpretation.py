@@ -15,7 +15,7 @@ from services.intervention.policy.domain.policy import ANY, IN_APP, ORIENTATION,
 _UNITS: Final = {"s": policy.SECOND_US, "m": policy.MINUTE_US, "h": policy.HOUR_US, "d": policy.DAY_US}
 _DAY_MINUTES: Final = 24 * 60
 _RULES_VERSION: Final = "decisions-4"
-_EVENTS: Final = frozenset(kind.name.lower() for kind in EventKind)
+_EVENTS: Final = frozenset(kind.name.lower() for kind in EventKind if kind is not EventKind.SEGMENT_CHANGE)
 # What the offers of a user are remembered by; a rule that looks further back could not be kept.
 _LONGEST_US: Final = 31 * policy.DAY_US
 
@@ -77,7 +77,14 @@ def _policy(of: Document, version: str, tenant: str) -> Policy:
         cooldown_us=_us(of.cooldown),
         freshness_us=_us(of.freshness),
         caps=tuple(
-            policy.Cap(each.most, each.per, _unless_any(each.channel), _unless_any(each.topic)) for each in of.caps
+            policy.Cap(
+                each.most,
+                each.per,
+                _unless_any(each.channel),
+                _unless_any(each.topic),
+                frozenset(each.segments or ()),
+            )
+            for each in of.caps
         ),
         quiet=_quiet(of.quiet_hours) if of.quiet_hours else None,
         business_hours=policy.BusinessHours(
@@ -131,6 +138,8 @@ def _action(of: Action) -> policy.Action:
         contexts=tuple(
             policy.ContextPrior(each.level, each.difficulty, each.accepted, each.refused) for each in of.contexts
         ),
+        segments=frozenset(of.segments or ()),
+        recommends=of.recommends or 0,
     )
 
 

@@ -100,7 +100,8 @@ class ContextPrior(msgspec.Struct, frozen=True):
 class Action(msgspec.Struct, frozen=True):
     """One thing that can be done. Times are microseconds; `content` and `offer` go by kind of difficulty.
 
-    `need` is `urgent` (at the trigger) or `gentle` (medium risk, by a channel the user welcomes).
+    `need` is `urgent` (at the trigger) or `gentle` (medium risk, by a channel the user welcomes). It is for users of
+    `segments`; without any, for all. It offers up to `recommends` of the products that are recommended to the user.
     """
 
     name: str
@@ -124,6 +125,8 @@ class Action(msgspec.Struct, frozen=True):
     cost: float
     prior: Prior | None
     contexts: tuple[ContextPrior, ...]
+    segments: frozenset[str]
+    recommends: int
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -132,12 +135,16 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Cap(msgspec.Struct, frozen=True):
-    """At most so many messages in each period of the user's calendar; an empty channel or topic is each."""
+    """At most so many messages in each period of the user's calendar; an empty channel or topic is each.
+
+    It binds users of its segments; without any, all.
+    """
 
     most: int
     per: str
     channel: str
     topic: str
+    segments: frozenset[str]
 
 
 class QuietHours(msgspec.Struct, frozen=True):
