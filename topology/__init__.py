@@ -232,7 +232,7 @@ SERVICES: Final = (
                 "analytics",
                 "Answers questions about many users; not installed if `archive.url` is empty.",
                 7109,
-                ("scoring", "intervention", "experiments", "store", "s3", "webhooks"),
+                ("ingest", "scoring", "intervention", "experiments", "store", "s3", "webhooks"),
                 Resources(100, 160, 768, temporary_size="8Gi"),
             ),
         ),

@@ -70,6 +70,10 @@ _FORETOLD: Final = {
     ("GET", "/api/customers/{userId}/recommendations"): Scope.READ_PEOPLE,
     ("GET", "/api/segments"): Scope.READ_FIGURES,
     ("GET", "/api/segments/migration"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/performance"): Scope.READ_FIGURES,
+    ("POST", "/api/segments:assign"): Scope.READ_PEOPLE,
+    ("GET", "/api/segments/{name}"): Scope.READ_FIGURES,
+    ("GET", "/api/segments/{name}/performance"): Scope.READ_FIGURES,
     ("GET", "/api/segments/{name}/members"): Scope.READ_PEOPLE,
 }
 

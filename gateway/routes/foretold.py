@@ -1,15 +1,18 @@
 """Routes of what is foretold of customers and of their segments, and their rows of the table."""
 
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 from journeymesh.customers.v1 import predictions_pb2, segments_pb2
 
-from gateway.contract.route import Route, text, up_to
+from gateway.contract.route import Parameter, Route, text, up_to
 from gateway.core import Core
+from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
 from gateway.http.asgi import Answer, Request, json
 from gateway.http.parameters import number
-from gateway.routes.questions import CALLS_REASONS
+from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
+from mesh.errors import InvalidArgument
 
 _DAYS: Final = 30
 _MOST_DAYS: Final = 365
@@ -17,6 +20,17 @@ _RECOMMENDED: Final = 10
 _MOST_RECOMMENDED: Final = 50
 _MEMBERS: Final = 100
 _MOST_MEMBERS: Final = 1_000
+_WINDOWS: Final = ("90", "30", "365")
+"""In days, the usual one first."""
+_ASSIGN_EXAMPLE: Final = '{"userIds":["u-1","u-2"]}'
+
+
+class UsersToAssign(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """The users whose segments are asked for."""
+
+    user_ids: Annotated[
+        list[Annotated[str, msgspec.Meta(min_length=1, max_length=128)]], msgspec.Meta(min_length=1, max_length=1_000)
+    ]
 
 
 async def predictions(core: Core, request: Request) -> Answer:
@@ -50,11 +64,41 @@ async def segment_members(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.customer_segments.ListSegmentMembers(asked)))
 
 
+async def customer_segment(core: Core, request: Request) -> Answer:
+    """A segment."""
+    asked = segments_pb2.GetCustomerSegmentRequest(tenant=request.caller.tenant, segment=request.parameters["name"])
+    return json(render(await core.peers.customer_segments.GetCustomerSegment(asked)))
+
+
+async def performance(core: Core, request: Request) -> Answer:
+    """What all segments bring, or one."""
+    days = request.query.get("days", _WINDOWS[0])
+    if days not in _WINDOWS:
+        raise InvalidArgument("INVALID_PARAMETER", "`days` must be 30, 90 or 365.")
+    asked = segments_pb2.GetSegmentPerformanceRequest(
+        tenant=request.caller.tenant, segment=request.parameters.get("name", ""), days=int(days)
+    )
+    return json(render(await core.peers.customer_segments.GetSegmentPerformance(asked)))
+
+
+async def assign_segments(core: Core, request: Request) -> Answer:
+    """The segments that users are in at this moment."""
+    order = decoded(await request.json_body(), UsersToAssign, _ASSIGN_EXAMPLE)
+    asked = segments_pb2.AssignSegmentsRequest(tenant=request.caller.tenant, user_ids=order.user_ids)
+    return json(render(await core.peers.customer_segments.AssignSegments(asked)))
+
+
 async def migration(core: Core, request: Request) -> Answer:
     """Who moved between segments."""
     asked = segments_pb2.GetMigrationRequest(tenant=request.caller.tenant)
     return json(render(await core.peers.customer_segments.GetMigration(asked)))
 
+
+_OF_WINDOW: Final = (
+    Parameter(
+        "days", {"type": "integer", "enum": [*map(int, _WINDOWS)], "default": int(_WINDOWS[0])}, "The window, in days."
+    ),
+)
 
 FORETOLD_ROUTES: Final = (
     Route(
@@ -90,15 +134,53 @@ FORETOLD_ROUTES: Final = (
         "The customers of a segment, by their ids.",
         segment_members,
         segments_pb2.ListSegmentMembersResponse.DESCRIPTOR,
-        reasons=("SEGMENT_NOT_FOUND", *CALLS_REASONS),
+        reasons=("CUSTOMER_SEGMENT_NOT_FOUND", *CALLS_REASONS),
         query=(up_to("limit", _MEMBERS, _MOST_MEMBERS), text("after", "The last id seen: what comes after it.")),
     ),
     Route(
         "GET",
         "/api/segments/migration",
-        "Who moved between segments since the fit before. The shares of a row add up to 1.",
+        "Who moved between segments, and between groups, since the fit before, and what became of groups. The shares "
+        "of a row add up to 1.",
         migration,
         segments_pb2.GetMigrationResponse.DESCRIPTOR,
         reasons=CALLS_REASONS,
+    ),
+    Route(
+        "GET",
+        "/api/segments/performance",
+        "What each segment brings in a window: orders, money by currency with shares, and how many come again.",
+        performance,
+        segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+        query=_OF_WINDOW,
+    ),
+    Route(
+        "POST",
+        "/api/segments:assign",
+        "The segments and groups that up to 1,000 users are in at this moment, and why.",
+        assign_segments,
+        segments_pb2.AssignSegmentsResponse.DESCRIPTOR,
+        reasons=(*BODY_REASONS, *CALLS_REASONS),
+        body=UsersToAssign,
+        example=_ASSIGN_EXAMPLE,
+    ),
+    # Behind the paths that it would match too.
+    Route(
+        "GET",
+        "/api/segments/{name}",
+        "One segment: what it means, how many customers it has, what to do for them.",
+        customer_segment,
+        segments_pb2.GetCustomerSegmentResponse.DESCRIPTOR,
+        reasons=("CUSTOMER_SEGMENT_NOT_FOUND", *CALLS_REASONS),
+    ),
+    Route(
+        "GET",
+        "/api/segments/{name}/performance",
+        "What a segment brings in a window.",
+        performance,
+        segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR,
+        reasons=("CUSTOMER_SEGMENT_NOT_FOUND", *CALLS_REASONS),
+        query=_OF_WINDOW,
     ),
 )

@@ -1,7 +1,8 @@
-"""A process that learns from all customers of a tenant, started by analytics, and ended where that ends.
+"""A process that learns from all customers of a tenant, and publishes whose segment or recommendations changed.
 
-It says on its output how far it is, a JSON object a line: `step` and `progress`, and at the end `counts`, or `reason`
-and `detail`. What it is asked for at a time is learnt once: begun again after that was kept, it tells what came of it.
+It is started by analytics, and ends where that ends. It says on its output how far it is, a JSON object a line: `step`
+and `progress`, and at the end `counts`, or `reason` and `detail`. What it is asked for at a time is learnt once: begun
+again after that was kept, it goes on with publishing, and tells what came of it.
 """
 
 import asyncio
@@ -15,23 +16,31 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from mesh.clock import system_clock
 from mesh.errors import MeshError
+from mesh.observability import telemetry
+from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
+from mesh.state.redis import RedisState
 from mesh.store import redis
 from offline import archive
-from offline.customers import archived, keeping
+from offline.customers import archived, keeping, publishing, sending
 from offline.customers.fitting import FitError
 from offline.customers.purchases import PurchaseError
+from services.analytics.settings import Settings
 from services.customers.adapters.fits import RedisFits
 from services.customers.domain.fit import Fit
 from services.customers.domain.history import history
 from services.customers.domain.purchases import History
+from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
 _READ: Final = 0.6
 """The part of the way when everything is read."""
+_LEARNT: Final = 0.8
+"""The part of the way when it is learnt."""
 
 
 def main(archive_url: str, tenant: str, now_ms: int) -> int:
@@ -43,28 +52,44 @@ def main(archive_url: str, tenant: str, now_ms: int) -> int:
         now_ms: when it was asked for, in milliseconds since 1970, which is the time of what is learnt.
     """
     try:
-        fit = asyncio.run(_learnt(archive_url, tenant, now_ms))
+        fit, published = asyncio.run(_done(archive_url, tenant, now_ms))
     except (PurchaseError, FitError) as error:
         return _failed("NOTHING_TO_LEARN", str(error))
     except MemoryError:
         return _failed("JOB_TOO_LARGE", "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB.")
     except MeshError as error:
         return _failed(error.reason, error.detail)
-    _say(counts={"customers": fit.customers, "products": len(fit.products)})
+    _say(counts={"customers": fit.customers, "products": len(fit.products), **published._asdict()})
     return 0
 
 
-async def _learnt(archive_url: str, tenant: str, now_ms: int) -> Fit:
+async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publishing.Outcome]:
+    """What was learnt, and what was published of it."""
     settings = read_or_exit(redis.RedisSettings)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:
         fits = RedisFits(client)
-        known = await fits.fit(tenant)
-        if known is not None and known.fitted_ms == now_ms:
-            return known
-        return await keeping.learn(fits, lambda: _histories(archive_url, tenant), tenant, None, None, now_ms)
+        fit = await fits.fit(tenant)
+        if fit is None or fit.fitted_ms != now_ms:
+            fit = await keeping.learn(fits, lambda: _histories(archive_url, tenant), tenant, None, None, now_ms)
+        return fit, await _published(client, fits, tenant)
     finally:
         await client.aclose()
+
+
+async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publishing.Outcome:
+    target = read_or_exit(Settings).ingest_target
+    tls = Tls.wanted(read_or_exit(TlsSettings))
+    bought = RedisState(client, "customers", read_or_exit(CustomersSettings).lifetime_seconds)
+
+    def progress(part: float) -> None:
+        _say(step="publishing", progress=_LEARNT + part * (1 - _LEARNT))
+
+    progress(0.0)
+    # What is published is read in small parts, but the stacks of gRPC's threads count although they are not used.
+    resource.setrlimit(resource.RLIMIT_DATA, (resource.getrlimit(resource.RLIMIT_DATA)[1],) * 2)
+    async with sending.dialled(target, telemetry.off("analytics"), tls, system_clock) as stream:
+        return await publishing.publish(fits, bought, stream, tenant, progress)
 
 
 def _histories(archive_url: str, tenant: str) -> Mapping[str, History]:
@@ -107,5 +132,5 @@ if __name__ == "__main__":
     # Arrow's own allocator keeps what it once took.
     pa.set_memory_pool(pa.system_memory_pool())
     _url, _tenant, _now_ms, _mib = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(_mib) << 20,) * 2)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(_mib) << 20, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     sys.exit(main(_url, _tenant, int(_now_ms)))

@@ -48,8 +48,14 @@ async def learn(
     if not days:
         raise PurchaseError("The archive holds no purchase of this tenant.")
     known = await fits.fit(tenant)
-    before = Before(standing.members, standing.erased, known.groups if known else None)
+    before = Before(
+        standing.members,
+        standing.erased,
+        known.groups if known else None,
+        standing.inside,
+        standing.erased_groups,
+    )
     found = refit.refitted(histories, min(max(days), now) if today is None else today, before, catalogue, now_ms)
-    if not await fits.replace(tenant, found.fit, found.members, standing.erasures):
+    if not await fits.replace(tenant, found.fit, found.members, found.inside, standing.erasures):
         raise FailedPrecondition("ERASURE_UNFINISHED", "Somebody was erased meanwhile. Do it again.")
     return found.fit

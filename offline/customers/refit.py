@@ -10,7 +10,7 @@ import numpy as np
 from offline.customers import baskets, consuming, fitting, grouping
 from offline.customers.forecast import back_test
 from offline.customers.purchases import EPOCH_DAY, Purchases, summed
-from services.customers.domain import basket, consumption, fit, migration, segments
+from services.customers.domain import basket, consumption, fit, migration, performance, segments
 from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.fit import ALL_SEGMENTS, Fit
 from services.customers.domain.forecast import DAYS_PER_WEEK
@@ -30,18 +30,24 @@ _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
 
 
 class Before(NamedTuple):
-    """Where customers were in the fit before: the segment of each, how many were erased since, and the groups."""
+    """Where customers were in the fit before: the segment of each, how many were erased since, and the groups.
+
+    `inside` is the group of each customer who was in one, and `erased_groups` how many of each were erased since.
+    """
 
     members: Mapping[str, str]
     erased: Mapping[str, int]
     groups: Groups | None = None
+    inside: Mapping[str, str] = {}
+    erased_groups: Mapping[str, int] = {}
 
 
 class Refit(NamedTuple):
-    """A fit, and the segment of each customer."""
+    """A fit, the segment of each customer, and the group of each who is in one."""
 
     fit: Fit
     members: Mapping[str, str]
+    inside: Mapping[str, str]
 
 
 def refitted(
@@ -78,6 +84,10 @@ def refitted(
     counts = Counter(each.product for of in bought.values() for each in of)
     kept = set(basket.first(counts, _MOST_PRODUCTS))
     learnt = consuming.fitted(list(bought.values()), today) if bought else _NOTHING
+    alike_groups = grouping.grouped(
+        [fit.customer(orders[name], today) for name in alike], [members[name] for name in alike], before.groups, _SEED
+    )
+    inside = {name: fit.group_of(alike_groups, currency, orders[name], today) for name in alike if alike_groups}
     return Refit(
         Fit(
             fitted_ms=now_ms,
@@ -94,16 +104,33 @@ def refitted(
             popular=_popular(bought, members),
             members={name: sum(each == name for each in members.values()) for name in segments.SEGMENTS},
             moved=migration.moved(before.members, before.erased, members),
-            groups=grouping.grouped(
-                [fit.customer(orders[name], today) for name in alike],
-                [members[name] for name in alike],
-                before.groups,
-                _SEED,
-            ),
+            groups=alike_groups,
             currency=currency,
+            moved_groups=_moved_groups(before, members, inside),
+            windows=_windows(known, members, cuts, today),
         ),
         members,
+        inside,
     )
+
+
+def _moved_groups(before: Before, members: Mapping[str, str], inside: Mapping[str, str]) -> migration.Moved:
+    if not inside and not before.inside:
+        return {}
+    was, now = (
+        {name: of.get(name, migration.NO_GROUP) for name in all_of}
+        for all_of, of in ((before.members, before.inside), (members, inside))
+    )
+    return migration.moved(was, before.erased_groups, now)
+
+
+def _windows(
+    known: Mapping[str, History], members: Mapping[str, str], cuts: segments.Cuts, today: int
+) -> tuple[performance.Window, ...]:
+    found = performance.Performances(cuts, today)
+    for name, segment in members.items():
+        found.add(segment, known[name])
+    return found.windows()
 
 
 def _until(history: History, today: int) -> History:

@@ -37,6 +37,11 @@ class Settings:
         "",
         "A JSON file of what the mesh's parts cost, for questions about costs; empty: only language models are told.",
     )
+    ingest_target: str = setting(
+        "JOURNEYMESH_INGEST_TARGET",
+        topology.address("ingest"),
+        "Where ingest is, which jobs send changes of segments to.",
+    )
     intervention_target: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET",
         topology.address("intervention"),

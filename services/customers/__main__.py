@@ -29,7 +29,7 @@ async def main() -> None:
         foretelling = Foretelling(state, learnt)
         servicer = CustomersServicer(Purchases(state, learnt), clock.system_clock)
         predictions = PredictionsServicer(foretelling, clock.system_clock)
-        segments = CustomerSegmentsServicer(foretelling)
+        segments = CustomerSegmentsServicer(foretelling, clock.system_clock)
         await server.serve(
             settings.listen,
             [

@@ -11,7 +11,7 @@ from mesh.state.port import StateStore
 from records import tenants
 from services.customers.domain import fit as fits
 from services.customers.domain import history
-from services.customers.domain.fit import Fit, Foretold
+from services.customers.domain.fit import Fit, Foretold, Place
 from services.customers.domain.recommendations import Recommendation
 from services.customers.domain.segments import SEGMENTS
 from services.customers.ports import FitStore
@@ -51,13 +51,32 @@ class Foretelling:
         found = history.history(await keyed.read(self.state, PURCHASED, user_id))
         return fit, fits.recommended(fit, found, today, _RECOMMENDED_DAYS, count)
 
+    async def places(
+        self, tenant: str, user_ids: Sequence[str], today: int
+    ) -> tuple[Fit | None, Sequence[Place | None]]:
+        """What was learnt, and where each of some users belongs; None for who bought nothing, and before a fit."""
+        fit = await self.learnt.fit(tenant)
+        if not fit:
+            return None, [None for _ in user_ids]
+        await keyed.look(self.state, seen := keyed.Seen(PURCHASED, user_ids))
+        return fit, [fits.place_of(fit, history.history(seen.states[user_id]), today) for user_id in user_ids]
+
     async def members(self, tenant: str, segment: str, after: str, count: int) -> tuple[Fit | None, Sequence[str]]:
         """What was learnt, and at most `count` customers of a segment by their ids, from behind `after` on.
 
         Raises:
-            NotFound: `SEGMENT_NOT_FOUND`, no segment has this name.
+            NotFound: `CUSTOMER_SEGMENT_NOT_FOUND`, no segment has this name.
         """
-        if segment not in SEGMENTS:
-            raise NotFound("SEGMENT_NOT_FOUND", f"The segments are {', '.join(SEGMENTS)}.")
+        require_segment(segment)
         fit = await self.learnt.fit(tenant)
         return fit, await self.learnt.members(tenant, segment, after, count) if fit else ()
+
+
+def require_segment(name: str) -> None:
+    """Returns if there is a segment of this name.
+
+    Raises:
+        NotFound: `CUSTOMER_SEGMENT_NOT_FOUND`.
+    """
+    if name not in SEGMENTS:
+        raise NotFound("CUSTOMER_SEGMENT_NOT_FOUND", f"The segments are {', '.join(SEGMENTS)}.")

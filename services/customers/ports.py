@@ -1,24 +1,28 @@
 """What the use cases need besides the ports of `mesh.state`: where fits are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 
 
 class Standing(NamedTuple):
     """Where a tenant's customers are: the segment of each, and how many were erased since the fit, by segment.
 
-    `erasures` counts what was erased, also of others than customers.
+    `erasures` counts what was erased, also of others than customers. `inside` is the group of each customer who is in
+    one, `erased_groups` how many of each were erased.
     """
 
     members: Mapping[str, str]
     erased: Mapping[str, int]
     erasures: int
+    inside: Mapping[str, str] = {}
+    erased_groups: Mapping[str, int] = {}
 
 
 class FitStore(Protocol):
-    """Keeps what was learnt of each tenant's customers, and the segment of each customer.
+    """Keeps what was learnt of each tenant's customers, the segment and group of each, and what was published of them.
 
     Users are named by their qualified ids. All methods raise `Unavailable` if the store cannot be reached.
     """
@@ -33,8 +37,10 @@ class FitStore(Protocol):
     async def standing(self, tenant: str) -> Standing:
         """Where all customers are."""
 
-    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
-        """Replaces fit and segments in one atomic step, unless somebody was erased since `seen` erasures.
+    async def replace(
+        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+    ) -> bool:
+        """Replaces fit, segments and groups in one atomic step, unless somebody was erased since `seen` erasures.
 
         Returns:
             Whether it did.
@@ -46,5 +52,31 @@ class FitStore(Protocol):
     async def segment(self, user_id: str) -> str:
         """The segment that a user was given; empty if none."""
 
+    async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
+        """The groups that users were given, in their order; empty for who is in none."""
+
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """What was published of users last, in their order; None of whom nothing was.
+
+        Raises:
+            VersionMismatch: only a newer version can read it.
+        """
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """Keeps what was published of users, but not of those who are not in the segment any more, or were erased."""
+
+    def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """Of whom something was published who are in no segment now, in parts of at most 1,000.
+
+        Raises:
+            VersionMismatch: as `published`.
+        """
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """Forgets what was published of users."""
+
     async def erase(self, user_ids: Sequence[str]) -> None:
-        """Takes users out of their segments, and counts them as erased. May be repeated."""
+        """Takes users out of their segments and groups, and counts them as erased. May be repeated.
+
+        Also forgets what was published of them.
+        """

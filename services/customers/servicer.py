@@ -10,7 +10,7 @@ from mesh.clock import Clock
 from mesh.rpc.context import ServerContext
 from mesh.state import applied, erasing
 from services.customers import translation
-from services.customers.domain import history
+from services.customers.domain import consumption, history
 from services.customers.usecases import Purchases
 
 _USUAL_LIMIT: Final = 20
@@ -32,8 +32,10 @@ class CustomersServicer(CustomersServiceServicer):
 
     async def GetCustomer(self, request: wire.GetCustomerRequest, _context: ServerContext) -> wire.GetCustomerResponse:
         """Reads a customer."""
+        now_us = self._clock()
         found = await self._purchases.customer(request.user_id)
-        return translation.customer_message(request.user_id, history.facts(found), found.traits, self._clock())
+        place = await self._purchases.place(request.user_id, found, consumption.day_of(now_us // 1000))
+        return translation.customer_message(request.user_id, history.facts(found), found.traits, place, now_us)
 
     async def ListPurchases(
         self, request: wire.ListPurchasesRequest, _context: ServerContext

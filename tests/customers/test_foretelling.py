@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journeymesh.customers.v1 import predictions_pb2, segments_pb2
+from journeymesh.customers.v1 import customers_pb2, predictions_pb2, segments_pb2
 
-from mesh.errors import NotFound, VersionMismatch
+from mesh.errors import InvalidArgument, NotFound, VersionMismatch
 from mesh.state.applied import Batch
 from mesh.state.memory import MemoryState
 from mesh.store import redis
@@ -16,14 +16,15 @@ from offline.customers.refit import Before, refitted
 from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
-from services.customers.domain import consumption, migration
+from services.customers.domain import consumption, migration, performance
 from services.customers.domain.purchases import Order
 from services.customers.domain.recommendations import Product, Reason, Shop, recommended
-from services.customers.domain.segments import SEGMENTS
+from services.customers.domain.segments import NAMES, SEGMENTS, Cuts
 from services.customers.foretelling import Foretelling
 from services.customers.ports import FitStore, Standing
 from services.customers.predictions import PredictionsServicer
 from services.customers.segments import CustomerSegmentsServicer
+from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from tests.customers.builders import line, paid
 from tests.customers.fits import DAY_MS, NOBODY, NOW_MS, TODAY, learnt, shop
@@ -41,20 +42,23 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> FitStor
 async def test_a_fit_is_kept_with_the_segments_of_a_tenant_alone(store: FitStore) -> None:
     assert (await store.fit("acme"), await store.standing("acme")) == (None, Standing({}, {}, 0))
     members = {qualified("acme", name): segment for name, segment in REFIT.members.items()}
-    assert await store.replace("acme", FIT, members, 0)
+    inside = {qualified("acme", name): group for name, group in REFIT.inside.items()}
+    assert await store.replace("acme", FIT, members, inside, 0)
     assert await store.fit("acme") == FIT
-    assert (await store.standing("acme")).members == members
+    assert await store.standing("acme") == Standing(members, {}, 0, inside, {})
     assert await store.fit("other") is None
     later = FIT._replace(fitted_ms=FIT.fitted_ms + 1, customers=3)
     one = dict([next(iter(members.items()))])
-    assert await store.replace("acme", later, one, 0)
+    assert await store.replace("acme", later, one, {}, 0)
     assert await store.fit("acme") == later
-    assert (await store.standing("acme")).members == one
+    assert await store.standing("acme") == Standing(one, {}, 0, {}, {})
 
 
 async def test_members_are_listed_in_parts_and_erased_ones_are_counted(store: FitStore) -> None:
     members = dict.fromkeys(["a", "b", "c", "d"], "New") | {"e": "Loyal"}
-    await store.replace("", FIT, members, 0)
+    await store.replace("", FIT, members, {"b": "Group 1", "d": "Group 1"}, 0)
+    assert list(await store.groups("", ["a", "b"])) == ["", "Group 1"]
+    assert list(await store.groups("", [])) == []
     assert list(await store.members("", "New", "", 2)) == ["a", "b"]
     assert list(await store.members("", "New", "b", 9)) == ["c", "d"]
     assert await store.segment("e") == "Loyal"
@@ -62,10 +66,11 @@ async def test_members_are_listed_in_parts_and_erased_ones_are_counted(store: Fi
     await store.erase(["b"])
     assert await store.segment("b") == ""
     standing = await store.standing("")
-    assert standing == Standing({"a": "New", "c": "New", "d": "New"}, {"New": 1, "Loyal": 1}, 4)
+    members = {"a": "New", "c": "New", "d": "New"}
+    assert standing == Standing(members, {"New": 1, "Loyal": 1}, 4, {"d": "Group 1"}, {"Group 1": 1})
     # Somebody was erased while the fit was made: it must not bring them back.
-    assert not await store.replace("", FIT, members, 0)
-    assert await store.replace("", FIT, {"a": "New"}, 4)
+    assert not await store.replace("", FIT, members, {}, 0)
+    assert await store.replace("", FIT, {"a": "New"}, {}, 4)
     assert await store.standing("") == Standing({"a": "New"}, {}, 4)
 
 
@@ -87,7 +92,7 @@ async def test_until_something_was_learnt_nothing_is_foretold() -> None:
     )
     with pytest.raises(NotFound):
         await predictions.GetPredictions(predictions_pb2.GetPredictionsRequest(user_id="bob"), NO_CONTEXT)
-    segments = CustomerSegmentsServicer(foretelling)
+    segments = CustomerSegmentsServicer(foretelling, lambda: NOW_MS * 1000)
     listed = await segments.ListCustomerSegments(segments_pb2.ListCustomerSegmentsRequest(), NO_CONTEXT)
     assert [each.customer_count for each in listed.segments] == [0] * 8
 
@@ -98,7 +103,7 @@ async def test_a_customer_is_foretold_from_the_fit_and_what_they_bought() -> Non
     for number, day in enumerate((-60, -40, -20)):
         bought = paid(f"e{number}", (TODAY + day) * DAY_MS, f"o{number}", 10.0, "EUR", line("p1"), line("p2"))
         await purchases.apply(Batch("events", "1", (number + 1,)), [("ada", bought)])
-    await kept.replace("", FIT, REFIT.members, 0)
+    await kept.replace("", FIT, REFIT.members, {}, 0)
     predictions = PredictionsServicer(Foretelling(state, kept), lambda: NOW_MS * 1000)
     told = await predictions.GetPredictions(predictions_pb2.GetPredictionsRequest(user_id="ada"), NO_CONTEXT)
     assert told.fit.customer_count == FIT.customers
@@ -122,8 +127,8 @@ async def test_a_customer_is_foretold_from_the_fit_and_what_they_bought() -> Non
 
 async def test_segments_members_and_migration_add_up() -> None:
     kept = MemoryFits()
-    await kept.replace("", FIT, REFIT.members, 0)
-    servicer = CustomerSegmentsServicer(Foretelling(MemoryState(), kept))
+    await kept.replace("", FIT, REFIT.members, {}, 0)
+    servicer = CustomerSegmentsServicer(Foretelling(MemoryState(), kept), lambda: NOW_MS * 1000)
     listed = await servicer.ListCustomerSegments(segments_pb2.ListCustomerSegmentsRequest(), NO_CONTEXT)
     assert sum(each.share for each in listed.segments) == pytest.approx(1)
     assert sum(len(each.cells) for each in listed.segments) == 25
@@ -142,8 +147,122 @@ async def test_segments_members_and_migration_add_up() -> None:
     with pytest.raises(NotFound):
         await servicer.ListSegmentMembers(segments_pb2.ListSegmentMembersRequest(segment="Rich"), NO_CONTEXT)
     moved = await servicer.GetMigration(segments_pb2.GetMigrationRequest(), NO_CONTEXT)
-    assert [row.segment for row in moved.rows] == ["none yet"]
-    assert sum(each.share for each in moved.rows[0].moved_to) == pytest.approx(1)
+    for rows in (moved.rows, moved.group_rows):
+        assert [row.segment for row in rows] == ["none yet"]
+        assert sum(each.share for each in rows[0].moved_to) == pytest.approx(1)
+    assert FIT.groups
+    assert [each.group for each in moved.group_transitions] == sorted(FIT.groups.names)
+    assert {each.change for each in moved.group_transitions} == {segments_pb2.GROUP_CHANGE_NEW}
+
+
+async def test_many_are_assigned_by_what_they_bought_until_now() -> None:
+    state, kept = MemoryState(), MemoryFits()
+    servicer = CustomerSegmentsServicer(Foretelling(state, kept), lambda: NOW_MS * 1000)
+    purchases = Purchases(state, kept)
+    for number, day in enumerate((-60, -40, -3)):
+        bought = paid(f"e{number}", (TODAY + day) * DAY_MS, f"o{number}", 10.0, "EUR", line("p1"))
+        await purchases.apply(Batch("events", "1", (number + 1,)), [(qualified("acme", "ada"), bought)])
+    asked = segments_pb2.AssignSegmentsRequest(tenant="acme", user_ids=["bob", "ada", "bob"])
+    learning = await servicer.AssignSegments(asked, NO_CONTEXT)
+    assert [each.user_id for each in learning.assignments] == ["bob", "ada", "bob"]
+    assert not any(each.segment for each in learning.assignments)
+
+    await kept.replace("acme", FIT, {}, {}, 0)
+    told = await servicer.AssignSegments(asked, NO_CONTEXT)
+    bob, ada, _ = told.assignments
+    assert (bob.segment, bob.HasField("scores"), bob.HasField("days_since")) == ("", False, False)
+    assert (ada.days_since.value, ada.order_days) == (3, 3)
+    assert ada.segment == NAMES[ada.scores.recency, ada.scores.frequency]
+    customer = await CustomersServicer(purchases, lambda: NOW_MS * 1000).GetCustomer(
+        customers_pb2.GetCustomerRequest(user_id=qualified("acme", "ada")), NO_CONTEXT
+    )
+    assert (customer.segment, customer.group) == (ada.segment, ada.group)
+    asked = segments_pb2.AssignSegmentsRequest(user_ids=["ada"])
+    assert (await servicer.AssignSegments(asked, NO_CONTEXT)).assignments[0].segment == ""
+    for count in (0, 1_001):
+        with pytest.raises(InvalidArgument):
+            await servicer.AssignSegments(segments_pb2.AssignSegmentsRequest(user_ids=["u"] * count), NO_CONTEXT)
+
+
+async def test_what_a_segment_brings_is_told_of_a_window() -> None:
+    kept = MemoryFits()
+    servicer = CustomerSegmentsServicer(Foretelling(MemoryState(), kept), lambda: NOW_MS * 1000)
+    asked = segments_pb2.GetSegmentPerformanceRequest(days=365)
+    assert not (await servicer.GetSegmentPerformance(asked, NO_CONTEXT)).segments
+    await kept.replace("", FIT, REFIT.members, {}, 0)
+    told = await servicer.GetSegmentPerformance(asked, NO_CONTEXT)
+    assert [each.segment for each in told.segments] == list(SEGMENTS)
+    orders = [order for history in shop().values() for order in history if order.at >= NOW_MS - 364 * DAY_MS]
+    assert sum(each.order_count for each in told.segments) == len(orders)
+    money = [each.money[0] for each in told.segments if each.money]
+    assert sum(each.amount for each in money) == pytest.approx(sum(order.amount for order in orders))
+    assert sum(each.share for each in money) == pytest.approx(1)
+    asked = segments_pb2.GetSegmentPerformanceRequest(segment="Loyal")
+    one = await servicer.GetSegmentPerformance(asked, NO_CONTEXT)
+    assert ([each.segment for each in one.segments], one.days) == (["Loyal"], 90)
+    with pytest.raises(InvalidArgument):
+        await servicer.GetSegmentPerformance(segments_pb2.GetSegmentPerformanceRequest(days=31), NO_CONTEXT)
+
+
+def test_a_segment_brings_what_its_customers_kept_and_those_of_before_come_again() -> None:
+    def order(name: str, ago: int, amount: float, currency: str = "EUR") -> Order:
+        return Order(name, (TODAY - ago) * DAY_MS, amount, currency, amount < 0, ())
+
+    cuts = Cuts((-90, -60, -30, -7), (2, 3, 4, 5))
+    found = performance.Performances(cuts, TODAY)
+    found.add("Loyal", (order("a", 100, 5.0), order("b", 29, 0.1), order("c", 0, 0.2), order("d", 0, -0.1)))
+    found.add("New", (order("a", 30, 1.0), order("b", 3, 0.6, "USD")))
+    found.add("New", (order("a", 40, 1.0),))
+    month, quarter, year = found.windows()
+    assert [each.days for each in (month, quarter, year)] == [30, 90, 365]
+    assert month.segments["Loyal"] == performance.Performance(2, {"EUR": 0.2}, 0, 0)
+    # Seventy days since one order, none and ten: the first and the last came again.
+    assert (month.segments["About to Sleep"][2:], month.segments["New"][2:]) == ((0, 0), (2, 1))
+    assert month.segments["Hibernating"] == performance.Performance(0, {}, 1, 1)
+    assert month.segments["New"].money == {"USD": 0.6}
+    assert quarter.segments["New"] == performance.Performance(3, {"EUR": 2.0, "USD": 0.6}, 1, 1)
+    assert year.segments["Loyal"].orders == 3
+    shares = performance.shares(quarter.segments.values())
+    assert shares[SEGMENTS.index("New")] == {"EUR": pytest.approx(2.0 / 2.2), "USD": 1.0}
+
+
+MANY = ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("moved", "transitions"),
+    [
+        ({"a": {"a": 5, "b": 5}}, [("a", "kept", ("a",)), ("b", "new", ())]),
+        ({"a": {"c": 3}, "b": {"c": 2, "d": 1}}, [("a", "merged", ("c",)), ("b", "merged", ("c",)), ("d", "new", ())]),
+        ({"a": {"b": 4, "c": 4, "d": 2}}, [("a", "split", ("b", "c")), ("d", "new", ())]),
+        (
+            {"a": {"b": 3, "c": 2, "d": 2, "a": 2, "no group": 6}},
+            [("a", "gone", ()), *((each, "new", ()) for each in MANY)],
+        ),
+        ({"a": {"erased": 9, "a": 1}, "b": {"erased": 1}}, [("a", "kept", ("a",)), ("b", "gone", ())]),
+        ({"none yet": {"a": 3}, "no group": {"a": 1, "no group": 7}}, [("a", "new", ())]),
+        ({}, []),
+    ],
+)
+def test_what_became_of_groups_goes_by_whom_both_fits_have(
+    moved: migration.Moved, transitions: list[tuple[str, str, tuple[str, ...]]]
+) -> None:
+    assert list(migration.transitions(moved)) == transitions
+
+
+groups = st.sampled_from([*MANY, migration.NO_GROUP])
+
+
+@given(st.dictionaries(groups, st.dictionaries(groups | st.just(migration.ERASED), st.integers(1, 9), min_size=1)))
+def test_something_became_of_every_group_and_every_group_came_from_somewhere(moved: migration.Moved) -> None:
+    found = migration.transitions(moved)
+    before, now = set(moved) - {migration.NO_GROUP}, {to for row in moved.values() for to in row}
+    was = [each for each in found if each.change != migration.Change.NEW]
+    assert [each.group for each in was] == sorted(before)
+    became = {to for each in found for to in each.became}
+    new = {each.group for each in found if each.change == migration.Change.NEW}
+    assert became | new == now - {migration.NO_GROUP, migration.ERASED}
+    assert not became & new
 
 
 names = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(SEGMENTS))
@@ -204,8 +323,14 @@ def test_recommendations_differ_in_reason_and_category() -> None:
 
 
 def test_a_refit_tells_who_moved_and_a_catalogue_what_can_be_bought() -> None:
-    before = Before(dict.fromkeys(REFIT.members, "Champions"), {"New": 2})
+    who = [*REFIT.members]
+    before = Before(
+        dict.fromkeys(who, "Champions"), {"New": 2}, None, dict.fromkeys(who[1:], "Group 1"), {"Group 1": 3}
+    )
     found = learnt(before, frozenset({"p1"})).fit
+    assert sum(found.moved_groups["Group 1"].values()) == len(who) - 1 + 3
+    assert found.moved_groups["Group 1"]["erased"] == 3
+    assert sum(found.moved_groups["no group"].values()) == 1
     assert sum(found.moved["Champions"].values()) == len(REFIT.members)
     assert found.moved["New"] == {"erased": 2}
     assert [name for name, each in found.products.items() if each.offered] == ["p1"]

@@ -19,17 +19,20 @@ from mesh.state import applied
 from mesh.state.memory import MemoryState
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.history import Bought
+from services.customers.domain.publishing import Published
 from services.customers.servicer import CustomersServicer
 from services.customers.translation import rows_of
 from services.customers.usecases import Purchases
 from tests.builders import NOW_US
 from tests.customers.builders import DAY_MS, back, events, line, paid
+from tests.customers.fits import learnt
 from tests.serving import serving
 
 if TYPE_CHECKING:
     from journeymesh.customers.v1.customers_pb2_grpc import CustomersServiceAsyncStub
 
 NOW_MS = NOW_US // 1000
+FIT = learnt().fit
 
 
 @pytest.fixture
@@ -175,6 +178,26 @@ async def test_what_lies_before_is_refused(stub: "CustomersServiceAsyncStub") ->
         await stub.ApplyPurchases(request(sequence, [paid(f"e-{sequence}")]))
     with pytest.raises(FailedPrecondition):
         await stub.ApplyPurchases(request(1, [paid("e-1")]))
+
+
+async def test_what_was_published_of_a_person_is_exported_and_erased_with_their_segment() -> None:
+    kept = MemoryFits()
+    purchases = Purchases(MemoryState(), kept)
+    await kept.replace("", FIT, {"ada": "New", "bob": "New"}, {"ada": "Group 1"}, 0)
+    published = Published("New", "Group 1", ("p-1",), NOW_MS)
+    await kept.publish("", "New", {"ada": published, "bob": published})
+    await kept.replace("", FIT, {"ada": "New"}, {"ada": "Group 1"}, 0)
+    ada, bob = (json.loads(each.json) for each in await purchases.export(["ada", "bob", "eve"]))
+    assert ada == {
+        "user_id": "ada",
+        "segment": "New",
+        "group": "Group 1",
+        "published": {"segment": "New", "group": "Group 1", "products": ["p-1"], "compared_ms": NOW_MS},
+    }
+    assert (bob["segment"], bob["published"]["segment"]) == ("", "New")
+    assert (await purchases.kept(["ada", "bob", "eve"]))["customers.segments"] == 2
+    await purchases.erase(["ada", "bob"])
+    assert (await purchases.kept(["ada", "bob"]))["customers.segments"] == 0
 
 
 async def test_a_person_is_exported_and_erased(stub: "CustomersServiceAsyncStub") -> None:

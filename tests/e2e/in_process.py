@@ -121,7 +121,7 @@ def _customers(to: grpc.aio.Server) -> None:
     foretelling = Foretelling(state, fits)
     add_CustomersServiceServicer_to_server(CustomersServicer(Purchases(state, fits), system_clock), to)
     add_CustomerPredictionsServiceServicer_to_server(PredictionsServicer(foretelling, system_clock), to)
-    add_CustomerSegmentsServiceServicer_to_server(CustomerSegmentsServicer(foretelling), to)
+    add_CustomerSegmentsServiceServicer_to_server(CustomerSegmentsServicer(foretelling, system_clock), to)
 
 
 def _analytics(to: grpc.aio.Server) -> None:

@@ -501,7 +501,7 @@ _READY: Final = predictions_pb2.CustomersFit(state=predictions_pb2.LEARNING_STAT
 
 def customer_segments() -> CustomerSegmentsServicer:
     """The real one, over memory, before anything was learnt."""
-    return CustomerSegmentsServicer(Foretelling(MemoryState(), MemoryFits()))
+    return CustomerSegmentsServicer(Foretelling(MemoryState(), MemoryFits()), lambda: 0)
 
 
 class Video(video_pb2_grpc.VideoServiceServicer):

@@ -86,7 +86,25 @@ async def test_segments_of_customers_are_returned(gateway: Gateway) -> None:
     assert (await get(gateway, "/api/segments/Can%27t%20Lose/members"))["userIds"] == []
     assert (await get(gateway, "/api/segments/migration"))["rows"] == []
     unknown = await gateway.client.get("/api/segments/Rich/members")
-    assert (unknown.status_code, unknown.json()["reason"]) == (404, "SEGMENT_NOT_FOUND")
+    assert (unknown.status_code, unknown.json()["reason"]) == (404, "CUSTOMER_SEGMENT_NOT_FOUND")
+    one = await get(gateway, "/api/segments/Can%27t%20Lose")
+    assert (one["fit"]["state"], one["segment"]["name"], len(one["segment"]["cells"])) == ("learning", "Can't Lose", 2)
+    for path in ("/api/segments/performance", "/api/segments/Loyal/performance"):
+        assert (await get(gateway, f"{path}?days=30"))["days"] == 30
+        refused = await gateway.client.get(f"{path}?days=31")
+        assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_PARAMETER")
+    for path in ("/api/segments/Rich", "/api/segments/Rich/performance"):
+        unknown = await gateway.client.get(path)
+        assert (unknown.status_code, unknown.json()["reason"]) == (404, "CUSTOMER_SEGMENT_NOT_FOUND")
+
+
+async def test_segments_are_assigned_to_many(gateway: Gateway) -> None:
+    answer = await gateway.client.post("/api/segments:assign", json={"userIds": ["ada", "bob"]})
+    assert [(each["userId"], each["segment"], each["scores"]) for each in answer.json()["assignments"]] == [
+        ("ada", "", None), ("bob", "", None)
+    ]  # fmt: skip
+    for body in ({"userIds": []}, {"userIds": ["u"] * 1_001}, {"userIds": [""]}, {"users": ["ada"]}, {}):
+        assert (await gateway.client.post("/api/segments:assign", json=body)).status_code == 400
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "a b", "ü@example.com", "a%2Fb", "a:b", "..", "?", "#"])

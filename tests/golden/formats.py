@@ -57,6 +57,8 @@ from services.customers.domain.consumption import Consumption
 from services.customers.domain.fit import BackTest, Fit
 from services.customers.domain.groups import Groups
 from services.customers.domain.history import ORDERS_KEPT
+from services.customers.domain.performance import Performance, Window
+from services.customers.domain.publishing import Published
 from services.customers.domain.recommendations import Product
 from services.customers.domain.repeats import Repeats
 from services.customers.domain.segments import Cuts
@@ -283,18 +285,28 @@ _LEARNT: Final = Fit(
         (2.5, 0.5, 3.0), (1.0, 0.5, 2.0), ((-1.0, 1.5, 0.5), (0.5, -0.25, 0.0)), ("a", "b"), (2, 1), 0.5, 0.75
     ),
     currency="EUR",
+    moved_groups={"none yet": {"a": 2, "b": 1}},
+    windows=(Window(30, {"New": Performance(2, {"": 0.5, "EUR": 12.5}, 3, 1)}),),
 )
 
 
 async def write_customers_fit(to: At) -> None:
     fits = RedisFits(to.client)
-    await fits.replace("acme", _LEARNT, {qualified("acme", each): "New" for each in "abc"}, 0)
-    await fits.erase([qualified("acme", "b")])
+    one, two, three = (qualified("acme", each) for each in "abc")
+    await fits.replace("acme", _LEARNT, dict.fromkeys((one, two, three), "New"), {one: "a", two: "b"}, 0)
+    await fits.publish("acme", "New", {one: Published("New", "a", ("p", "q"), NOW_US // 1000)})
+    await fits.erase([two])
 
 
 async def read_customers_fit(of: At) -> dict[str, Any]:
     fits = RedisFits(of.client)
-    return {"fit": msgspec.to_builtins(await fits.fit("acme")), "standing": (await fits.standing("acme"))._asdict()}
+    standing = await fits.standing("acme")
+    published = zip(standing.members, await fits.published("acme", [*standing.members]), strict=True)
+    return {
+        "fit": msgspec.to_builtins(await fits.fit("acme")),
+        "standing": standing._asdict(),
+        "published": msgspec.to_builtins(dict(published)),
+    }
 
 
 # Intervention: users, tallies, records, the ledger, policies, the outbox.

@@ -1,4 +1,4 @@
-"""Ids of the mesh's own: whoever sends one and however, only the gateway's own outcome may bear it."""
+"""Ids of the mesh's own: whoever sends one and however, only the mesh's own outcomes and changes may bear it."""
 
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ def outcome(event_id: str = ID, user_id: str = "ada", **members: Any) -> event_p
 
 DECLINED = event_pb2.InterventionOutcome(intervention_id="i-1", outcome=event_pb2.OUTCOME_DECLINED)
 OTHER = event_pb2.InterventionOutcome(intervention_id="i-2", outcome=event_pb2.OUTCOME_ACCEPTED)
+CHANGE = event_pb2.SegmentChange(segment="New")
 SQUATS = {
     "a client's, of another user": outcome(user_id="mallory", is_own=False),
     "a client's, of the owner": outcome(is_own=False),
@@ -34,6 +35,9 @@ SQUATS = {
     "a copy": outcome("jm:copy:1"),
     "an arrival": outcome("jm:arrival:1"),
     "nothing but the beginning": outcome("jm:"),
+    "a client's change of segment": event("jm:segment:1:a", kind="segment_change", segment_change=CHANGE),
+    "a change's name on another event": event("jm:segment:1:a", is_own=True),
+    "another name on a change": event("jm:link:1", kind="segment_change", segment_change=CHANGE, is_own=True),
 }
 
 

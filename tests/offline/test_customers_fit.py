@@ -65,7 +65,7 @@ async def test_the_command_learns_from_the_archive_and_the_service_foretells(
     assert (told.fit.state, told.fit.customer_count) == (predictions_pb2.LEARNING_STATE_READY, 40)
     assert told.horizons[2].orders > 0
     assert {each.product_id for each in told.due} == {line.product for order in history for line in order.lines}
-    segments = CustomerSegmentsServicer(foretelling)
+    segments = CustomerSegmentsServicer(foretelling, lambda: NOW_MS * 1000)
     members = segments_pb2.ListSegmentMembersRequest(tenant="acme", segment=told.segment)
     assert user in (await segments.ListSegmentMembers(members, NO_CONTEXT)).user_ids
 

@@ -30,8 +30,10 @@ from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.history import history
 from services.ingest.archive.adapters.files import ParquetArchive
 from tests.customers.fits import shop
+from tests.ingest.harness import running
 from tests.offline.test_customers_archived import archive_of
 from tests.offline.test_customers_fit import purchase
+from tests.offline.test_customers_publishing import Ingest, listening
 
 MEMORY_MIB: Final = 384
 RUNNER: Final = """
@@ -60,8 +62,15 @@ def archive_url(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 async def client(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[redis.Client]:
+    """The store, beside an ingest that takes what is published."""
     monkeypatch.setenv("JOURNEYMESH_REDIS_URL", valkey_url)
-    async with contextlib.aclosing(redis.connect(valkey_url)) as client:
+    async with (
+        running() as ingest,
+        listening(Ingest(ingest)) as target,
+        contextlib.aclosing(redis.connect(valkey_url)) as client,
+    ):
+        ingest.time.now_us = system_clock()
+        monkeypatch.setenv("JOURNEYMESH_INGEST_TARGET", target)
         await client.flushall()
         yield client
 
@@ -117,7 +126,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_comman
     assert (done.state, done.attempt_count, done.progress) == (State.DONE, 2, 1.0), done
     fit = await RedisFits(client).fit("acme")
     assert fit is not None
-    assert done.counts == {"customers": 40, "products": len(fit.products)}
+    assert done.counts == {"customers": 40, "products": len(fit.products), "published": 40, "refused": 0}
     assert encode(fit) == await as_the_command(archive_url, job.created_us // 1000)
     assert await RedisFits(client).fit("") is None
 
@@ -125,7 +134,9 @@ async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_comman
     before = await client.hgetall("jm:{customers}:fit:acme")
     capsys.readouterr()
     assert await asyncio.to_thread(learning.main, archive_url, "acme", job.created_us // 1000) == 0
-    assert json.loads(capsys.readouterr().out) == {"counts": dict(done.counts)}
+    said = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
+    assert said[-1] == {"counts": dict(done.counts) | {"published": 0}}
+    assert {each["step"] for each in said[:-1]} == {"publishing"}
     assert await client.hgetall("jm:{customers}:fit:acme") == before
 
 

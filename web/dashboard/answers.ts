@@ -464,8 +464,28 @@ export interface SegmentMembers {
   nextAfter: string
 }
 
+export interface MigrationRow {
+  segment: string
+  movedTo: { segment: string; customerCount: number; share: number }[]
+}
+
 export interface Migration {
-  rows: { segment: string; movedTo: { segment: string; customerCount: number; share: number }[] }[]
+  rows: MigrationRow[]
+  groupRows: MigrationRow[]
+  groupTransitions: { group: string; change: string; became: string[] }[]
+}
+
+export interface SegmentPerformances {
+  days: number
+  segments: {
+    segment: string
+    customerCount: number
+    orderCount: number
+    money: { currency: string; amount: number; share: number }[]
+    startingCount: number
+    returningCount: number
+    conversion: number | null
+  }[]
 }
 
 export interface Interval {
@@ -475,6 +495,7 @@ export interface Interval {
 
 export interface Foretold {
   segment: string
+  group: string
   active: number | null
   currency: string
   horizons: { days: number; orders: number; ordersSpan: Interval; money: number | null; moneySpan: Interval | null }[]

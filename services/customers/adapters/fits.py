@@ -1,8 +1,8 @@
-"""Fits in Redis: one value per tenant, and for each segment its customers, sorted by their ids."""
+"""Fits in Redis: a value per tenant, its customers by segment and id, and of each the group and what was published."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -10,6 +10,7 @@ from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records import tenants
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 from services.customers.domain.segments import SEGMENTS
 from services.customers.ports import Standing
 
@@ -18,9 +19,10 @@ _VERSION: Final = 1
 _AT_ONCE: Final = 1_000
 _CACHED: Final = 4
 _ALL: Final = "all"
-"""The field of what is erased that counts all erasures."""
+"""The field of what is erased that counts all erasures; the others count by segment, and by group behind a prefix."""
+_OF_GROUP: Final = "group:"
 
-# KEYS: the fit, what is erased, then pairs of new and current members. ARGV: erasures seen, revision, fit.
+# KEYS: the fit, what is erased, then pairs of what is new and what is replaced. ARGV: erasures seen, revision, fit.
 _REPLACE: Final = redis.Script("""
 if (redis.call('HGET', KEYS[2], 'all') or '0') ~= ARGV[1] then return 0 end
 for place = 3, #KEYS, 2 do
@@ -33,14 +35,30 @@ redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, then the members of each segment. ARGV: the segments, then a user.
+# KEYS: what is erased, the groups, what was published, then the members of each segment. ARGV: a user, the
+# prefix of groups, then the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
-for place = 2, #KEYS do
-  if redis.call('ZREM', KEYS[place], ARGV[#ARGV]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 1], 1) end
+redis.call('HDEL', KEYS[3], ARGV[1])
+local group = redis.call('HGET', KEYS[2], ARGV[1])
+if group then
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
+end
+for place = 4, #KEYS do
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place], 1) end
 end
 return 1
 """)
+# KEYS: what was published, the members of a segment. ARGV: users, each before what is kept of them.
+_PUBLISH: Final = redis.Script("""
+for place = 1, #ARGV, 2 do
+  if redis.call('ZSCORE', KEYS[2], ARGV[place]) then redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1]) end
+end
+return 1
+""")
+
+_Put: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class Packed(msgspec.Struct, array_like=True):
@@ -56,6 +74,7 @@ class _Version(msgspec.Struct, array_like=True):
 
 _ENCODE: Final = msgspec.msgpack.Encoder(order="sorted").encode
 _DECODE: Final = msgspec.msgpack.Decoder(Packed).decode
+_DECODE_PUBLISHED: Final = msgspec.msgpack.Decoder(tuple[int, str, str, tuple[str, ...], int]).decode
 _DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 
 
@@ -87,27 +106,43 @@ class RedisFits:
         with redis.translating_errors():
             kept = cast("dict[bytes, bytes]", await self._client.hgetall(_erased(tenant)))
         counts = {key.decode(): int(count) for key, count in kept.items()}
-        members = {}
+        members, inside = dict[str, str](), dict[str, str]()
         for segment in SEGMENTS:
             after = ""
             while found := await self.members(tenant, segment, after, _AT_ONCE):
                 members.update(dict.fromkeys(found, segment))
+                groups = await self.groups(tenant, found)
+                inside.update((name, group) for name, group in zip(found, groups, strict=True) if group)
                 after = found[-1]
-        return Standing(members, {name: n for name, n in counts.items() if name != _ALL}, counts.get(_ALL, 0))
+        erasures = counts.pop(_ALL, 0)
+        of_groups = {name: counts.pop(name) for name in [*counts] if name.startswith(_OF_GROUP)}
+        erased_groups = {name.removeprefix(_OF_GROUP): count for name, count in of_groups.items()}
+        return Standing(members, counts, erasures, inside, erased_groups)
 
-    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
+    async def replace(
+        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+    ) -> bool:
         """See `ports.FitStore`."""
         keys = [_fit(tenant), _erased(tenant)]
         for segment in SEGMENTS:
-            key, new = _members(tenant, segment), f"{_members(tenant, segment)}:new"
-            inside = [name for name, each in members.items() if each == segment]
-            with redis.translating_errors():
-                await self._client.delete(new)
-                for start in range(0, len(inside), _AT_ONCE):
-                    await self._client.zadd(new, dict.fromkeys(inside[start : start + _AT_ONCE], 0))
-            keys += [new, key]
+            names = [name for name, each in members.items() if each == segment]
+            keys += await self._staged(_members(tenant, segment), dict.fromkeys(names, 0), self._client.zadd)
+        keys += await self._staged(_groups(tenant), inside, self._put)
         (is_done,) = await _REPLACE.run(self._client, redis.Call(keys, [seen, fit.fitted_ms, encode(fit)]))
         return bool(is_done)
+
+    async def _staged(self, key: str, items: Mapping[str, Any], put: _Put) -> tuple[str, str]:
+        """Puts what will replace a key beside it, in parts; returns both keys."""
+        new = f"{key}:new"
+        every = iter(items.items())
+        with redis.translating_errors():
+            await self._client.delete(new)
+            while part := dict(itertools.islice(every, _AT_ONCE)):
+                await put(new, part)
+        return new, key
+
+    async def _put(self, key: str, items: dict[str, Any]) -> Any:  # noqa: ANN401 - as the client's own
+        return await self._client.hset(key, mapping=cast("Any", items))
 
     async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
         """See `ports.FitStore`."""
@@ -127,13 +162,63 @@ class RedisFits:
             scores = await pipeline.execute()
         return next((name for name, score in zip(SEGMENTS, scores, strict=True) if score is not None), "")
 
+    async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
+        """See `ports.FitStore`."""
+        if not user_ids:
+            return ()
+        with redis.translating_errors():
+            found = cast("list[bytes | None]", await self._client.hmget(_groups(tenant), [*user_ids]))
+        return [(group or b"").decode() for group in found]
+
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """See `ports.FitStore`."""
+        if not user_ids:
+            return ()
+        with redis.translating_errors():
+            found = cast("list[bytes | None]", await self._client.hmget(_published(tenant), [*user_ids]))
+        return [None if blob is None else _decode_published(blob) for blob in found]
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """See `ports.FitStore`."""
+        arguments = [part for name, each in published.items() for part in (name, _encode_published(each))]
+        await _PUBLISH.run(self._client, redis.Call([_published(tenant), _members(tenant, segment)], arguments))
+
+    async def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """See `ports.FitStore`."""
+        cursor, is_begun = 0, False
+        while cursor or not is_begun:
+            is_begun = True
+            with redis.translating_errors():
+                cursor, found = cast(
+                    "tuple[int, dict[bytes, bytes]]",
+                    await self._client.hscan(_published(tenant), cursor, count=_AT_ONCE),
+                )
+                pipeline = self._client.pipeline(transaction=False)
+                for segment in SEGMENTS if found else ():
+                    pipeline.zmscore(_members(tenant, segment), cast("list[str]", [*found]))
+                scores = cast("list[list[float | None]]", await pipeline.execute())
+            inside = [any(each is not None for each in of) for of in zip(*scores, strict=True)]
+            if gone := {
+                name.decode(): _decode_published(blob)
+                for (name, blob), is_inside in zip(found.items(), inside, strict=True)
+                if not is_inside
+            }:
+                yield gone
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """See `ports.FitStore`."""
+        if user_ids:
+            with redis.translating_errors():
+                await self._client.hdel(_published(tenant), *user_ids)
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         calls = []
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
-            keys = [_erased(tenant), *(_members(tenant, segment) for segment in SEGMENTS)]
-            calls.append(redis.Call(keys, [*SEGMENTS, user_id]))
+            members = (_members(tenant, segment) for segment in SEGMENTS)
+            keys = [_erased(tenant), _groups(tenant), _published(tenant), *members]
+            calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
 
@@ -154,6 +239,16 @@ def decode(blob: bytes) -> Fit:
     return _DECODE(blob).fit
 
 
+def _encode_published(of: Published) -> bytes:
+    return _ENCODE((_VERSION, *of))
+
+
+def _decode_published(blob: bytes) -> Published:
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("What was published of customers was stored by a newer version.")
+    return Published(*_DECODE_PUBLISHED(blob)[1:])
+
+
 def _fit(tenant: str) -> str:
     return f"{_PREFIX}fit:{tenant}"
 
@@ -164,3 +259,11 @@ def _erased(tenant: str) -> str:
 
 def _members(tenant: str, segment: str) -> str:
     return f"{_PREFIX}members:{tenant}:{segment}"
+
+
+def _groups(tenant: str) -> str:
+    return f"{_PREFIX}groups:{tenant}"
+
+
+def _published(tenant: str) -> str:
+    return f"{_PREFIX}published:{tenant}"

@@ -1,9 +1,10 @@
 """Fits in memory, for tests and for a mesh in one process. No step is interrupted, so each is atomic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from records import tenants
 from services.customers.domain.fit import Fit
+from services.customers.domain.publishing import Published
 from services.customers.ports import Standing
 
 _NOBODY = Standing({}, {}, 0)
@@ -15,6 +16,7 @@ class MemoryFits:
     def __init__(self) -> None:
         self._fits: dict[str, Fit] = {}
         self._standing: dict[str, Standing] = {}
+        self._published: dict[str, dict[str, Published]] = {}
 
     async def fit(self, tenant: str) -> Fit | None:
         """See `ports.FitStore`."""
@@ -24,12 +26,14 @@ class MemoryFits:
         """See `ports.FitStore`."""
         return self._standing.get(tenant, _NOBODY)
 
-    async def replace(self, tenant: str, fit: Fit, members: Mapping[str, str], seen: int) -> bool:
+    async def replace(
+        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+    ) -> bool:
         """See `ports.FitStore`."""
         if (await self.standing(tenant)).erasures != seen:
             return False
         self._fits[tenant] = fit
-        self._standing[tenant] = Standing(dict(members), {}, seen)
+        self._standing[tenant] = Standing(dict(members), {}, seen, dict(inside), {})
         return True
 
     async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
@@ -41,17 +45,53 @@ class MemoryFits:
         """See `ports.FitStore`."""
         return (await self.standing(tenants.tenant_of(user_id))).members.get(user_id, "")
 
+    async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
+        """See `ports.FitStore`."""
+        inside = (await self.standing(tenant)).inside
+        return [inside.get(user_id, "") for user_id in user_ids]
+
+    async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
+        """See `ports.FitStore`."""
+        kept = self._published.get(tenant, {})
+        return [kept.get(user_id) for user_id in user_ids]
+
+    async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
+        """See `ports.FitStore`."""
+        members = (await self.standing(tenant)).members
+        kept = self._published.setdefault(tenant, {})
+        kept.update((name, each) for name, each in published.items() if members.get(name) == segment)
+
+    async def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
+        """See `ports.FitStore`."""
+        members = (await self.standing(tenant)).members
+        kept = self._published.get(tenant, {})
+        for name in sorted(kept.keys() - members.keys()):
+            yield {name: kept[name]}
+
+    async def unpublish(self, tenant: str, user_ids: Sequence[str]) -> None:
+        """See `ports.FitStore`."""
+        for user_id in user_ids:
+            self._published.get(tenant, {}).pop(user_id, None)
+
     async def erase(self, user_ids: Sequence[str]) -> None:
         """See `ports.FitStore`."""
         for user_id in user_ids:
             self.forget(user_id)
 
     def forget(self, user_id: str) -> None:
-        """Takes a user out of their segment."""
+        """Takes a user out of their segment and group, and forgets what was published of them."""
         tenant = tenants.tenant_of(user_id)
-        members, erased, count = self._standing.get(tenant, _NOBODY)
-        left = {name: each for name, each in members.items() if name != user_id}
-        counts = dict(erased)
-        if segment := members.get(user_id):
-            counts[segment] = counts.get(segment, 0) + 1
-        self._standing[tenant] = Standing(left, counts, count + 1)
+        self._published.get(tenant, {}).pop(user_id, None)
+        of = self._standing.get(tenant, _NOBODY)
+        self._standing[tenant] = Standing(
+            *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.inside, of.erased_groups, user_id)
+        )
+
+
+def _without(
+    of: Mapping[str, str], erased: Mapping[str, int], user_id: str
+) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    left, counts = dict(of), dict(erased)
+    if name := left.pop(user_id, ""):
+        counts[name] = counts.get(name, 0) + 1
+    return left, counts

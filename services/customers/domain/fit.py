@@ -10,10 +10,12 @@ from services.customers.domain.basket import Together
 from services.customers.domain.consumption import Consumption, Due
 from services.customers.domain.forecast import DAYS_PER_WEEK
 from services.customers.domain.groups import Customer, Groups
+from services.customers.domain.migration import Moved
+from services.customers.domain.performance import Window
 from services.customers.domain.purchases import History
 from services.customers.domain.recommendations import Product, Recommendation, Shop
 from services.customers.domain.repeats import Column, Histories, Repeats
-from services.customers.domain.segments import Cuts
+from services.customers.domain.segments import NAMES, Cuts
 from services.customers.domain.spending import Spending
 
 HORIZONS: Final = (30, 90, 365)
@@ -58,12 +60,16 @@ class Fit(NamedTuple):
     popular: Mapping[str, Mapping[str, float]]
     members: Mapping[str, int]
     """How many customers each segment has."""
-    moved: Mapping[str, Mapping[str, int]]
+    moved: Moved
     """Customers by the segment that they had in the fit before, and by that of now; see `migration`."""
     groups: Groups | None = None
     """Groups of customers who are alike; None if they are too few or all alike."""
     currency: str = ""
     """The currency of most customers. Only customers of this one are grouped."""
+    moved_groups: Moved = {}  # noqa: RUF012 - a value
+    """As `moved`, by group; empty if there were no groups and are none."""
+    windows: tuple[Window, ...] = ()
+    """What the segments brought."""
 
 
 class Span(NamedTuple):
@@ -132,17 +138,34 @@ def orders_of(history: History) -> Orders | None:
     return Orders(len(days), days[0], days[-1], currency, sum(paid.values()) / len(paid), len(later), repeat_mean)
 
 
-def segment_of(fit: Fit, history: History, today: int) -> str:
-    """The segment of a customer by the cuts of the fit; empty if nothing was bought."""
+class Place(NamedTuple):
+    """Where a customer belongs, and why: the scores for recency and frequency, 1 to 5, and what they are scored by.
+
+    `group` is empty if customers are not grouped, or those of this currency are not.
+    """
+
+    segment: str
+    group: str
+    recency: int
+    frequency: int
+    days_since: int
+    order_days: int
+
+
+def place_of(fit: Fit, history: History, today: int) -> Place | None:
+    """Where a customer belongs by the cuts and centres of the fit; None if nothing was bought.
+
+    A history that goes further than `today`, in days since 1970, is seen from its last day.
+    """
     orders = orders_of(history)
-    return segments.segment_of(fit.cuts, today - orders.last, orders.days) if orders else ""
+    return _place(fit, orders, max(today, orders.last)) if orders else None
 
 
-def group_of(fit: Fit, orders: Orders, today: int) -> str:
-    """The group of a customer; empty if there are none, or the customer pays in another currency."""
-    if not fit.groups or orders.currency != fit.currency:
+def group_of(by: Groups | None, currency: str, orders: Orders, today: int) -> str:
+    """The group of a customer; empty if there are none, or the customer pays in another currency than `currency`."""
+    if not by or orders.currency != currency:
         return ""
-    return groups.group_of(fit.groups, customer(orders, today))
+    return groups.group_of(by, customer(orders, today))
 
 
 def customer(orders: Orders, today: int) -> Customer:
@@ -164,13 +187,14 @@ def foretold(fit: Fit, history: History, today: int, due_days: int, seed: int) -
     if not orders:
         return None
     today = max(today, orders.last)
+    place = _place(fit, orders, today)
     watched, last = ((day - orders.first) / DAYS_PER_WEEK for day in (today, orders.last))
     of = Histories(np.array([orders.days - 1.0]), np.array([last]), np.array([watched]))
     spends = fit.spends.get(orders.currency)
     chance = np.random.default_rng(seed)
     return Foretold(
-        segments.segment_of(fit.cuts, today - orders.last, orders.days),
-        group_of(fit, orders, today),
+        place.segment,
+        place.group,
         float(repeats.probability_active(fit.buys, of)[0]) if orders.days > 1 else None,
         orders.currency,
         tuple(_horizon(fit.buys, spends, of, orders, days, chance) for days in HORIZONS),
@@ -180,11 +204,19 @@ def foretold(fit: Fit, history: History, today: int, due_days: int, seed: int) -
 
 def recommended(fit: Fit, history: History, today: int, days: int, count: int) -> tuple[Recommendation, ...]:
     """What to recommend to a customer, best first; also to one who bought nothing."""
-    segment = segment_of(fit, history, today)
+    place = place_of(fit, history, today)
+    segment = place.segment if place else ""
     popular = fit.popular.get(segment) or fit.popular.get(ALL_SEGMENTS, {})
     shop = Shop(fit.products, fit.together, popular, segment)
     due = consumption.due(fit.consumption, history, today, days)
     return recommendations.recommended(shop, consumption.bought(history), due, count)
+
+
+def _place(fit: Fit, orders: Orders, today: int) -> Place:
+    days_since = today - orders.last
+    recency, frequency = segments.scored(fit.cuts, days_since, orders.days)
+    group = group_of(fit.groups, fit.currency, orders, today)
+    return Place(NAMES[recency, frequency], group, recency, frequency, days_since, orders.days)
 
 
 def _horizon(

@@ -1,10 +1,11 @@
-// Segments of customers, who moved between them, and what is foretold of one customer.
-import type { CustomerSegments, Foretold, Migration, SegmentMembers } from '../answers.ts'
+// Segments of customers, what they bring, who moved between them, and what is foretold of one customer.
+import type { CustomerSegments, Foretold, Migration, MigrationRow, SegmentMembers, SegmentPerformances } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Card, Table, User } from '../parts.tsx'
 import { changed, parameter } from '../route.ts'
 import { counted, named, number, share } from '../words.ts'
 
+const WINDOWS = ['30', '90', '365']
 const FIT = '.venv/bin/journeymesh customers --archive URL --fit'
 
 export function Customers() {
@@ -33,6 +34,7 @@ export function Customers() {
               />
             </Card>
             {shown && <Members of={shown} />}
+            <Performance />
             {groups.length > 0 && (
               <Card title="Groups who are alike" isWide>
                 <Table
@@ -84,9 +86,9 @@ function Customer({ id }: { id: string }) {
   return (
     <Card title={id} isWide>
       <Answer of={asked}>
-        {({ segment, active, currency, horizons, due, backTest }) => (
+        {({ segment, group, active, currency, horizons, due, backTest }) => (
           <>
-            <p>{segment}{active !== null && `; still active with ${share(active)}`}.</p>
+            <p>{segment}{group && `, in the group ${group}`}{active !== null && `; still active with ${share(active)}`}.</p>
             <Table
               caption="Expected, with intervals of 80 %"
               rows={horizons}
@@ -113,25 +115,82 @@ function Customer({ id }: { id: string }) {
   )
 }
 
+function Performance() {
+  const days = parameter('window') || '90'
+  const asked = useAnswer<SegmentPerformances>(`/api/segments/performance?days=${days}`)
+  return (
+    <Card title={`What segments brought in ${days} days`} isWide>
+      <p>
+        {WINDOWS.map((each) => (
+          <>
+            {each === days ? <strong>{each} days</strong> : <a href={changed({ window: each })}>{each} days</a>}{' '}
+          </>
+        ))}
+      </p>
+      <Answer of={asked}>
+        {({ segments }) => segments.length === 0 ? (
+          <Empty command={FIT}>The fit is of a version that did not count this. Learn again:</Empty>
+        ) : (
+          <>
+            <Table
+              caption="Orders, money and customers who came again, by segment"
+              rows={segments}
+              columns={[
+                { name: 'Segment', of: ({ segment }) => segment },
+                { name: 'Customers', of: ({ customerCount }) => number(customerCount), isNumber: true },
+                { name: 'Orders', of: ({ orderCount }) => number(orderCount), isNumber: true },
+                { name: 'Money', of: ({ money }) => money.map((each) => `${number(each.amount)} ${each.currency} (${share(each.share)})`).join(', '), isNumber: true },
+                { name: 'At the start', of: ({ startingCount }) => number(startingCount), isNumber: true },
+                { name: 'Ordered since', of: ({ conversion }) => conversion === null ? '' : share(conversion), isNumber: true },
+              ]}
+            />
+            <p class="note">Money has its share in that of all customers. Ordered since: of the customers who were in the segment at the start.</p>
+          </>
+        )}
+      </Answer>
+    </Card>
+  )
+}
+
 function Moved() {
   const asked = useAnswer<Migration>('/api/segments/migration')
   return (
     <Card title="Who moved since the fit before" isWide>
       <Answer of={asked}>
-        {({ rows }) => (
-          <Table
-            caption="Moves between segments"
-            rows={rows.flatMap(({ segment, movedTo }) => movedTo.map((to) => ({ from: segment, ...to })))}
-            columns={[
-              { name: 'From', of: ({ from }) => named(from) },
-              { name: 'To', of: ({ segment }) => named(segment) },
-              { name: 'Customers', of: ({ customerCount }) => number(customerCount), isNumber: true },
-              { name: 'Share', of: (each) => share(each.share), isNumber: true },
-            ]}
-          />
+        {({ rows, groupRows, groupTransitions }) => (
+          <>
+            <Moves caption="Moves between segments" of={rows} />
+            {groupRows.length > 0 && <Moves caption="Moves between groups" of={groupRows} />}
+            {groupTransitions.length > 0 && (
+              <Table
+                caption="What became of groups"
+                rows={groupTransitions}
+                columns={[
+                  { name: 'Group', of: ({ group }) => group },
+                  { name: 'Since then', of: ({ change }) => named(change) },
+                  { name: 'Became', of: ({ became }) => became.join(', ') },
+                ]}
+              />
+            )}
+          </>
         )}
       </Answer>
     </Card>
+  )
+}
+
+function Moves({ caption, of }: { caption: string; of: MigrationRow[] }) {
+  return (
+    <Table
+      caption={caption}
+      rows={of.flatMap(({ segment, movedTo }) => movedTo.map((to) => ({ from: segment, ...to })))}
+      columns={[
+        { name: 'From', of: ({ from }) => named(from) },
+        { name: 'To', of: ({ segment }) => named(segment) },
+        { name: 'Customers', of: ({ customerCount }) => number(customerCount), isNumber: true },
+        { name: 'Share', of: (each) => share(each.share), isNumber: true },
+      ]}
+    />
   )
 }
 

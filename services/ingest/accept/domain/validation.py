@@ -17,7 +17,7 @@ from services.ingest.accept.domain.placeholder import are_ordinary, is_ordinary,
 from services.ingest.accept.domain.text import is_identifier
 from services.ingest.accept.domain.tidying import ID_LENGTH
 from services.ingest.events.domain.event import Event, Kind, Playback, Table
-from services.ingest.events.domain.own_ids import OWN_ID
+from services.ingest.events.domain.own_ids import OWN_ID, SEGMENT_CHANGE_ID
 
 EVENT_ID_LENGTH: Final = 100
 PROPERTIES_BYTES: Final = 32 * 1024
@@ -137,7 +137,7 @@ def _reject_identity(event: Event, placeholders: Collection[str]) -> Rejection |
         return Rejection("MISSING_FIELD", missing)
     if not is_identifier(event_id, EVENT_ID_LENGTH):
         return _identifier("eventId", EVENT_ID_LENGTH)
-    if plain(event_id).startswith(OWN_ID) and not _is_own_outcome(event):
+    if plain(event_id).startswith(OWN_ID) and not (_is_own_outcome(event) or _is_own_change(event)):
         return Rejection("RESERVED_ID", f"An eventId must not begin with `{OWN_ID}`.")
     if not is_identifier(user_id, ID_LENGTH):
         return _identifier("userId", ID_LENGTH)
@@ -153,6 +153,12 @@ def _is_own_outcome(event: Event) -> bool:
     if event.event_type != Kind.INTERVENTION_OUTCOME or not 0 < event.outcome.outcome < len(_OUTCOME_WORDS):
         return False
     return plain(event.event_id) == outcome_id(event.outcome.intervention_id, event.outcome.outcome)
+
+
+def _is_own_change(event: Event) -> bool:
+    """Whether the event is a change of segment that the mesh publishes itself."""
+    is_change = event.is_own and event.event_type == Kind.SEGMENT_CHANGE
+    return is_change and plain(event.event_id).startswith(SEGMENT_CHANGE_ID)
 
 
 def _reject_time(event_time_us: int) -> Rejection:

@@ -7,13 +7,22 @@ from records.tenants import beside, plain
 from services.ingest.events.domain.event import Event, Naming
 
 OWN_ID: Final = "jm:"
-"""How the ids of events begin that the mesh makes itself. Of what is sent only its own outcomes may bear one."""
+"""How the ids of events begin that the mesh makes itself. Of what is sent only its own outcomes and its own changes of
+segments may bear one.
+"""
+SEGMENT_CHANGE_ID: Final = f"{OWN_ID}segment:"
+"""How the ids of events begin by which the mesh itself says which segment a customer is in."""
 _NOBODY: Final = f"{OWN_ID}nobody:"
 
 
 def link_id(event: Naming) -> str:
     """The id of the event that links an anonymous journey to a user, by the event it follows from."""
     return beside(event.event_id, f"{OWN_ID}link:{_hash(event.anonymous_id, event.user_id, event.event_id)}")
+
+
+def segment_change_id(user_id: str, fitted_ms: int) -> str:
+    """The id of the event that says which segment a customer is in by the fit of a time, in milliseconds since 1970."""
+    return beside(user_id, f"{SEGMENT_CHANGE_ID}{fitted_ms}:{_hash(user_id)}")
 
 
 def is_nobody(user_id: str) -> bool:
