@@ -27,6 +27,8 @@ from services.experiments.domain.definition import Definition, Metric
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import Outcome, Purchase
 from services.intervention.decision.domain.ledger import Decision
+from services.intervention.erasing import Erasing
+from services.intervention.exporting import Exporting
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
 from services.intervention.lift.domain.report import Report
@@ -329,3 +331,17 @@ async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_p
     assert why_refused((await arms.read()).of_mesh)
     with pytest.raises(PolicyError):
         policy_of(parse((await arms.read()).of_mesh))
+
+
+async def test_what_waits_to_be_told_of_a_person_is_exported_and_erased() -> None:
+    world = World(EAGER)
+    await world.send(Row(90.0), Row(90.0, user_id="bob"))
+    exporting = Exporting(world.state, world.ledger, world.outbox, world.policies, world.reports)
+    told = [each for each in await exporting.export(["ada"], str) if each.store == "intervention.reports"]
+    assert [json.loads(each.json)["unit"] for each in told] == ["ada"]
+    erasing = Erasing(world.state, world.ledger, world.outbox, world.reports)
+    assert (await erasing.kept(["ada"]))["intervention.reports"] == 1
+    for _ in range(2):
+        await erasing.erase(["ada"], "pseudonym")
+    assert (await erasing.kept(["ada"]))["intervention.reports"] == 0
+    assert {each.unit for each in await world.reports.first(10)} == {"bob"}
