@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
+from journeymesh.experiments.v1 import experiments_pb2
+from journeymesh.experiments.v1.experiments_pb2_grpc import (
+    ExperimentsServiceServicer,
+    add_ExperimentsServiceServicer_to_server,
+)
 
 from comparison.assignment import Allocation, Arm, assign
 from comparison.sequential import ratio_p_value
@@ -345,3 +349,20 @@ async def test_what_waits_to_be_told_of_a_person_is_exported_and_erased() -> Non
         await erasing.erase(["ada"], "pseudonym")
     assert (await erasing.kept(["ada"]))["intervention.reports"] == 0
     assert {each.unit for each in await world.reports.first(10)} == {"bob"}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b"{}", b'{"version":2,"tenant":"","experiments":[]}', b'{"version":1,"tenant":"b"}']
+)
+async def test_a_configuration_that_says_something_else_is_refused(payload: bytes, valkey: redis.Client) -> None:
+    class Odd(ExperimentsServiceServicer):
+        async def GetConfigurations(self, request: Any, _context: Any) -> experiments_pb2.GetConfigurationsResponse:
+            assert request.experiment_ids == ["tone"]
+            said = experiments_pb2.ExperimentConfiguration(payload=payload)
+            return experiments_pb2.GetConfigurationsResponse(configurations=[said])
+
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(Odd(), to)) as dialled:
+        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
+        assert await valkey.get(KEPT) is None
+        await valkey.set(KEPT, b"\xff")
+        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
