@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
+from journeymesh.experiments.v1 import experiments_pb2
+from journeymesh.experiments.v1.experiments_pb2_grpc import (
+    ExperimentsServiceServicer,
+    add_ExperimentsServiceServicer_to_server,
+)
 
 from comparison.assignment import Allocation, Arm, assign
 from comparison.sequential import ratio_p_value
@@ -27,6 +31,8 @@ from services.experiments.domain.definition import Definition, Metric
 from services.intervention.decision.domain.decision import derive
 from services.intervention.decision.domain.facts import Outcome, Purchase
 from services.intervention.decision.domain.ledger import Decision
+from services.intervention.erasing import Erasing
+from services.intervention.exporting import Exporting
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
 from services.intervention.lift.domain.report import Report
@@ -329,3 +335,34 @@ async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_p
     assert why_refused((await arms.read()).of_mesh)
     with pytest.raises(PolicyError):
         policy_of(parse((await arms.read()).of_mesh))
+
+
+async def test_what_waits_to_be_told_of_a_person_is_exported_and_erased() -> None:
+    world = World(EAGER)
+    await world.send(Row(90.0), Row(90.0, user_id="bob"))
+    exporting = Exporting(world.state, world.ledger, world.outbox, world.policies, world.reports)
+    told = [each for each in await exporting.export(["ada"], str) if each.store == "intervention.reports"]
+    assert [json.loads(each.json)["unit"] for each in told] == ["ada"]
+    erasing = Erasing(world.state, world.ledger, world.outbox, world.reports)
+    assert (await erasing.kept(["ada"]))["intervention.reports"] == 1
+    for _ in range(2):
+        await erasing.erase(["ada"], "pseudonym")
+    assert (await erasing.kept(["ada"]))["intervention.reports"] == 0
+    assert {each.unit for each in await world.reports.first(10)} == {"bob"}
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b"{}", b'{"version":2,"tenant":"","experiments":[]}', b'{"version":1,"tenant":"b"}']
+)
+async def test_a_configuration_that_says_something_else_is_refused(payload: bytes, valkey: redis.Client) -> None:
+    class Odd(ExperimentsServiceServicer):
+        async def GetConfigurations(self, request: Any, _context: Any) -> experiments_pb2.GetConfigurationsResponse:
+            assert request.experiment_ids == ["tone"]
+            said = experiments_pb2.ExperimentConfiguration(payload=payload)
+            return experiments_pb2.GetConfigurationsResponse(configurations=[said])
+
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(Odd(), to)) as dialled:
+        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
+        assert await valkey.get(KEPT) is None
+        await valkey.set(KEPT, b"\xff")
+        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}

@@ -18,13 +18,20 @@ from services.ingest.dispatch.translation.groups import Groups, groups_of
 from services.ingest.events.translation.records import Rows
 from services.intervention.decision.domain import ledger
 from services.intervention.decision.domain.ledger import Block
+from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.interpretation import policy_of
+from services.intervention.policy.domain.policy import governing
 from services.scoring.adapters.model_directory import load
 from tests.builders import NOW_US, SECOND_US, event
-from tests.intervention.builders import policy
+from tests.intervention.builders import edited, policy
 from tests.offline.mesh import MODELS
 
 SHARD: Final = "0"
 EAGER: Final = policy(trigger={"score": 1.0, "strong_signals": 1}, cooldown="1m")
+EAGER_ARM: Final = {
+    "name": "eager",
+    "policy": parse(edited(trigger={"score": 1.0, "strong_signals": 1}, cooldown="1m")),
+}
 MODEL: Final = load(next(MODELS.glob("*/model.json")).parent)
 USERS: Final = ["ada", "bob"]
 
@@ -135,3 +142,37 @@ def test_decisions_made_event_by_event_are_derived_event_by_event(judge: object)
     assert found.findings.compared_count == (12 if judge is each_alone else 3)
     assert (found.findings.different_count, found.findings.undecided_count) == (0, 0)
     assert {each.is_decided_by_event for each in decisions} == {judge is each_alone}
+
+
+def test_decisions_by_policies_that_are_compared_are_derived_again_without_difference() -> None:
+    """A replay finds each user's arm anew, and so does one that replays the archive by another policy's arms."""
+    strict, users = edited(trigger={"score": 100, "strong_signals": 50}), [f"user-{number}" for number in range(12)]
+    tree = {**parse(strict), "experiment": {"id": "tone", "salt": "tone", "arms": [{"name": "strict"}, EAGER_ARM]}}
+    compared = policy_of(tree)
+
+    async def archived() -> list[Record]:
+        journeys, deriving, made = Journeys(), Deriving(), list[Record]()
+        for number in range(3):
+            its = [event(f"e-{number}-{user}", user, "error", target="pay") for user in users]
+            events = {index: Archived(SHARD, number, index, each, is_set_aside=False) for index, each in enumerate(its)}
+            rows = rows_of([its], users)
+            blocks = await deriving.derive(
+                await journeys.apply(SHARD, [number], rows, groups_of(rows)), MODEL, compared
+            )
+            record = Record(SHARD, number, events, {}, 0)
+            decided = {index: row for (_, index), row in _packed([record], blocks, compared).items()}
+            made.append(record._replace(decisions=decided))
+        return made
+
+    decisions = asyncio.run(archived())
+    helped = {row["user_id"] for each in decisions for row in each.decisions.values() if row["intervention"]}
+    assert helped == {user for user in users if governing(compared, user)[1] == "eager"}
+    assert 0 < len(helped) < len(users)
+    models = {MODEL.card.version: MODEL}
+    found = WhatIf({compared.version: compared}, models, Alternative(), Span(0, 1 << 62))
+    asyncio.run(found.run(decisions))
+    assert (found.findings.compared_count, found.findings.different_count) == (36, 0)
+    other = WhatIf({compared.version: compared}, models, Alternative(policy=EAGER), Span(0, 1 << 62))
+    asyncio.run(other.run(decisions))
+    assert other.findings.different_count == 0
+    assert other.findings.changed_count > 0

@@ -1,11 +1,12 @@
 """How an experiment is configured: asked of the experiments service, and kept in Redis for a day."""
 
-import json
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import grpc
+import msgspec
+from google.protobuf.message import DecodeError
 from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
@@ -25,6 +26,35 @@ _SECONDS: Final = 1.0
 _SIGNED_AS: Final = b"journeymesh.experiments.1\n"
 _VERSION: Final = 1
 _log = logging.getLogger(__name__)
+
+
+class _SaidArm(msgspec.Struct):
+    name: str
+    weight: int
+    value: str
+
+
+class _SaidExperiment(msgspec.Struct, rename="camel"):
+    id: str
+    salt: str
+    arms: Annotated[list[_SaidArm], msgspec.Meta(min_length=1)]
+    percent: float
+    holdout_percent: float
+    promoted: str
+
+    def configured(self) -> Configured:
+        """In the words of the domain."""
+        arms = [Arm(arm.name, arm.weight, arm.value) for arm in self.arms]
+        return Configured(self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted)
+
+
+class _Said(msgspec.Struct):
+    version: int
+    tenant: str
+    experiments: list[_SaidExperiment]
+
+
+_DECODE: Final = msgspec.json.Decoder(_Said).decode
 
 
 class MeshConfigurations:
@@ -70,7 +100,7 @@ class MeshConfigurations:
             kept = cast("bytes | None", await self._client.get(KEPT))
         try:
             return self._configured(wire.GetConfigurationsResponse.FromString(kept)) if kept else {}
-        except ValueError as error:
+        except (ValueError, DecodeError) as error:
             _log.error("no policies are compared: %s", error)
             return {}
 
@@ -78,18 +108,18 @@ class MeshConfigurations:
         """The experiment by tenant.
 
         Raises:
-            ValueError: it is not signed by the key that is trusted, or of another version.
+            ValueError: it is not signed by the key that is trusted, of another version, or says something else.
         """
         found = {}
         for each in answer.configurations:
             self._verify(each.payload, each.signature)
-            said = json.loads(each.payload)
-            if said["version"] != _VERSION or said["tenant"] != each.tenant:
+            said = _DECODE(each.payload)
+            if said.version != _VERSION or said.tenant != each.tenant:
                 message = "A configuration is of another version or tenant."
                 raise ValueError(message)
-            for experiment in said["experiments"]:
-                if experiment["id"] == self._experiment_id:
-                    found[each.tenant] = _configured(experiment)
+            for experiment in said.experiments:
+                if experiment.id == self._experiment_id:
+                    found[each.tenant] = experiment.configured()
         return found
 
 
@@ -117,8 +147,3 @@ def verifier(public_key: str) -> Any:  # noqa: ANN401 - a function of payload an
             raise ValueError(message) from None
 
     return verify
-
-
-def _configured(said: Mapping[str, Any]) -> Configured:
-    arms = [Arm(arm["name"], arm["weight"], arm["value"]) for arm in said["arms"]]
-    return Configured(said["id"], said["salt"], arms, said["percent"], said["holdoutPercent"], said["promoted"])
