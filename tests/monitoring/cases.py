@@ -530,6 +530,15 @@ CASES: Final = (
         "20m",
     ),
     Case(
+        "JourneymeshCostBudgetNearlySpent",
+        "more than there is",
+        one(registry.COST_BUDGET_USED, "1.25x40"),
+        "6m",
+        {},
+        "125% of what a day may cost is spent in shop.",
+    ),
+    Case("JourneymeshCostBudgetNearlySpent", "nine tenths", one(registry.COST_BUDGET_USED, "0.9x40"), "9m"),
+    Case(
         "JourneymeshBudgetNearlySpent",
         "nine tenths and more",
         {**one(registry.BUDGET_USED, "0.9125x60"), **one(registry.BUDGET_USED, "0.9x60", "pod-2")},
