@@ -82,6 +82,7 @@ _INCIDENTS: Final = {
     ("GET", "/api/insights/status"): Scope.READ_FIGURES,
     ("GET", "/api/insights/stream"): Scope.READ_FIGURES,
     ("GET", "/api/insights/socket"): Scope.READ_FIGURES,
+    ("GET", "/api/insights/digest"): Scope.READ_FIGURES,
     ("GET", "/api/insights/changes"): Scope.READ_FIGURES,
     ("POST", "/api/insights/changes"): Scope.ANALYSE,
     ("POST", "/api/insights/{id}/acknowledge"): Scope.ANALYSE,

@@ -56,6 +56,12 @@ async def changes(core: Core, request: Request) -> Answer:
     return json(render(await core.peers.insights.ListChanges(asked)))
 
 
+async def insights_digest(core: Core, request: Request) -> Answer:
+    """Tells what a day brought."""
+    asked = wire.GetInsightsDigestRequest(tenant=request.caller.tenant, day=request.query.get("day", ""))
+    return json(render(await core.peers.insights.GetInsightsDigest(asked)))
+
+
 async def note_change(core: Core, request: Request) -> Answer:
     """Remembers a change that the mesh cannot see."""
     asked = asking.read(await request.json_body(), wire.NoteChangeRequest, _NOT_IN_BODY)
@@ -101,6 +107,15 @@ INCIDENT_ROUTES: Final = (
         insights_status,
         _status,
         reasons=CALLS_REASONS,
+    ),
+    Route(
+        "GET",
+        f"{_PATH}/digest",
+        "What a day brought: the incidents that opened, that closed, and that were open at its end.",
+        insights_digest,
+        wire.GetInsightsDigestResponse.DESCRIPTOR,
+        reasons=("INVALID_TIME", *CALLS_REASONS),
+        query=(text("day", "The day, in the zone of the watch; yesterday by default.", format="date"),),
     ),
     Route(
         "GET",

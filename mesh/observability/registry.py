@@ -293,6 +293,11 @@ BUDGET_USED: Final = _gauge(
     "Share of the day's budget spent, 0 to 1: the larger of tokens and money.",
     "intervention",
 )
+COST_BUDGET_USED: Final = _gauge(
+    "cost_budget_used_ratio",
+    "Share of the day's budget that the whole mesh has cost, of the tenant with most; above 1 beyond it.",
+    "analytics",
+)
 INSIGHTS_OPEN: Final = _gauge(
     "insights_open",
     "Incidents of key figures that are open, of all tenants that are watched.",

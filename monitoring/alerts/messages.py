@@ -83,4 +83,18 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
                 "To raise the budget: `JOURNEYMESH_MODEL_DAILY_USD`, `JOURNEYMESH_MODEL_DAILY_TOKENS`.",
             ),
         ),
+        Alert(
+            "JourneymeshCostBudgetNearlySpent",
+            Severity.TICKET,
+            largest(gauge(registry.COST_BUDGET_USED), "namespace").by_number(">", limits.SPENT_BUDGET_SHARE),
+            5 * MINUTE,
+            "{{ $value | humanizePercentage }} of what a day may cost is spent in {{ $labels.namespace }}.",
+            "All parts of the mesh together have cost a tenant nearly what the price file allows for a day, or more. "
+            "Nothing is switched off.",
+            (
+                "The dashboard's Help page, or `POST /api/analytics/costs`: which part, since which day?",
+                "More events than usual? A client that sends too much shows in “Events by verdict”.",
+                "To raise it: `dailyBudgetUsd` of the file in `JOURNEYMESH_PRICES_FILE`.",
+            ),
+        ),
     )

@@ -118,6 +118,13 @@ DASHBOARD: Final = dashboard(
                 largest(gauge(registry.BUDGET_USED, **here())),
                 limits=(limits.SPENT_BUDGET_SHARE * 0.8, limits.SPENT_BUDGET_SHARE),
             ),
+            number(
+                "Budget of all parts",
+                "Share of what a day of the tenant with most may cost, by the price file. Empty without a budget.",
+                "percentunit",
+                largest(gauge(registry.COST_BUDGET_USED, **here())),
+                limits=(limits.SPENT_BUDGET_SHARE * 0.8, limits.SPENT_BUDGET_SHARE),
+            ),
         ],
     },
 )

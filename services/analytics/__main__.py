@@ -37,7 +37,7 @@ async def main() -> None:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
-            in_background(gauges.follow(asking, traced.metrics, system_clock, settings.gauges_seconds)),
+            in_background(gauges.follow(asking, costing, traced.metrics, system_clock, settings.gauges_seconds)),
             watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock) as jobs,
         ):

@@ -37,7 +37,7 @@ from services.analytics.ports import Copies, JobStore, Messenger, Outdated, Watc
 from services.analytics.running import Queueing, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
-from services.analytics.watching import Plan, Watching
+from services.analytics.watching import Plan, Tellers, Watching
 
 SERVICE_NAMES: Final = [
     each.full_name
@@ -110,7 +110,13 @@ async def watching(
 ) -> AsyncIterator[Watching]:
     """What watches key figures, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
-    plan = Plan(settings.insights_period_seconds, settings.insights_time_zone, is_for_all=bool(url))
+    plan = Plan(
+        settings.insights_period_seconds,
+        settings.insights_time_zone,
+        is_for_all=bool(url),
+        digest_at=settings.digest_at,
+    )
+    posting: WebhookMessenger | None = None
     messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(changes.experiments)}
     async with contextlib.AsyncExitStack() as stack:
         if url:
@@ -118,7 +124,8 @@ async def watching(
             posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
             messengers |= dict.fromkeys(telling.KINDS, posting)
         report = functools.partial(report_watch, metrics)
-        watched = Watching(asking, store, clock, plan, messengers=messengers, changes=changes, report=report)
+        tellers = Tellers(messengers, posting)
+        watched = Watching(asking, store, clock, plan, tellers=tellers, changes=changes, report=report)
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

@@ -11,23 +11,35 @@ from mesh.observability.metrics import Metrics
 from services.analytics import watching
 from services.analytics.domain import answer, gauged
 from services.analytics.domain.gauged import Answers, Figures
-from services.analytics.usecases import Asking
+from services.analytics.usecases import Asking, Costing
 
 _SOON_SECONDS: Final = 60.0
 _SECOND_US: Final = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-async def follow(asking: Asking, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
+async def follow(asking: Asking, costing: Costing, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
     """Looks each period until cancelled, or each minute while there is no tenant; figures stay until the next ones."""
     is_seen = False
     while True:
         await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
         is_seen = False
         try:
+            await look_at_costs(asking, costing, metrics)
             is_seen = await look(asking, metrics, clock())
         except MeshError as error:
             _log.info("gauges of models and data are not told now: %s", error.detail)
+
+
+async def look_at_costs(asking: Asking, costing: Costing, metrics: Metrics) -> None:
+    """Reports the share of today's budget that is used, of the tenant that has used most; nothing without budgets.
+
+    Raises:
+        MeshError: what was used cannot be read.
+    """
+    shares = [await costing.used_share(tenant) for tenant in sorted(asking.known().tenants)]
+    known = [share for share in shares if share is not None]
+    metrics.set_gauges(registry.COST_BUDGET_USED, {(): max(known)} if known else {})
 
 
 async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:

@@ -9,7 +9,7 @@ from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceServicer
 
 from mesh.rpc.context import ServerContext
 from mesh.rpc.timestamps import timestamp
-from services.analytics.translation import change_message, change_of, time_of, watched_message
+from services.analytics.translation import change_message, change_of, day_of, digest_message, time_of, watched_message
 from services.analytics.watching import Standing, Update, Watching
 
 _SECOND_US: Final = 1_000_000
@@ -57,6 +57,12 @@ class InsightsServicer(InsightsServiceServicer):
     async def ListChanges(self, request: wire.ListChangesRequest, _context: ServerContext) -> wire.ListChangesResponse:
         """Lists what changed."""
         return wire.ListChangesResponse(changes=map(change_message, await self._watching.changes(request.tenant)))
+
+    async def GetInsightsDigest(
+        self, request: wire.GetInsightsDigestRequest, _context: ServerContext
+    ) -> wire.GetInsightsDigestResponse:
+        """Tells what a day brought."""
+        return digest_message(await self._watching.digest(request.tenant, day_of(request.day)))
 
     async def WatchInsights(
         self, request: wire.WatchInsightsRequest, _context: ServerContext

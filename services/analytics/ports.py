@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.changes import Change
+from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
@@ -186,6 +187,13 @@ class Messenger(Protocol):
 
     async def send(self, tenant: str, due: Due) -> Sent:
         """Sends a message once. The receiver MUST be able to know a repeated one, by a key that is always the same."""
+
+
+class DigestMessenger(Protocol):
+    """Tells people outside the mesh what a day brought."""
+
+    async def send_digest(self, tenant: str, digest: Digest) -> Sent:
+        """As `Messenger.send`."""
 
 
 class Files(Protocol):

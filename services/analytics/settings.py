@@ -1,5 +1,6 @@
 """Settings of the analytics service."""
 
+import datetime as dt
 import zoneinfo
 from dataclasses import dataclass
 
@@ -101,18 +102,43 @@ class Settings:
         "",
         "Where incidents that open and close are posted; all tenants are watched then. Empty: nowhere.",
     )
+    insights_digest_time: str = setting(
+        "JOURNEYMESH_INSIGHTS_DIGEST_TIME",
+        "",
+        "With a webhook: from which time of day on, such as `08:00`, the incidents of the day before are posted in one "
+        "message; both in `JOURNEYMESH_INSIGHTS_TIME_ZONE`. Empty: they are not.",
+    )
     webhook_secret_file: str = setting(
         "JOURNEYMESH_WEBHOOK_SECRET_FILE", "", "With a webhook: file that holds the secret posts are signed with."
     )
 
     def __post_init__(self) -> None:
-        """Raises `SettingError` where the time zone is not known, or the webhook cannot be used."""
+        """Raises `SettingError` where a zone or time is none, or the webhook cannot be used."""
         if self.insights_webhook_url:
             webhook.require_usable({"JOURNEYMESH_INSIGHTS_WEBHOOK_URL": self.insights_webhook_url}, self.webhook_secret)
         try:
             zoneinfo.ZoneInfo(self.insights_time_zone)
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
             message = "JOURNEYMESH_INSIGHTS_TIME_ZONE must be an IANA name such as `Europe/Berlin`."
+            raise SettingError(message) from None
+
+        if self.insights_digest_time and not self.insights_webhook_url:
+            raise SettingError("JOURNEYMESH_INSIGHTS_DIGEST_TIME needs JOURNEYMESH_INSIGHTS_WEBHOOK_URL.")
+        self.digest_at  # noqa: B018 - refuses what is none
+
+    @property
+    def digest_at(self) -> dt.time | None:
+        """The time of day of the digest; None: there is none.
+
+        Raises:
+            SettingError: it is no time.
+        """
+        if not self.insights_digest_time:
+            return None
+        try:
+            return dt.datetime.strptime(self.insights_digest_time, "%H:%M").time()  # noqa: DTZ007 - of any day
+        except ValueError:
+            message = "JOURNEYMESH_INSIGHTS_DIGEST_TIME must be a time of day such as `08:00`."
             raise SettingError(message) from None
 
     @property

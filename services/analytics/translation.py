@@ -16,6 +16,7 @@ from mesh.rpc.timestamps import timestamp
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.changes import Change
+from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Job
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
@@ -382,6 +383,25 @@ def change_of(of: insights_pb2.NoteChangeRequest) -> Change:
 def change_message(of: Change) -> insights_pb2.Change:
     """A change as a message."""
     message = insights_pb2.Change()
+    fill(message, of)
+    return message
+
+
+def day_of(text: str) -> dt.date | None:
+    """A day as somebody says it; None: nobody did.
+
+    Raises:
+        InvalidArgument: `INVALID_TIME`.
+    """
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").date() if text else None  # noqa: DTZ007 - of any zone
+    except ValueError:
+        raise InvalidArgument("INVALID_TIME", "`day` must be a day such as `2026-11-28`.") from None
+
+
+def digest_message(of: Digest) -> insights_pb2.GetInsightsDigestResponse:
+    """What a day brought as a message."""
+    message = insights_pb2.GetInsightsDigestResponse()
     fill(message, of)
     return message
 

@@ -19,12 +19,12 @@ from mesh.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from services.analytics.domain import layout
+from services.analytics.domain import costs, layout
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer, Insights, Listing, Receipt
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
 from services.analytics.domain.manifest import Manifest, Part
-from services.analytics.domain.question import DAY_US, DayOfUse, Price, Question, Retention, UserFilter
+from services.analytics.domain.question import DAY_US, DayOfUse, Prices, Question, Retention, UserFilter
 from services.analytics.domain.segment import Draft, Segment, Segments
 from services.analytics.ports import Copies, Engine, Outdated, Reading, SegmentStore, Spending
 
@@ -181,7 +181,7 @@ class Costing:
 
     copies: Copies
     spending: Spending
-    prices: tuple[Price, ...]
+    prices: Prices
     clock: Clock
 
     async def looked_up(self, tenant: str, question: Question) -> Question:
@@ -196,7 +196,21 @@ class Costing:
         first, end = question.window.start_us // DAY_US, min(question.window.end_us // DAY_US, today + 1)
         models_usd = await self.spending.usd_by_day(tenant, max(1, today + 1 - first))
         used = _used(self.copies.manifest(), tenant, range(first, end), models_usd)
-        return dataclasses.replace(question, prices=self.prices, days=tuple(used))
+        budget_usd = self.prices.budget_of(tenant)
+        return dataclasses.replace(question, prices=self.prices.parts, budget_usd=budget_usd, days=tuple(used))
+
+    async def used_share(self, tenant: str) -> float | None:
+        """Which share of its budget a tenant has used today, in UTC; None without a budget.
+
+        Raises:
+            Unavailable: the files or what models cost cannot be read.
+        """
+        if self.prices.budget_of(tenant) is None:
+            return None
+        today = self.clock() // DAY_US
+        models_usd = await self.spending.usd_by_day(tenant, 1)
+        (day,) = _used(self.copies.manifest(), tenant, range(today, today + 1), models_usd)
+        return costs.used_share(day, tenant, self.prices)
 
 
 @dataclasses.dataclass(frozen=True)

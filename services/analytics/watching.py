@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
 import functools
 import logging
 from collections import Counter
@@ -15,13 +16,14 @@ from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted,
 from mesh.process.lifecycle import cancel
 from records import tenants
 from services.analytics.domain import changes as change_log
-from services.analytics.domain import slices, telling
+from services.analytics.domain import digest, slices, telling
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import Insight, Insights, Slices
+from services.analytics.domain.digest import Digest
 from services.analytics.domain.insights import METRICS, SEVERITIES
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.ports import Changes, KeptWatch, Messenger, WatchStore
+from services.analytics.ports import Changes, DigestMessenger, KeptWatch, Messenger, WatchStore
 from services.analytics.usecases import Answered, Known
 
 _ASKED_DAYS: Final = 30
@@ -68,6 +70,19 @@ class Plan(NamedTuple):
     period_seconds: float = 60.0
     time_zone: str = "UTC"
     is_for_all: bool = False
+    digest_at: dt.time | None = None
+    """From which time of day on, in that zone, the digest of the day before is sent; None: it is not."""
+
+
+class Tellers(NamedTuple):
+    """Who tells others: of incidents by kind of message, of other kinds nobody; and of days, None: nobody."""
+
+    of_incidents: Mapping[str, Messenger] = MappingProxyType({})
+    of_days: DigestMessenger | None = None
+
+
+NOBODY: Final = Tellers()
+"""Nobody is told."""
 
 
 class Standing(NamedTuple):
@@ -131,7 +146,7 @@ class Watching:
         clock: for when incidents were found, acknowledged and snoozed.
         plan: how it watches.
         limit: how many may watch at a time in this process.
-        messengers: by kind of message who sends it; of other kinds none is sent.
+        tellers: who tells others.
         changes: knows what changed in the mesh; None: nothing does, as in a command.
         report: is told how all watches are doing, each time they have judged.
     """
@@ -143,7 +158,7 @@ class Watching:
         clock: Clock,
         plan: Plan,
         limit: int = _MOST_WATCHING,
-        messengers: Mapping[str, Messenger] = MappingProxyType({}),
+        tellers: Tellers = NOBODY,
         changes: Changes | None = None,
         report: Callable[[Figures], None] = lambda _: None,
     ) -> None:
@@ -152,7 +167,7 @@ class Watching:
         self._clock = clock
         self._plan = plan
         self._limit = limit
-        self._messengers = messengers
+        self._tellers = tellers
         self._changes = changes
         self._report = report
         self._judged: dict[str, _Judged] = {}
@@ -185,6 +200,7 @@ class Watching:
             try:
                 await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
                 await self._tell(tenant)
+                await self._tell_day(tenant)
             except MeshError as error:
                 failed = error
         self._report(_figures([*self._judged.values()], known.watermark_us))
@@ -212,7 +228,7 @@ class Watching:
             count,
             self._clock(),
             self._plan,
-            telling.KINDS[0] in self._messengers,
+            telling.KINDS[0] in self._tellers.of_incidents,
         )
 
     async def acknowledge(self, tenant: str, insight_id: str, by: str) -> WatchedInsight:
@@ -270,6 +286,11 @@ class Watching:
         noted = [each for each in (await self.listed(tenant)).noted if each.time_us >= since_us]
         known = await self._changed(tenant, since_us, now_us + 1)
         return change_log.latest((*known, *noted))[: change_log.MOST_NOTED]
+
+    async def digest(self, tenant: str, day: dt.date | None) -> Digest:
+        """What a day of the plan's zone brought, of the last 100 incidents; None: yesterday."""
+        zone = self._plan.time_zone
+        return digest.digest(await self.listed(tenant), day or digest.yesterday(self._clock(), zone), zone)
 
     async def watch(self, tenant: str, sequence: int = 0) -> AsyncGenerator[Update, None]:
         """What the watch of a tenant knows, then each change of it, without end; with a sequence what changed since.
@@ -333,7 +354,7 @@ class Watching:
 
     async def _tell(self, tenant: str) -> None:
         """Sends the messages that are due, one after the other. Each is claimed first, so that one process sends it."""
-        kinds = self._messengers.keys()
+        kinds = self._tellers.of_incidents.keys()
         if not kinds:
             return
         for each in telling.due((await self._store.read(tenant)).watched, self._clock(), kinds):
@@ -343,8 +364,22 @@ class Watching:
                 tenant, telling.claimed(kept.watched, one, self._clock()), kept.changes
             ):
                 continue
-            sent, now_us = await self._messengers[one.kind].send(tenant, one), self._clock()
+            sent, now_us = await self._tellers.of_incidents[one.kind].send(tenant, one), self._clock()
             await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
+
+    async def _tell_day(self, tenant: str) -> None:
+        """Sends the digest of yesterday if it is due; it is claimed first, as messages about incidents are."""
+        zone, at, now_us = self._plan.time_zone, self._plan.digest_at, self._clock()
+        if self._tellers.of_days is None or at is None:
+            return
+        kept = await self._store.read(tenant)
+        one = digest.due(kept.watched, now_us, zone, at)
+        if one is None or not await self._store.replace(
+            tenant, digest.claimed(kept.watched, one, now_us), kept.changes
+        ):
+            return
+        sent, now_us = await self._tellers.of_days.send_digest(tenant, one.digest), self._clock()
+        await self._replace(tenant, functools.partial(digest.settled, one=one, sent=sent, now_us=now_us))
 
     async def _change(
         self, tenant: str, insight_id: str, change: Callable[[Watched], Watched | None]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mesh.settings import SettingError
 from services.analytics.adapters import prices
 from services.analytics.domain.answer import HelpEffect
-from services.analytics.domain.costs import costs
-from services.analytics.domain.question import DAY_US, DayOfUse, Price
+from services.analytics.domain.costs import costs, used_share
+from services.analytics.domain.question import DAY_US, DayOfUse, Price, Prices
 
 AMOUNTS = st.floats(0, 1000)
 DAYS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0, 1), AMOUNTS), max_size=20)
@@ -49,8 +49,19 @@ def test_prices_are_read_from_a_file_in_its_order(tmp_path: Path) -> None:
     file = tmp_path / "prices.json"
     parts = [{"name": "store", "usdPerMillionEvents": 0.1}, {"name": "machines", "usdPerDay": 4}]
     file.write_text(json.dumps({"version": 1, "parts": parts}))
-    assert prices.read(str(file)) == (Price("store", 0.1), Price("machines", usd_per_day=4.0))
-    assert prices.read("") == ()
+    assert prices.read(str(file)) == Prices((Price("store", 0.1), Price("machines", usd_per_day=4.0)))
+    assert prices.read("") == Prices()
+    file.write_text(json.dumps({"version": 1, "parts": [], "dailyBudgetUsd": 9, "tenantBudgetsUsd": {"acme": 2.5}}))
+    found = prices.read(str(file))
+    assert [found.budget_of(tenant) for tenant in ("", "acme", "globex")] == [9.0, 2.5, 9.0]
+
+
+def test_the_share_of_a_budget_is_that_of_all_parts_and_of_who_has_one() -> None:
+    day = DayOfUse(0, 1_000_000, 0, 0.5, 1.0)
+    parts = (Price("store", 2.0), Price("machines", usd_per_day=4.0))
+    assert used_share(day, "", Prices(parts, 10.0)) == pytest.approx(0.5)
+    assert used_share(day, "acme", Prices(parts, 10.0, (("acme", 4.0),))) == pytest.approx(1.25)
+    assert used_share(day, "", Prices(parts, None, (("acme", 4.0),))) is None
 
 
 @pytest.mark.parametrize(
@@ -58,6 +69,8 @@ def test_prices_are_read_from_a_file_in_its_order(tmp_path: Path) -> None:
     [
         "{",
         '{"version":2,"parts":[]}',
+        '{"version":1,"parts":[],"dailyBudgetUsd":0}',
+        '{"version":1,"parts":[],"tenantBudgetsUsd":{"acme":-1}}',
         '{"version":1,"parts":[{"name":"a"},{"name":"a"}]}',
         '{"version":1,"parts":[{"name":"language_models"}]}',
         '{"version":1,"parts":[{"name":"a","usdPerDay":-1}]}',

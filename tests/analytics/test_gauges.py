@@ -21,9 +21,9 @@ from services.analytics.domain.insights import METRICS
 from services.analytics.domain.layout import EVENTS, Partition
 from services.analytics.domain.manifest import EMPTY, Manifest, Part
 from services.analytics.domain.question import DAY_US
-from services.analytics.gauges import look, report_watch
+from services.analytics.gauges import look, look_at_costs, report_watch
 from services.analytics.ports import Reading
-from services.analytics.usecases import Asking
+from services.analytics.usecases import Asking, Costing
 from services.analytics.watching import Plan, Watching
 from tests.analytics.rows import MINUTE_US, START_US, Decision, Event, asking
 from tests.analytics.test_watching import DROP, Figures
@@ -199,3 +199,23 @@ async def test_the_watch_reports_open_incidents_how_far_it_is_behind_and_how_man
         await watched.judge()
     assert seen(metrics, registry.INSIGHTS_LAG)[()] == pytest.approx(2 * 3600, abs=1e-3)
     assert seen(metrics, registry.INSIGHTS_OPEN)["critical",] == 2
+
+
+class Spent:
+    """What language models cost on each day."""
+
+    async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
+        assert day_count == 1
+        return {NOW_US // DAY_US * DAY_US: 3.0 if tenant == "acme" else 1.0}
+
+
+async def test_the_budget_of_the_tenant_that_has_used_most_is_reported() -> None:
+    metrics = Metrics()
+    its = world(acme=weeks(named=90, said=80.0, clicks=12), globex=weeks(named=90, said=80.0, clicks=12))
+    for prices, expected in (
+        (question.Prices((), 4.0), {(): 0.75}),
+        (question.Prices((), 4.0, (("globex", 0.5),)), {(): 2.0}),
+        (question.Prices(), {}),
+    ):
+        await look_at_costs(Asking(its, its), Costing(its, Spent(), prices, lambda: NOW_US), metrics)
+        assert seen(metrics, registry.COST_BUDGET_USED) == expected

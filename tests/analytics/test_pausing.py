@@ -16,7 +16,7 @@ from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import telling
 from services.analytics.domain.question import HOUR_US
 from services.analytics.domain.watched import Message
-from services.analytics.watching import Plan, Watching
+from services.analytics.watching import NOBODY, Plan, Tellers, Watching
 from tests.analytics.test_telling import CLOSED, OPEN, Told, found
 from tests.gateway.fakes import experiments
 from tests.serving import serving
@@ -72,7 +72,7 @@ async def place() -> AsyncIterator[Place]:
             MemoryWatches(),
             lambda: figures.now_us,
             Plan(is_for_all=True),
-            messengers={telling.PAUSED: PeerPausing(stub)},
+            tellers=Tellers({telling.PAUSED: PeerPausing(stub)}),
         )
         place = Place(figures, watching, stub)
         await place.start("careful", "bold")
@@ -101,12 +101,12 @@ async def test_an_incident_that_opens_pauses_the_experiments_that_say_so_once(pl
 
 
 async def test_one_that_is_snoozed_or_over_pauses_nothing(place: Place) -> None:
-    pauses = place.watching._messengers
-    place.watching._messengers = {}
+    pauses = place.watching._tellers
+    place.watching._tellers = NOBODY
     place.figures.found = found(OPEN)
     await place.watching.judge()
     await place.watching.snooze("acme", INSIGHT_ID, "ada", place.figures.now_us + HOUR_US, "a release")
-    place.watching._messengers = pauses
+    place.watching._tellers = pauses
     await place.watching.judge()
     assert await place.running() == ["bold", "careful"]
     place.figures.found, place.figures.now_us = found(CLOSED), place.figures.now_us + 2 * HOUR_US

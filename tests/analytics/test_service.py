@@ -27,7 +27,7 @@ from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.bootstrap import following
-from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Price, UserFilter
+from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Price, Prices, UserFilter
 from services.analytics.domain.segment import Draft
 from services.analytics.servicer import AnalyticsServicer
 from services.analytics.settings import Settings
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SECOND_US: Final = 1_000_000
 
 
-PRICES: Final = (Price("buffer", usd_per_million_events=2.0), Price("machines", usd_per_day=3.0))
+PRICES: Final = Prices((Price("buffer", usd_per_million_events=2.0), Price("machines", usd_per_day=3.0)), 40.0)
 
 
 class Spent:
@@ -480,6 +480,7 @@ async def test_what_the_mesh_cost_is_told_by_day_and_tenant(tmp_path: Path) -> N
         }
         own, other = its[""], its["acme"]
         assert [(len(each.days), each.is_priced) for each in (own, other)] == [(30, True)] * 2
+        assert own.daily_budget_usd.value == 40.0
         assert [day.event_count for day in own.days[-3:]] == [0, 1, 3]
         assert [day.event_count for day in other.days[-3:]] == [0, 0, 1]
         # A day's fixed cost is split by events; a day without any is the default tenant's.

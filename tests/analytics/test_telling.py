@@ -1,6 +1,7 @@
 """Messages about incidents: each once, to a receiver that answers as a test says, and what came of it."""
 
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.settings import Settings
 from services.analytics.usecases import Answered, Known
-from services.analytics.watching import Plan, Watching
+from services.analytics.watching import Plan, Tellers, Watching
 from tests.builders import NOW_US
 from tests.intervention.receiver import Answer, Receiver
 
@@ -85,9 +86,9 @@ async def place() -> Any:
     async with Receiver().serving() as receiver, webhook.client() as client:
         figures, watches = Told(), MemoryWatches()
         messenger = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: figures.now_us))
-        messengers = dict.fromkeys(telling.KINDS, messenger)
-        plan = Plan(is_for_all=True)
-        watching = Watching(figures, watches, lambda: figures.now_us, plan, messengers=messengers)
+        tellers = Tellers(dict.fromkeys(telling.KINDS, messenger), messenger)
+        plan = Plan(is_for_all=True, digest_at=dt.time(8))
+        watching = Watching(figures, watches, lambda: figures.now_us, plan, tellers=tellers)
         yield Place(figures, watches, watching, receiver)
 
 
@@ -184,8 +185,8 @@ async def test_two_replicas_post_each_message_once(place: Place) -> None:
         messenger = Slow(Webhook(client, place.receiver.url, SECRET, lambda: place.figures.now_us))
         plan = Plan(is_for_all=True)
         other = place.watching
-        messengers = dict.fromkeys(telling.KINDS, messenger)
-        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, messengers=messengers)
+        tellers = Tellers(dict.fromkeys(telling.KINDS, messenger), messenger)
+        slow = Watching(place.figures, place.watches, lambda: place.figures.now_us, plan, tellers=tellers)
         place.figures.found = found(OPEN)
         await slow.judge()
     assert len(place.receiver.received) == 1

@@ -60,7 +60,9 @@ ONE: Final = WatchedInsight(
 )
 OLDER: Final = ONE._replace(insight_id="older", closed_us=9, acknowledged_by="", acknowledged_us=None)
 RECEIPT: Final = Receipt("", 0, 0, 0, False, 0, "", "", False)
-KNOWN: Final = Watched((ONE, OLDER), 4, 1, 2, 3, 5, (Change(5, "other", "sale"),))
+KNOWN: Final = Watched(
+    (ONE, OLDER), 4, 1, 2, 3, 5, (Change(5, "other", "sale"),), watch.Message("2026-01-01", "sent", 1, 5, "")
+)
 
 
 class Figures:

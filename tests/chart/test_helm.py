@@ -15,7 +15,7 @@ import yaml
 
 from helm import render
 from services.analytics.adapters import prices
-from services.analytics.domain.question import Price
+from services.analytics.domain.question import Price, Prices
 from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods, services
 
 VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
@@ -291,11 +291,11 @@ def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -
 
 @pytest.mark.tools
 def test_prices_are_a_file_that_analytics_reads(tmp_path: Path) -> None:
-    priced = ["--set-json", 'costs.prices=[{"name":"store","usdPerDay":12.5}]']
+    priced = ["--set-json", 'costs.prices=[{"name":"store","usdPerDay":12.5}]', "--set", "costs.dailyBudgetUsd=20"]
     manifests = parsed(render.manifests(priced))
     file = tmp_path / "prices.json"
     file.write_text(of_kind(manifests, "ConfigMap")["journeymesh-prices"]["data"]["prices.json"])
-    assert prices.read(str(file)) == (Price("store", usd_per_day=12.5),)
+    assert prices.read(str(file)) == Prices((Price("store", usd_per_day=12.5),), 20.0)
     pod = services(manifests)["analytics"]
     folder = Path(environment(pod)["JOURNEYMESH_PRICES_FILE"]).parent
     (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == str(folder)]

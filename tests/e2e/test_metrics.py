@@ -48,8 +48,9 @@ _WITHOUT: Final = {
     registry.CALIBRATION_GAP.name,
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
+    registry.COST_BUDGET_USED.name,
 }
-"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks (tests/analytics)."""
+"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks or budgets (tests/analytics)."""
 
 
 class Reported(NamedTuple):

@@ -112,6 +112,17 @@ async def test_what_cannot_be_noted_is_refused(gateway: Gateway, body: Any, reas
     assert (await gateway.client.post(f"{PATH}/changes", json=body)).json()["reason"] == reason
 
 
+async def test_a_day_is_told(gateway: Gateway) -> None:
+    await filled(gateway, ONE._replace(opened_us=NOW_US - DAY_US))
+    told = (await gateway.client.get(f"{PATH}/digest")).json()
+    assert (told["day"], told["start"], told["isJudged"]) == ("2026-01-01", "2026-01-01T00:00:00Z", True)
+    assert [len(told[of]) for of in ("opened", "closed", "open")] == [1, 0, 1]
+    other = (await gateway.client.get(f"{PATH}/digest?day=2025-12-31")).json()
+    assert not other["opened"]
+    refused = await gateway.client.get(f"{PATH}/digest?day=today")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_TIME")
+
+
 async def test_a_tenant_has_its_own_and_who_acts_is_known_by_the_key() -> None:
     reading, acting = (
         issued(Kind.SECRET, frozenset(scopes), tenant="acme")

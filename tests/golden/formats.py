@@ -694,6 +694,7 @@ async def write_insights(to: At) -> None:
     part = InsightPart("users", NOW_US - MINUTE_US, None, "below", NOW_US, 5.0, 50.5, 40.25, 60.0, 9.5, ())
     opened = WatchedInsight("20261129T1300-users", NOW_US - MINUTE_US, None, "high", 45.5, (part,), NOW_US, 2)
     sent = watch.Message("opened", "sent", 1, NOW_US, "")
+    of_day = watch.Message("2026-11-28", "waiting", 2, NOW_US, "http_500")
     noted = Change(NOW_US - MINUTE_US, "deploy", "web 1.2.3", "Größe 😀", "k1")
     closed = WatchedInsight(
         "20261128T1300-events",
@@ -715,7 +716,9 @@ async def write_insights(to: At) -> None:
         (noted._replace(kind="policy", name="p-2", detail="", by=""), noted),
         is_explained=True,
     )
-    assert await store.replace("", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3, (noted,)), 0)
+    assert await store.replace(
+        "", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3, (noted,), of_day), 0
+    )
     assert await store.replace("acme", Watched(since_us=NOW_US, judged_us=NOW_US, until_us=NOW_US), 0)
     await store.note_asked("acme", NOW_US)
 

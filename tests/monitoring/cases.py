@@ -491,14 +491,16 @@ CASES: Final = (
     Case("JourneymeshEventsMissing", "there are fewer", one(registry.EVENT_RATIO, "0.1x300", kind="click"), "70m"),
     Case(
         "JourneymeshInsightSevere",
-        "a high one is open",
+        "two are open",
         {
             **one(registry.INSIGHTS_OPEN, "0x10 1x20", severity="high"),
+            **one(registry.INSIGHTS_OPEN, "0x10 1x20", severity="critical"),
+            **one(registry.INSIGHTS_OPEN, "0x10 1x20", "pod-2", severity="critical"),
             **one(registry.INSIGHTS_OPEN, "2x40", severity="medium"),
         },
         "7m",
-        {"severity": "high"},
-        "1 high incidents of key figures are open in shop.",
+        {},
+        "2 high or critical incidents of key figures are open in shop.",
     ),
     Case("JourneymeshInsightSevere", "none is", one(registry.INSIGHTS_OPEN, "3x40", severity="medium"), "9m"),
     Case(
@@ -527,6 +529,15 @@ CASES: Final = (
         },
         "20m",
     ),
+    Case(
+        "JourneymeshCostBudgetNearlySpent",
+        "more than there is",
+        one(registry.COST_BUDGET_USED, "1.25x40"),
+        "6m",
+        {},
+        "125% of what a day may cost is spent in shop.",
+    ),
+    Case("JourneymeshCostBudgetNearlySpent", "nine tenths", one(registry.COST_BUDGET_USED, "0.9x40"), "9m"),
     Case(
         "JourneymeshBudgetNearlySpent",
         "nine tenths and more",

@@ -191,8 +191,9 @@ _OF_OTHERS: Final = (
     registry.CALIBRATION_GAP.name,
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
+    registry.COST_BUDGET_USED.name,
 )
-"""Reported only with a canary, a shadow or weeks of users, which this mesh does not have."""
+"""Reported only with a canary, a shadow, a price file or weeks of users, which this mesh does not have."""
 
 
 def send_stories(watched: Watched) -> None:

@@ -71,6 +71,7 @@ export interface Costs extends Answered {
   days: { start: string; usd: number; parts: { name: string; usd: number }[] }[]
   parts: { name: string; usd: number }[]
   per: CostPer[]
+  dailyBudgetUsd: number | null
 }
 
 export interface CalibrationFigure {

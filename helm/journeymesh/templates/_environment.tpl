@@ -69,7 +69,7 @@ JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- if eq .name "analytics" }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
-{{- if $v.costs.prices }}
+{{- if or $v.costs.prices $v.costs.dailyBudgetUsd }}
 JOURNEYMESH_PRICES_FILE: /prices/prices.json
 {{- end }}
 {{- end }}
@@ -198,7 +198,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
     name: tenant-policies
     configMap: {name: {{ $name }}-tenant-policies}
 {{- end }}
-{{- if and (eq .name "analytics") $v.costs.prices }}
+{{- if and (eq .name "analytics") (or $v.costs.prices $v.costs.dailyBudgetUsd) }}
 - path: /prices
   volume:
     name: prices

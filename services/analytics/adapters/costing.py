@@ -13,4 +13,4 @@ def costs(query: Query, asked: Costs) -> answer.Costs:
     ((offers,),) = query.rows(
         f"SELECT count(*) FROM ({query.chosen(asked, relation='all_decisions')}) WHERE kind = 'intervene'"
     )
-    return of_use(asked.days, asked.prices, offers, changed.treated_count, changed.effects)
+    return of_use(asked.days, asked.prices, offers, changed.treated_count, changed.effects, asked.budget_usd)

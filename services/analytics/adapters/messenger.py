@@ -8,6 +8,7 @@ import msgspec
 
 from mesh.webhook import Result, Webhook, escaped, rfc3339, slack
 from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.digest import Digest
 from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import WatchedInsight
 
@@ -20,6 +21,7 @@ _STATES: Final = {
 }
 # Of slices and changes, and characters of each.
 _MOST_TOLD: Final = 3
+_MOST_LINES: Final = 20
 _LONGEST: Final = 81
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -33,14 +35,22 @@ class WebhookMessenger:
     async def send(self, tenant: str, due: Due) -> Sent:
         """See `ports.Messenger`."""
         key = f"{tenant or 'default'}.{due.insight.insight_id}.{due.kind}"
-        posted = await self._webhook.post(key, _ENCODE(body_of(tenant, due, key)))
+        return await self._posted(key, body_of(tenant, due, key))
+
+    async def send_digest(self, tenant: str, digest: Digest) -> Sent:
+        """See `ports.DigestMessenger`."""
+        key = f"{tenant or 'default'}.digest.{digest.day}"
+        return await self._posted(key, digest_of(tenant, digest, key))
+
+    async def _posted(self, key: str, body: dict[str, Any]) -> Sent:
+        posted = await self._webhook.post(key, _ENCODE(body))
         return Sent(_STATES[posted.result], posted.reason, posted.retry_after_us)
 
 
 def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
     """The body: what Slack shows, and under `journeymesh` what a program reads, unescaped."""
     its = due.insight
-    title = f"Incident {due.kind}, {its.severity}: {', '.join(map(_in_words, its.parts))}"
+    title = f"Incident {due.kind}, {its.severity}: {_said(its)}"
     closed = f", until {rfc3339(its.closed_us)}" if its.closed_us is not None else ""
     about = f"{'Tenant ' + tenant + ' · ' if tenant else ''}since {rfc3339(its.opened_us)}{closed} · {its.insight_id}"
     return {
@@ -51,29 +61,61 @@ def body_of(tenant: str, due: Due, key: str) -> dict[str, Any]:
             "idempotencyKey": key,
             "kind": f"insight.{due.kind}",
             **({"tenant": tenant} if tenant else {}),
-            "insightId": its.insight_id,
-            "severity": its.severity,
-            "opened": rfc3339(its.opened_us),
-            "closed": None if its.closed_us is None else rfc3339(its.closed_us),
-            "affectedUserHours": its.affected_user_hours,
-            "missingMoney": [each._asdict() for each in its.missing_money],
-            "slices": [each._asdict() for each in its.slices],
-            "changes": [
-                {"time": rfc3339(each.time_us), **{name: getattr(each, name) for name in each._fields[1:]}}
-                for each in its.changes
-            ],
-            "parts": [
-                {
-                    "metric": part.metric,
-                    "direction": part.direction,
-                    "peak": rfc3339(part.peak_us),
-                    "observed": part.observed,
-                    "expected": part.expected,
-                }
-                for part in its.parts
-            ],
+            **_figures(its),
         },
     }
+
+
+def digest_of(tenant: str, digest: Digest, key: str) -> dict[str, Any]:
+    """The body that tells what a day brought, as `body_of`."""
+    counts = (len(digest.opened), len(digest.closed), len(digest.open))
+    title = f"Incidents of {digest.day}: {counts[0]} new, {counts[1]} closed, {counts[2]} open at its end"
+    every = sorted({*digest.opened, *digest.closed, *digest.open}, key=lambda each: -each.opened_us)
+    lines = [f"{each.severity}, since {rfc3339(each.opened_us)}: {_said(each)}" for each in every[:_MOST_LINES]]
+    told = escaped("\n".join(lines))
+    return {
+        **slack(escaped(title), [escaped(title), told], escaped(f"Tenant {tenant}" if tenant else "Journeymesh")),
+        "journeymesh": {
+            "idempotencyKey": key,
+            "kind": "insights.digest",
+            **({"tenant": tenant} if tenant else {}),
+            "day": digest.day,
+            "isJudged": digest.is_judged,
+            **{
+                name: list(map(_figures, of)) for name, of in zip(("opened", "closed", "open"), digest[4:], strict=True)
+            },
+        },
+    }
+
+
+def _figures(its: WatchedInsight) -> dict[str, Any]:
+    return {
+        "insightId": its.insight_id,
+        "severity": its.severity,
+        "opened": rfc3339(its.opened_us),
+        "closed": None if its.closed_us is None else rfc3339(its.closed_us),
+        "affectedUserHours": its.affected_user_hours,
+        "missingMoney": [each._asdict() for each in its.missing_money],
+        "slices": [each._asdict() for each in its.slices],
+        "changes": [
+            {"time": rfc3339(each.time_us), **{name: getattr(each, name) for name in each._fields[1:]}}
+            for each in its.changes
+        ],
+        "parts": [
+            {
+                "metric": part.metric,
+                "direction": part.direction,
+                "observed": part.observed,
+                "expected": part.expected,
+                "peak": rfc3339(part.peak_us),
+            }
+            for part in its.parts
+        ],
+    }
+
+
+def _said(its: WatchedInsight) -> str:
+    return ", ".join(map(_in_words, its.parts))
 
 
 def _in_words(part: InsightPart) -> str:
@@ -83,8 +125,10 @@ def _in_words(part: InsightPart) -> str:
 def _explained(its: WatchedInsight) -> Iterator[str]:
     """Lines that say what explains an incident, what it costs and what changed."""
     if its.slices:
-        told = (f"{each.field} {_cut(each.value)} ({each.contribution:.0%} of {each.metric})" for each in its.slices)
-        yield f"Mostly {'; '.join(itertools.islice(told, _MOST_TOLD))}".replace("%", " %")
+        told = (
+            f"{each.field} {_cut(each.value)} ({100 * each.contribution:.0f} % of {each.metric})" for each in its.slices
+        )
+        yield f"Mostly {'; '.join(itertools.islice(told, _MOST_TOLD))}"
     if its.missing_money:
         yield (
             "About "

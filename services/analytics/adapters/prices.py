@@ -7,7 +7,7 @@ import msgspec
 
 from mesh.settings import SettingError
 from services.analytics.domain.costs import LANGUAGE_MODELS
-from services.analytics.domain.question import Price
+from services.analytics.domain.question import Price, Prices
 
 _VERSION: Final = 1
 _Usd = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
@@ -20,19 +20,24 @@ class _Part(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     usd_per_day: _Usd = 0.0
 
 
-class _Prices(msgspec.Struct, forbid_unknown_fields=True):
+_Budget = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+
+
+class _Prices(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     version: int
     parts: Annotated[list[_Part], msgspec.Meta(max_length=20)]
+    daily_budget_usd: _Budget | None = None
+    tenant_budgets_usd: Annotated[dict[str, _Budget], msgspec.Meta(max_length=1_000)] = {}
 
 
-def read(path: str) -> tuple[Price, ...]:
-    """The prices in a file, in its order; none without a path.
+def read(path: str) -> Prices:
+    """The prices in a file, in its order, and what a day may cost; none without a path.
 
     Raises:
         SettingError: it cannot be read, is of another version, or names a part twice.
     """
     if not path:
-        return ()
+        return Prices()
     try:
         found = msgspec.json.decode(Path(path).read_bytes(), type=_Prices)
     except (OSError, msgspec.MsgspecError) as error:
@@ -45,4 +50,5 @@ def read(path: str) -> tuple[Price, ...]:
     if len({*names, LANGUAGE_MODELS}) <= len(names):
         message = f"JOURNEYMESH_PRICES_FILE must name each part once, and none {LANGUAGE_MODELS}."
         raise SettingError(message)
-    return tuple(Price(*msgspec.structs.astuple(part)) for part in found.parts)
+    parts = tuple(Price(*msgspec.structs.astuple(part)) for part in found.parts)
+    return Prices(parts, found.daily_budget_usd, tuple(sorted(found.tenant_budgets_usd.items())))

@@ -95,6 +95,7 @@ class _Packed(msgspec.Struct, array_like=True):
     until_us: int
     needed_days: int
     noted: list[_Change] = []
+    digest: _Message | None = None
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -172,8 +173,12 @@ class MemoryWatches:
 
 
 def _encode(watched: Watched) -> bytes:
-    noted = [_Change(*each) for each in watched.noted]
-    return _ENCODE(_Packed(_VERSION, list(map(_packed, watched.insights)), *watched[1:-1], noted))
+    members = watched._asdict() | {
+        "insights": list(map(_packed, watched.insights)),
+        "noted": [_Change(*each) for each in watched.noted],
+        "digest": _Message(*watched.digest) if watched.digest is not None else None,
+    }
+    return _ENCODE(_Packed(version=_VERSION, **members))
 
 
 def _packed(of: WatchedInsight) -> _Insight:
@@ -190,9 +195,14 @@ def _packed(of: WatchedInsight) -> _Insight:
 def _decode(blob: bytes) -> Watched:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("What is watched was stored by a newer version of the service.")
-    _, insights, sequence, since_us, judged_us, until_us, needed_days, noted = msgspec.structs.astuple(_DECODE(blob))
-    known = tuple(map(_insight, insights))
-    return Watched(known, sequence, since_us, judged_us, until_us, needed_days, tuple(map(_change, noted)))
+    packed = _DECODE(blob)
+    members = msgspec.structs.asdict(packed) | {
+        "insights": tuple(map(_insight, packed.insights)),
+        "noted": tuple(map(_change, packed.noted)),
+        "digest": Message(*msgspec.structs.astuple(packed.digest)) if packed.digest is not None else None,
+    }
+    del members["version"]
+    return Watched(**members)
 
 
 def _insight(of: _Insight) -> WatchedInsight:

@@ -438,13 +438,17 @@ class CostPer(NamedTuple):
 
 
 class Costs(NamedTuple):
-    """What the mesh cost, and what each result of it cost. `is_priced`: prices of parts are known."""
+    """What the mesh cost, and what each result of it cost. `is_priced`: prices of parts are known.
+
+    `daily_budget_usd` is what a day of the tenant may cost before it is reported; None: nothing was said.
+    """
 
     days: tuple[CostDay, ...]
     usd: float
     parts: tuple[CostPart, ...]
     per: tuple[CostPer, ...]
     is_priced: bool
+    daily_budget_usd: float | None = None
 
 
 Answer = (

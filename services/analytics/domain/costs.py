@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.analytics.domain.answer import CostDay, CostPart, CostPer, Costs, HelpEffect
-from services.analytics.domain.question import DayOfUse, Price
+from services.analytics.domain.question import DayOfUse, Price, Prices
 
 LANGUAGE_MODELS: Final = "language_models"
 """The part that needs no price: each call was counted with its cost."""
@@ -18,6 +18,7 @@ def costs(
     offer_count: int,
     treated_count: int,
     effects: Sequence[HelpEffect],
+    budget_usd: float | None = None,
 ) -> Costs:
     """What a tenant's days cost, by part, and what each result of them cost, such as a decision.
 
@@ -27,6 +28,7 @@ def costs(
         offer_count: offers of help on these days.
         treated_count: users who were treated.
         effects: what help changed; of them the rate of conversions counts.
+        budget_usd: what a day may cost; None: there is no limit.
     """
     told = [_day(day, prices) for day in days]
     names = [LANGUAGE_MODELS, *(price.name for price in prices)]
@@ -39,7 +41,13 @@ def costs(
     }
     per = [_exactly(what, count / (1000 if what == "thousand_events" else 1), usd) for what, count in counts.items()]
     rate = next((each for each in effects if each.name == _CONVERSIONS), None)
-    return Costs(tuple(told), usd, parts, (*per, _added(rate, treated_count, usd)), bool(prices))
+    return Costs(tuple(told), usd, parts, (*per, _added(rate, treated_count, usd)), bool(prices), budget_usd)
+
+
+def used_share(day: DayOfUse, tenant: str, prices: Prices) -> float | None:
+    """Which share of its budget a tenant has used on a day, above 1 beyond it; None without a budget."""
+    budget = prices.budget_of(tenant)
+    return _day(day, prices.parts).usd / budget if budget is not None else None
 
 
 def _day(day: DayOfUse, prices: Sequence[Price]) -> CostDay:

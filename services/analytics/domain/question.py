@@ -381,6 +381,19 @@ class Price(NamedTuple):
     usd_per_day: float = 0.0
 
 
+class Prices(NamedTuple):
+    """What parts cost, and what a day of a tenant may cost, in US dollars; None: no limit was said."""
+
+    parts: tuple[Price, ...] = ()
+    daily_budget_usd: float | None = None
+    budgets: tuple[tuple[str, float], ...] = ()
+    """Of tenants that have one of their own."""
+
+    def budget_of(self, tenant: str) -> float | None:
+        """What a day of a tenant may cost."""
+        return dict(self.budgets).get(tenant, self.daily_budget_usd)
+
+
 class DayOfUse(NamedTuple):
     """What a tenant used on a UTC day, and which share of all tenants' events were its own, 0 to 1."""
 
@@ -397,6 +410,7 @@ class Costs(Effect):
     """Asks what the mesh cost, and what that bought: the window has whole days of UTC."""
 
     prices: tuple[Price, ...] = ()
+    budget_usd: float | None = None
     days: tuple[DayOfUse, ...] = ()
     """What was used; none while it has not been looked up."""
 

@@ -53,13 +53,13 @@ def due(watched: Watched, now_us: int, kinds: Collection[str] = KINDS) -> Sequen
         for kind in _ALL
         if kind in kinds
         for said in [_said(each, kind)]
-        if _is_wanted(watched, each, kind, now_us) and (said is None or _is_next(said, now_us))
+        if _is_wanted(watched, each, kind, now_us) and (said is None or is_next(said, now_us))
     ]
 
 
 def claimed(watched: Watched, one: Due, now_us: int) -> Watched:
     """The same once somebody is about to send a message: for five minutes nobody else does, and no watcher is told."""
-    message = Message(one.kind, "waiting", one.attempt_count + 1, now_us + _CLAIM_US, "")
+    message = claim(one.kind, one.attempt_count, now_us)
     insight_id = one.insight.insight_id
     insights = (_having(each, message) if each.insight_id == insight_id else each for each in watched.insights)
     return watched._replace(insights=tuple(insights))
@@ -74,12 +74,27 @@ def settled(watched: Watched, one: Due, sent: Sent, now_us: int) -> Watched:
         sent: what came of it.
         now_us: the time.
     """
-    attempt_count, (state, reason, retry_after_us) = one.attempt_count + 1, sent
-    if state == "waiting" and attempt_count >= MOST_ATTEMPTS:
-        state = "failed"
-    pause_us = max(retry_after_us, _MINUTE_US << one.attempt_count) if state == "waiting" else 0
-    message = Message(one.kind, state, attempt_count, now_us + pause_us, reason)
+    message = came_of(one.kind, one.attempt_count, sent, now_us)
     return changed(watched, one.insight.insight_id, lambda its: _having(its, message)) or watched
+
+
+def claim(kind: str, attempt_count: int, now_us: int) -> Message:
+    """A message that somebody is about to send, after so many attempts."""
+    return Message(kind, "waiting", attempt_count + 1, now_us + _CLAIM_US, "")
+
+
+def came_of(kind: str, attempt_count: int, sent: Sent, now_us: int) -> Message:
+    """A message with what came of another attempt, after so many: it fails with the fifth."""
+    state, reason, retry_after_us = sent
+    if state == "waiting" and attempt_count + 1 >= MOST_ATTEMPTS:
+        state = "failed"
+    pause_us = max(retry_after_us, _MINUTE_US << attempt_count) if state == "waiting" else 0
+    return Message(kind, state, attempt_count + 1, now_us + pause_us, reason)
+
+
+def is_next(said: Message, now_us: int) -> bool:
+    """Whether another attempt is due."""
+    return said.state == "waiting" and said.time_us <= now_us and said.attempt_count < MOST_ATTEMPTS
 
 
 def _said(its: WatchedInsight, kind: str) -> Message | None:
@@ -95,10 +110,6 @@ def _is_wanted(watched: Watched, its: WatchedInsight, kind: str, now_us: int) ->
         return (opened is not None or not was_over) and now_us - its.found_us <= DAY_US
     was_told = opened is not None and opened.state == "sent"
     return was_told and its.closed_us is not None and now_us - its.closed_us <= DAY_US
-
-
-def _is_next(said: Message, now_us: int) -> bool:
-    return said.state == "waiting" and said.time_us <= now_us and said.attempt_count < MOST_ATTEMPTS
 
 
 def _having(its: WatchedInsight, message: Message) -> WatchedInsight:

@@ -81,6 +81,8 @@ class Watched(NamedTuple):
     """As of `Insights`."""
     noted: tuple[Change, ...] = ()
     """What people said that changed, the latest first."""
+    digest: Message | None = None
+    """What came of the last message about a day, which is its kind."""
 
 
 def question(until_us: int, time_zone: str, conversion: Conditions) -> Asked:
@@ -108,14 +110,13 @@ def judged(before: Watched, found: Insights, until_us: int, now_us: int) -> Watc
         after.append(old if old.closed_us is not None else gone)
     kept = tuple(sorted(after, key=lambda its: (its.opened_us, its.insight_id), reverse=True)[:MOST_KEPT])
     is_changed = kept != before.insights
-    return Watched(
-        kept,
-        sequence if is_changed else before.sequence,
-        before.since_us or now_us,
-        now_us,
-        until_us,
-        found.needed_days,
-        before.noted,
+    return before._replace(
+        insights=kept,
+        sequence=sequence if is_changed else before.sequence,
+        since_us=before.since_us or now_us,
+        judged_us=now_us,
+        until_us=until_us,
+        needed_days=found.needed_days,
     )
 
 

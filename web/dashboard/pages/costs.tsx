@@ -4,7 +4,7 @@ import { Answer, useAnswer } from '../asking.tsx'
 import { Lines } from '../charts/lines.tsx'
 import { Card, Receipt, Table } from '../parts.tsx'
 import { days } from '../route.ts'
-import { named, number, share } from '../words.ts'
+import { counted, named, number, share } from '../words.ts'
 
 const DAY = 86_400_000
 const OF = { thousand_events: 'Thousand events', decision: 'Decision', offer: 'Offer of help', added_conversion: 'Added conversion' }
@@ -23,6 +23,7 @@ export function Costs() {
             <p>
               {dollars.format(found.usd)} in these days.
               {!found.isPriced && ' Only language models have a price: JOURNEYMESH_PRICES_FILE names those of the other parts.'}
+              {found.dailyBudgetUsd !== null && ` ${budget(found.days, found.dailyBudgetUsd)}`}
             </p>
             {found.days.length > 1 && found.days.some(({ usd }) => usd >= 1) && <Lines title="US dollars per day" series={found.parts.map(byDay(found))} interval="day" />}
             <div class="beside">
@@ -60,6 +61,11 @@ const byDay = (found: Found) => (part: { name: string; usd: number }, at: number
   total: part.usd,
   points: found.days.map(({ start, parts }, index) => ({ start, value: parts[at]?.usd ?? 0, isUnfinished: index === found.days.length - 1 })),
 })
+
+function budget(days: Found['days'], limit: number): string {
+  const over = days.filter(({ usd }) => usd > limit).length
+  return `A day may cost ${dollars.format(limit)}; ${over ? `${counted(over, 'day')} cost more` : 'none cost more'}.`
+}
 
 function between({ what, lowerUsd, upperUsd }: CostPer): string {
   if (what !== 'added_conversion' || lowerUsd === null) return ''
