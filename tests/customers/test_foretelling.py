@@ -12,7 +12,7 @@ from mesh.errors import NotFound, VersionMismatch
 from mesh.state.applied import Batch
 from mesh.state.memory import MemoryState
 from mesh.store import redis
-from offline.customers.refit import Before, refitted
+from offline.customers.refit import Before, Whole, refitted
 from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
@@ -162,7 +162,7 @@ def test_every_row_of_a_migration_adds_up_to_one(
 
 def test_the_order_of_customers_changes_no_bit() -> None:
     backwards = dict(reversed(shop().items()))
-    assert refitted(backwards, TODAY, NOBODY, None, NOW_MS) == REFIT
+    assert refitted(Whole(backwards), TODAY, NOBODY, None, NOW_MS) == REFIT
 
 
 def paid_order(place: int, products: list[str]) -> Order:
