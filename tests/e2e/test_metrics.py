@@ -48,6 +48,8 @@ _WITHOUT: Final = {
     registry.CALIBRATION_GAP.name,
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
+    registry.JOBS.name,
+    registry.JOB_SECONDS.name,
 }
 """Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks (tests/analytics)."""
 

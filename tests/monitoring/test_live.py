@@ -190,8 +190,10 @@ _OF_OTHERS: Final = (
     registry.CALIBRATION_GAP.name,
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
+    registry.JOBS.name,
+    registry.JOB_SECONDS.name,
 )
-"""Reported only with a canary, a shadow or weeks of users, which this mesh does not have."""
+"""Reported only with a canary, a shadow, weeks of users or a job, which this mesh does not have."""
 
 
 def send_stories(watched: Watched) -> None:
