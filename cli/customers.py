@@ -6,12 +6,13 @@ import csv
 import datetime as dt
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from rich.console import Console
+from rich.progress import Progress as RichProgress
 from rich.progress import track
 from rich.table import Table
 
@@ -28,13 +29,16 @@ from offline.customers.purchases import EPOCH_DAY, Columns, Known, PurchaseError
 from services.customers.domain import segments
 from services.customers.domain.fit import Fit
 from services.customers.domain.forecast import Expected
-from services.customers.domain.history import history
-from services.customers.domain.purchases import History
 from services.customers.domain.spending import mean_of_all
+
+if TYPE_CHECKING:
+    from offline.customers.parts import Engine
+    from offline.customers.refit import Source
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
 _DUE_DAYS: Final = 28
+_MOST_WORKERS: Final = 256
 
 _Read = TypeVar("_Read")
 
@@ -68,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="with --fit: the products that can be bought, one id per line (default: those bought in the last 90 days)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="with --fit: processes of this machine that read the archive (default: 1); what is learnt is the same",
+    )
+    parser.add_argument(
+        "--dask",
+        default="",
+        metavar="ADDRESS",
+        help="with --fit: the scheduler of a Dask cluster whose workers read the archive, such as tls://host:8786",
     )
     parser.add_argument("--product", default="", metavar="COLUMN", help="the column that names the product")
     parser.add_argument("--category", default="", metavar="COLUMN", help="the column of the product's category")
@@ -119,6 +136,8 @@ def _fit(arguments: argparse.Namespace, console: Console) -> int:
         raise PurchaseError("--fit needs the archive of events (--archive).")
     if arguments.currency:
         raise PurchaseError("--fit learns of every currency by itself: leave out --currency.")
+    if arguments.dask and arguments.workers > 1:
+        raise PurchaseError("Say --workers or --dask, not both: a Dask cluster has workers of its own.")
     until = arguments.until and arguments.until - EPOCH_DAY
     found = asyncio.run(_learnt(arguments, until))
     console.print(f"Learnt from {found.customers:,} customers until {_told_since_1970(found.today)}.")
@@ -130,24 +149,48 @@ def _fit(arguments: argparse.Namespace, console: Console) -> int:
 async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
     # They load PyArrow and the client of the store, which tables do without.
     from mesh.store import redis
-    from offline import archive
-    from offline.customers import archived, keeping
+    from offline.customers import keeping
     from services.customers.adapters.fits import RedisFits
-    from services.ingest.archive.adapters.files import ParquetArchive
-
-    def histories() -> Mapping[str, History]:
-        files = ParquetArchive(arguments.archive)
-        found = archived.histories(files, archive.contents(files), _tracked, tenant=arguments.tenant)
-        return {name: history(each) for name, each in found.items()}
 
     catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8-sig").splitlines())
     settings = read(redis.RedisSettings, os.environ)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:
         now_ms = system_clock() // 1000
-        return await keeping.learn(RedisFits(client), histories, arguments.tenant, until, catalogue, now_ms)
+        with RichProgress(console=Console(stderr=True), transient=True) as bar:
+            source = _parts(arguments, bar)
+            return await keeping.learn(RedisFits(client), source, arguments.tenant, until, catalogue, now_ms)
     finally:
         await client.aclose()
+
+
+def _parts(arguments: argparse.Namespace, bar: RichProgress) -> "Source":
+    """What customers bought, by parts, with a bar that shows how far they are read."""
+    from offline.archive import contents
+    from offline.customers import archived, parts
+    from services.ingest.archive.adapters.files import ParquetArchive
+
+    files = ParquetArchive(arguments.archive)
+    shown = bar.add_task("counting", total=None)
+    some, purchases = archived.with_purchases(files, contents(files), iter, tenant=arguments.tenant)
+    tasks = parts.tasks(arguments.archive, some, arguments.tenant, purchases)
+    return parts.Parts(
+        tasks,
+        _engine(arguments),
+        lambda done, total: bar.update(shown, description="reading", completed=done, total=total),
+    )
+
+
+def _engine(arguments: argparse.Namespace) -> "Engine":
+    if arguments.dask:
+        try:
+            from offline.customers.cluster import Cluster
+        except ImportError as error:
+            raise PurchaseError("--dask needs the extra `dask`.") from error
+        return Cluster(arguments.dask)
+    from offline.customers.engines import Here, Processes
+
+    return Here() if arguments.workers == 1 else Processes(arguments.workers)
 
 
 def _products(arguments: argparse.Namespace, console: Console) -> int:
@@ -315,6 +358,14 @@ def _told(ordinal: int) -> str:
 
 def _told_since_1970(day: int) -> str:
     return _told(EPOCH_DAY + day)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 < count <= _MOST_WORKERS:
+        message = f"must be 1 to {_MOST_WORKERS}"
+        raise argparse.ArgumentTypeError(message)
+    return count
 
 
 def _date(text: str) -> int:

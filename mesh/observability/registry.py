@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 # From a millisecond to longer than anybody waits.
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _LONG_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_JOB_SECONDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0)
 _SCORES: Final = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 90.0, 100.0)
 
 
@@ -233,6 +234,16 @@ EVENT_RATIO: Final = _gauge(
     "Events of a kind in 7 days, for each in the 7 before; only kinds that had 100 then.",
     "analytics",
     labels=("kind",),
+)
+JOBS: Final = _counter(
+    "jobs", "Jobs over all customers that ended by themselves: done or failed.", "analytics", labels=("kind", "state")
+)
+JOB_SECONDS: Final = _histogram(
+    "job_duration_seconds",
+    "How long a job took that is done, from the beginning of its first attempt.",
+    "analytics",
+    labels=("kind",),
+    bounds=_JOB_SECONDS,
 )
 
 # Decisions and help.

@@ -13,6 +13,7 @@ SPAN_COALESCE: Final = "coalesce events"
 SPAN_DECIDE: Final = "decide intervention"
 SPAN_HEAR: Final = "hear outcome"
 SPAN_OUTCOME: Final = "settle intervention"
+SPAN_JOB: Final = "run job"
 SPAN_SEND: Final = "send"  # and the channel
 
 # Attributes of spans.
@@ -25,6 +26,10 @@ INTERVENTION_ID: Final = "journeymesh.intervention.id"
 RISK_SCORE: Final = "journeymesh.risk.score"
 OUTCOME: Final = "journeymesh.outcome"
 ATTEMPT: Final = "journeymesh.delivery.attempt"
+JOB_ID: Final = "journeymesh.job.id"
+JOB_KIND: Final = "journeymesh.job.kind"
+JOB_ATTEMPT: Final = "journeymesh.job.attempt"
+JOB_STATE: Final = "journeymesh.job.state"
 PROVIDER: Final = "messaging.system"
 CHANNEL: Final = "messaging.destination.name"
 OPERATION: Final = "messaging.operation.type"

@@ -1,15 +1,18 @@
-"""Alerts: whether exit-risk models still mean what they say, and get what they were trained on."""
+"""Alerts: whether models still mean what they say, get what they were trained on, and are learnt again."""
 
 from mesh.observability import registry
 from monitoring import limits
 from monitoring.alert import HOUR, Alert, Severity
-from monitoring.promql import Vector, gauge, largest, smallest
+from monitoring.promql import Vector, gauge, grown, largest, smallest, summed
 
 
 def alerts() -> tuple[Alert, ...]:
     """The alerts of this group. They look at weeks, so no window of theirs is scaled."""
     error = largest(gauge(registry.CALIBRATION_ERROR), "namespace", "version")
     outcomes = largest(gauge(registry.KNOWN_OUTCOMES), "namespace", "version")
+    failed, done = (
+        summed(grown(registry.JOBS, "1d", state=state), "namespace", "kind") for state in ("failed", "done")
+    )
     missing = smallest(gauge(registry.EVENT_RATIO), "namespace", "kind")
     return (
         Alert(
@@ -50,6 +53,19 @@ def alerts() -> tuple[Alert, ...]:
             (
                 "`POST /api/analytics/calibration` shows since when, and at which probabilities.",
                 "Train on the archive: that recalibrates, if it is no worse ([training.md](training.md)).",
+            ),
+        ),
+        Alert(
+            "JourneymeshJobsFail",
+            Severity.TICKET,
+            failed.by_number(">", 0).unless(done.by_number(">", 0)),
+            HOUR,
+            "A job {{ $labels.kind }} has failed in {{ $labels.namespace }}, and none was done since yesterday.",
+            "What the job learns or writes is that of days before: forecasts and segments of customers grow old.",
+            (
+                "`journeymesh jobs list` says why. `JOB_TOO_LARGE`: raise `JOURNEYMESH_JOB_MEMORY_MIB`.",
+                "`JOB_PROCESS_DIED`: was analytics ended for want of memory? `kubectl describe pod`.",
+                "`NOTHING_TO_LEARN`: is the key of the tenant whose customers buy? Ask for no job where nobody does.",
             ),
         ),
         Alert(

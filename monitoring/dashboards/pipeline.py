@@ -119,6 +119,22 @@ DASHBOARD: Final = dashboard(
                 (largest(gauge(registry.STORE_MEMORY_LIMIT, **here())), "limit"),
             ),
         ],
+        "Jobs": [
+            lines(
+                "Jobs that ended",
+                "Jobs over all customers, by kind, done or failed. `journeymesh jobs list` says why one failed.",
+                "short",
+                (summed(grown(registry.JOBS, INTERVAL, **here()), "kind", "state"), "{{kind}} {{state}}"),
+                width=12,
+            ),
+            lines(
+                "Duration of a job, p99",
+                "From the beginning of the first attempt, of jobs that are done.",
+                "s",
+                (quantile(0.99, registry.JOB_SECONDS, INTERVAL, "kind", **here()), "{{kind}}"),
+                width=12,
+            ),
+        ],
         "RPCs": [
             lines(
                 "RPCs",

@@ -1,8 +1,9 @@
 """Reads purchases from the archive of events: of one tenant, and in one currency."""
 
 import itertools
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from services.customers.domain.history import Purchased, add
 from services.customers.translation import bought_of
 from services.ingest.archive.adapters.event_rows import Archived, archived
 from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import ArchiveFile
 
 NO_CURRENCY: Final = "none"
 """The currency of purchases that name none."""
@@ -25,6 +27,21 @@ _COLUMNS: Final = (
     *("copied_event_id", "purchase", "raw"),
 )
 _DAY_US: Final = 86_400_000_000
+_ROWS_AT_ONCE: Final = 4_096
+
+
+class Part(NamedTuple):
+    """One of `count` parts of all customers, by a hash of their ids."""
+
+    number: int
+    count: int
+
+    def has(self, user_id: str) -> bool:
+        """Whether a customer is in it."""
+        return zlib.crc32(user_id.encode()) % self.count == self.number
+
+
+ALL: Final = Part(0, 1)
 
 
 class _Bought(NamedTuple):
@@ -77,36 +94,79 @@ def read(
     return summed(spent_on, skipped)
 
 
-def histories(
+def with_purchases(
     archive: ParquetArchive,
     found: Contents,
     progress: Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]],
     *,
     tenant: str = tenants.DEFAULT,
-) -> dict[str, Purchased]:
-    """What each customer of a tenant bought, by user id, as the customers service keeps it; `history` tells the orders.
-
-    Events of bots and failed events do not count. An event that was copied to a known user's journey is that user's as
-    well as the anonymous one's.
-
-    Args:
-        archive: where the files are.
-        found: the files to read; none: nobody bought anything.
-        progress: is handed what is read, batch by batch.
-        tenant: whose customers.
+) -> tuple[list[ArchiveFile], int]:
+    """The files that hold purchases and refunds of a tenant's customers, and how many they hold.
 
     Raises:
         Unavailable: the storage cannot be reached.
     """
-    made: dict[str, Purchased] = {}
-    batches = progress(batch for file in found.files for batch in archive.batches(file, _COLUMNS))
-    for each in itertools.chain.from_iterable(map(_purchases, batches)):
-        event = each.event
-        if each.is_set_aside or event.is_bot or tenants.tenant_of(event.user_id) != tenant:
-            continue
-        bought = bought_of(event.copied_event_id or event.event_id, event.event_time_us, event.purchase)
-        add(made.setdefault(tenants.plain(event.user_id), Purchased({}, {})), bought)
-    return made
+    counts = Counter[ArchiveFile]()
+    for file in found.files:
+        for batch in progress(archive.batches(file, _COLUMNS)):
+            counts[file] += len(_of_part(batch, tenant, ALL))
+    return [file for file in found.files if counts[file]], counts.total()
+
+
+def histories(
+    archive: ParquetArchive, files: Iterable[ArchiveFile], *, tenant: str = tenants.DEFAULT, part: Part = ALL
+) -> Iterator[tuple[str, Purchased]]:
+    """What each customer of a part bought, as the customers service keeps it, by qualified id, in the order of ids.
+
+    Events of bots and failed events do not count. An event that was copied to a known user's journey is that user's as
+    well as the anonymous one's. The part's purchases are held in memory as columns, its customers one by one.
+
+    Args:
+        archive: where the files are.
+        files: what to read; none: nobody bought anything.
+        tenant: whose customers.
+        part: which of the customers.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    batches = (_of_part(batch, tenant, part) for file in files for batch in archive.batches(file, _COLUMNS))
+    some = [pa.Table.from_batches([batch]) for batch in batches if len(batch)]
+    if not some:
+        return
+    rows = pa.concat_tables(some, promote_options="permissive").combine_chunks()
+    del some
+    # Stable: of one customer's the events stay in the order of the stream.
+    order = pc.sort_indices(rows.column("user_id"))
+    events = (
+        each.event
+        for start in range(0, len(rows), _ROWS_AT_ONCE)
+        for batch in rows.take(order[start : start + _ROWS_AT_ONCE]).to_batches()
+        for each in archived(batch)
+    )
+    for user_id, its in itertools.groupby(events, key=lambda event: event.user_id):
+        made = Purchased({}, {})
+        for event in its:
+            add(made, bought_of(event.copied_event_id or event.event_id, event.event_time_us, event.purchase))
+        yield user_id, made
+
+
+def _of_part(batch: pa.RecordBatch, tenant: str, part: Part) -> pa.RecordBatch:
+    """The purchases and refunds of a part of a tenant's customers, columns of words as text."""
+    if "purchase" not in batch.schema.names:
+        return batch.slice(0, 0)
+    counts = pc.and_(
+        pc.is_valid(batch.column("purchase")),
+        pc.invert(pc.or_(batch.column("is_set_aside"), batch.column("is_bot"))),
+    )
+    batch = batch.filter(counts)
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type):
+            batch = batch.set_column(place, field.name, batch.column(place).cast(field.type.value_type))
+    users = batch.column("user_id").dictionary_encode()
+    names = users.dictionary.to_pylist()
+    inside = pa.array([part.has(name) and tenants.tenant_of(name) == tenant for name in names], pa.bool_())
+    return batch.filter(inside.take(users.indices))
 
 
 def _counted(batches: Iterable[pa.RecordBatch], tenant: str) -> Sequence[_Bought]:

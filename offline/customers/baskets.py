@@ -99,8 +99,12 @@ def _learnt(histories: Mapping[str, History], cut: int, until: int) -> _Learnt:
 
 def popular(customers: Iterable[Sequence[Bought]], most: int = _POPULAR) -> Mapping[str, float]:
     """The share of each product in what customers buy, once per customer; of those that most customers buy."""
-    counts = Counter(each.product for of in customers for each in of)
-    total = counts.total()
+    return shares(Counter(each.product for of in customers for each in of), most)
+
+
+def shares(counts: Mapping[str, int], most: int) -> Mapping[str, float]:
+    """How many customers buy each product, as shares; of those that most customers buy."""
+    total = sum(counts.values())
     return {product: counts[product] / total for product in basket.first(counts, most)}
 
 

@@ -1,7 +1,7 @@
 """Fits how often customers need a product again, by maximum likelihood over all customers."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -16,7 +16,7 @@ _POOLED: Final = 10.0
 """How many purchases of a product weigh as much as its category, and how many of a category as much as all."""
 
 
-class _Pairs(NamedTuple):
+class Pairs(NamedTuple):
     """Customers and the products they bought: an entry per pair."""
 
     rate: Column
@@ -26,58 +26,93 @@ class _Pairs(NamedTuple):
     since: Column
 
 
+class Again(NamedTuple):
+    """How often customers bought a product again: a sum over the customers who bought it.
+
+    `first` adds up the days of their first purchases, in days since 1970. `newest` is the latest of these days, on
+    which `newest_customers` began.
+    """
+
+    purchases: int
+    customers: int
+    first: int
+    newest: int
+    newest_customers: int
+
+    def __add__(self, other: object) -> "Again":
+        """Of the customers of both."""
+        assert isinstance(other, Again)  # noqa: S101 - there is nothing else to add
+        newest = max(self.newest, other.newest)
+        began = sum(each.newest_customers for each in (self, other) if each.newest == newest)
+        sums = (one + more for one, more in zip(self[:3], other[:3], strict=True))
+        return Again(*sums, newest, began)
+
+    def watched(self, today: int) -> int:
+        """The days since each first purchase, at least 1, added up."""
+        return self.customers * today - self.first + (self.newest_customers if self.newest == today else 0)
+
+
+Agains: TypeAlias = Mapping[tuple[str, str], Again]
+"""By product and category."""
+
+
 def fitted(customers: Sequence[Sequence[Bought]], today: int) -> Consumption:
     """What is learnt from what customers bought until a day, in days since 1970. There must be a product."""
-    of_all, categories, products = _rates(customers, today)
-    pooled = Consumption(1, 1.0, of_all, categories, products)
-    pairs = _pairs(pooled, customers, today)
-    best = min(
-        (_shape(pairs, stages) for stages in range(1, _MOST_STAGES + 1)),
-        key=lambda found: found[0],
-    )
-    return pooled._replace(stages=best[1], shape=best[2])
-
-
-def _rates(customers: Iterable[Sequence[Bought]], today: int) -> tuple[float, Mapping[str, float], Mapping[str, float]]:
-    sums: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str], Again] = {}
     for of in customers:
-        for each in of:
-            found = sums.setdefault((each.product, each.category), [0.0, 0.0])
-            found[0] += len(each.days) - 1
-            found[1] += max(today - each.days[0], 1)
-    again, watched = (sum(each[at] for each in sums.values()) for at in (0, 1))
+        add(found, of)
+    pooled = rates(found, today)
+    rows = [row for of in customers for row in pairs(pooled, of, today)]
+    return shaped(pooled, Pairs(*np.array(rows, dtype=float).T))
+
+
+def add(to: dict[tuple[str, str], Again], of: Sequence[Bought]) -> None:
+    """Counts what a customer bought."""
+    for each in of:
+        key, its = (each.product, each.category), Again(len(each.days) - 1, 1, each.days[0], each.days[0], 1)
+        to[key] = to[key] + its if key in to else its
+
+
+def rates(of: Agains, today: int) -> Consumption:
+    """How often products are needed, before it is known how alike customers are. There must be a product."""
+    again = sum(each.purchases for each in of.values())
+    watched = sum(each.watched(today) for each in of.values())
     of_all = max(again, 0.5) / watched
     by_category: dict[str, list[float]] = {}
     by_product: dict[str, tuple[str, list[float]]] = {}
-    for (product, category), (purchases, days) in sorted(sums.items()):
+    for (product, category), each in sorted(of.items()):
         of_category = by_category.setdefault(category, [0.0, 0.0])
         _, of_product = by_product.setdefault(product, (category, [0.0, 0.0]))
         for found in (of_category, of_product):
-            found[0] += purchases
-            found[1] += days
+            found[0] += each.purchases
+            found[1] += each.watched(today)
     categories = {name: _drawn_to(of_all, *sums) for name, sums in by_category.items() if name}
     products = {
         product: _drawn_to(categories.get(category, of_all), *sums) for product, (category, sums) in by_product.items()
     }
-    return of_all, categories, products
+    return Consumption(1, 1.0, of_all, categories, products)
+
+
+def pairs(model: Consumption, of: Sequence[Bought], today: int) -> Iterator[tuple[float, float, float, float, float]]:
+    """The rows of `Pairs` of a customer."""
+    own = consumption.activity(model, of, today)
+    for each in of:
+        gaps = np.diff(each.days)
+        rate = own * model.rate(each.product, each.category)
+        yield rate, gaps.size, gaps.sum(), np.log(gaps).sum(), today - each.days[-1]
+
+
+def shaped(pooled: Consumption, of: Pairs) -> Consumption:
+    """The rates with the waits and the likeness of customers that fit best."""
+    best = min((_shape(of, stages) for stages in range(1, _MOST_STAGES + 1)), key=lambda found: found[0])
+    return pooled._replace(stages=best[1], shape=best[2])
 
 
 def _drawn_to(rate: float, purchases: float, days: float) -> float:
     return (purchases + _POOLED) / (days + _POOLED / rate)
 
 
-def _pairs(model: Consumption, customers: Iterable[Sequence[Bought]], today: int) -> _Pairs:
-    rows = []
-    for of in customers:
-        own = consumption.activity(model, of, today)
-        for each in of:
-            gaps = np.diff(each.days)
-            rate = own * model.rate(each.product, each.category)
-            rows.append((rate, gaps.size, gaps.sum(), np.log(gaps).sum(), today - each.days[-1]))
-    return _Pairs(*np.array(rows, dtype=float).T)
-
-
-def _shape(of: _Pairs, stages: int) -> tuple[float, int, float]:
+def _shape(of: Pairs, stages: int) -> tuple[float, int, float]:
     """The least loss at so many stages, and the shape that reaches it."""
 
     def loss(log: float) -> float:
@@ -87,7 +122,7 @@ def _shape(of: _Pairs, stages: int) -> tuple[float, int, float]:
     return float(found.fun), stages, float(np.exp(found.x))
 
 
-def _log_likelihoods(of: _Pairs, stages: int, shape: float) -> Column:
+def _log_likelihoods(of: Pairs, stages: int, shape: float) -> Column:
     """Of each pair: its gaps, and the days since in which nothing was bought; the customer's rate is integrated out."""
     rate = shape / (of.rate * stages)
     seen = shape + stages * of.gaps

@@ -9,7 +9,7 @@ from offline.customers import fitting
 from offline.customers.purchases import Purchases, known
 from services.customers.domain import repeats, spending
 from services.customers.domain.forecast import DAYS_PER_WEEK, Expected, expected
-from services.customers.domain.repeats import Column, Repeats
+from services.customers.domain.repeats import Column, Histories, Repeats
 from services.customers.domain.spending import Spending
 
 
@@ -72,25 +72,38 @@ def forecast(purchases: Purchases, until: int, horizons: Sequence[int], seed: in
 
 def back_test(purchases: Purchases, until: int) -> BackTest | None:
     """The last half of the time, told from the first; None where one is too little to learn from or to compare with."""
-    start = int(purchases.days.min())
-    split = start + (until - start) // 2
+    split = halfway(int(purchases.days.min()), until)
     early = purchases.until(split)
-    of = known(early)
-    histories = of.histories(split)
-    try:
-        buys = fitting.repeats(histories)
-    except fitting.FitError:
-        return None
-    told = repeats.expected(buys, histories, (until - split) / DAYS_PER_WEEK)
     numbers = {name: number for number, name in enumerate(early.customers)}
+    of = known(early)
     happened = np.zeros(of.orders.size)
     late = purchases.days > split
-    if not late.any():
-        return None
     for number in purchases.of[late]:
         if (at := numbers.get(purchases.customers[number])) is not None:
             happened[at] += 1
-    naive = histories.repeats / np.maximum(histories.watched, 1 / DAYS_PER_WEEK) * (until - split) / DAYS_PER_WEEK
+    return tested(of.histories(split), happened, split, until) if late.any() else None
+
+
+def halfway(start: int, until: int) -> int:
+    """The last day of the first half."""
+    return start + (until - start) // 2
+
+
+def tested(of: Histories, happened: Column, split: int, until: int) -> BackTest | None:
+    """The days after a split, told from those before; None where these are too few to learn from.
+
+    Args:
+        of: the customers who had bought by the split, as they were then.
+        happened: on how many days each bought afterwards.
+        split: the last day of the first half.
+        until: the last day of the second.
+    """
+    try:
+        buys = fitting.repeats(of)
+    except fitting.FitError:
+        return None
+    told = repeats.expected(buys, of, (until - split) / DAYS_PER_WEEK)
+    naive = of.repeats / np.maximum(of.watched, 1 / DAYS_PER_WEEK) * (until - split) / DAYS_PER_WEEK
     return BackTest(
         split + 1,
         until,

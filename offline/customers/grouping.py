@@ -25,6 +25,10 @@ _CLEARLY: Final = 1.05
 """The centres of before are kept while their loss is at most this many times the least."""
 _SAMPLED: Final = 1_000
 """Customers by which the number of groups is chosen, if there are more."""
+_STARTED: Final = 50_000
+"""Customers by which the centres are found, if there are more; they then move to the means of all."""
+_AT_ONCE: Final = 1 << 16
+"""Customers that are looked at together, so that memory does not grow with them."""
 _STAYING: Final = 0.5
 """The share of a group's customers who must stay in it for the group to keep its name."""
 
@@ -37,7 +41,9 @@ class _Found(NamedTuple):
     loss: float
 
 
-def grouped(customers: Sequence[Customer], segments: Sequence[str], before: Groups | None, seed: int) -> Groups | None:
+def grouped(
+    customers: Sequence[Customer] | _Places, segments: npt.ArrayLike, before: Groups | None, seed: int
+) -> Groups | None:
     """Groups customers; None if fewer than 30, or all are alike.
 
     The number of groups, 3 to 8, is the one of the best silhouette among those whose groups are stable in resamples, or
@@ -49,8 +55,8 @@ def grouped(customers: Sequence[Customer], segments: Sequence[str], before: Grou
     segment, or `Group N` if none is left.
 
     Args:
-        customers: what they are grouped by.
-        segments: the segment of each.
+        customers: what they are grouped by, a row each.
+        segments: the place in `SEGMENTS` of each one's segment.
         before: the groups of the fit before.
         seed: of starts and resamples; the same seed gives the same bits.
     """
@@ -66,11 +72,14 @@ def grouped(customers: Sequence[Customer], segments: Sequence[str], before: Grou
     chance = np.random.default_rng(seed)
     sample = places if len(places) <= _SAMPLED else places[chance.choice(len(places), _SAMPLED, replace=False)]
     count, silhouette, stability = _chosen(sample, most, before, chance)
-    found = _means(places, count, chance)
+    some = places if len(places) <= _STARTED else places[chance.choice(len(places), _STARTED, replace=False)]
+    found = _means(some, count, chance)
+    if some is not places:
+        found = _run(places, found.centres)
     if before and len(before.names) == count:
         kept = _run(places, (_logs(before) - means) / scales)
         found = kept if kept.loss <= found.loss * _CLEARLY else found
-    names = _names(found, customers, segments, before, (means, scales))
+    names = _names(found, np.asarray(customers, dtype=float), np.asarray(segments), before, (means, scales))
     return Groups(
         _floats(means),
         _floats(scales),
@@ -120,9 +129,8 @@ def _spread(places: _Places, count: int, chance: np.random.Generator) -> _Places
 def _run(places: _Places, centres: _Places) -> _Found:
     labels = _nearest(places, centres)
     for _ in range(_ROUNDS):
-        inside = np.eye(len(centres))[labels]
-        counts = inside.sum(axis=0)
-        moved = np.where(counts[:, np.newaxis] > 0, inside.T @ places / np.maximum(counts, 1)[:, np.newaxis], centres)
+        counts, sums = _sums(places, labels, len(centres))
+        moved = np.where(counts[:, np.newaxis] > 0, sums / np.maximum(counts, 1)[:, np.newaxis], centres)
         again = _nearest(places, moved)
         centres = moved
         if (again == labels).all():
@@ -131,9 +139,19 @@ def _run(places: _Places, centres: _Places) -> _Found:
     return _Found(centres, labels, float(((places - centres[labels]) ** 2).sum()))
 
 
+def _sums(places: _Places, labels: Counts, count: int) -> tuple[Column, _Places]:
+    """How many places have each label, and their sums."""
+    counts, sums = np.zeros(count), np.zeros((count, places.shape[1]))
+    for start in range(0, len(places), _AT_ONCE):
+        inside = np.eye(count)[labels[start : start + _AT_ONCE]]
+        counts += inside.sum(axis=0)
+        sums += inside.T @ places[start : start + _AT_ONCE]
+    return counts, sums
+
+
 def _nearest(places: _Places, centres: _Places) -> Counts:
-    found: Counts = distance.cdist(places, centres, "sqeuclidean").argmin(axis=1)
-    return found
+    some = (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE))
+    return np.concatenate([distance.cdist(each, centres, "sqeuclidean").argmin(axis=1) for each in some])
 
 
 def _silhouette(places: _Places, labels: Counts) -> float:
@@ -168,26 +186,27 @@ def _agreement(one: Counts, other: Counts) -> float:
 
 def _names(
     found: _Found,
-    customers: Sequence[Customer],
-    segments: Sequence[str],
+    customers: _Places,
+    segments: Counts,
     before: Groups | None,
     scaler: tuple[Column, Column],
 ) -> tuple[str, ...]:
     names = [""] * len(found.centres)
     if before:
         means, scales = scaler
-        was = np.array([group_of(before, each) for each in customers])
+        of = {name: number for number, name in enumerate(before.names)}
+        was = np.fromiter((of[group_of(before, Customer(*each.tolist()))] for each in customers), np.uint8)
         apart = distance.cdist(found.centres, (_logs(before) - means) / scales)
         for new, old in zip(*optimize.linear_sum_assignment(apart), strict=True):
-            members = was == before.names[old]
+            members = was == old
             if members.any() and (found.labels[members] == new).mean() >= _STAYING:
                 names[new] = before.names[old]
     free = [name for name in SEGMENTS if name not in names]
     open_places = [number for number, name in enumerate(names) if not name]
-    labels = np.array(segments)
-    overlap = np.array(
-        [[float((labels[found.labels == number] == name).sum()) for name in free] for number in open_places]
-    ).reshape(len(open_places), len(free))
+    inside = [segments[found.labels == number] for number in open_places]
+    overlap = np.array([[float((each == SEGMENTS.index(name)).sum()) for name in free] for each in inside]).reshape(
+        len(open_places), len(free)
+    )
     for row, column in zip(*optimize.linear_sum_assignment(-overlap), strict=True):
         names[open_places[row]] = free[column]
     taken = set(filter(None, names)) | set(before.names if before else ())

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,24 +23,26 @@ from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from mesh.store import redis
-from offline import archive
-from offline.customers import archived, keeping, publishing, sending
+from offline.archive import contents
+from offline.customers import archived, keeping, parts, publishing, sending
+from offline.customers.engines import Here
 from offline.customers.fitting import FitError
+from offline.customers.parts import Parts
 from offline.customers.purchases import PurchaseError
+from offline.customers.refit import Source
 from services.analytics.settings import Settings
 from services.customers.adapters.fits import RedisFits
 from services.customers.domain.fit import Fit
-from services.customers.domain.history import history
-from services.customers.domain.purchases import History
 from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
-_READ: Final = 0.6
-"""The part of the way when everything is read."""
+_COUNTED: Final = 0.1
+_READ: Final = 0.7
+"""The parts of the way in which purchases are counted and read."""
 _LEARNT: Final = 0.8
-"""The part of the way when it is learnt."""
+"""The part of the way when all is learnt."""
 
 
 def main(archive_url: str, tenant: str, now_ms: int) -> int:
@@ -71,7 +73,7 @@ async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publis
         fits = RedisFits(client)
         fit = await fits.fit(tenant)
         if fit is None or fit.fitted_ms != now_ms:
-            fit = await keeping.learn(fits, lambda: _histories(archive_url, tenant), tenant, None, None, now_ms)
+            fit = await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
         return fit, await _published(client, fits, tenant)
     finally:
         await client.aclose()
@@ -92,23 +94,21 @@ async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publ
         return await publishing.publish(fits, bought, stream, tenant, progress)
 
 
-def _histories(archive_url: str, tenant: str) -> Mapping[str, History]:
-    files = ParquetArchive(archive_url)
-    found = archive.contents(files)
+def _source(archive_url: str, tenant: str) -> Source:
+    archive = ParquetArchive(archive_url)
+    found = contents(archive)
 
-    def tracked(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        read, said = 0, -1
+    def counted(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            percent = min(100 * read // found.row_count, 100)
-            if percent > said:
-                said = percent
-                _say(step="reading", progress=percent / 100 * _READ)
+            seen[0] += batch.num_rows
+            _say(step="counting", progress=_COUNTED * min(seen[0] / found.row_count, 1))
             yield batch
-            read += batch.num_rows
 
-    bought = archived.histories(files, found, tracked, tenant=tenant)
-    _say(step="learning", progress=_READ)
-    return {name: history(each) for name, each in bought.items()}
+    seen = [0]
+    files, purchases = archived.with_purchases(archive, found, counted, tenant=tenant)
+    _say(step="reading", progress=_COUNTED)
+    tasks = parts.tasks(archive_url, files, tenant, purchases)
+    return Parts(tasks, Here(), lambda done, all_: _say(step="reading", progress=_COUNTED + done / all_ * _READ))
 
 
 def _failed(reason: str, detail: str) -> int:

@@ -1,26 +1,30 @@
 """Learns all that is foretold of customers from what all of them bought: a fit, and the segment of each customer."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from offline.customers import baskets, consuming, fitting, grouping
-from offline.customers.forecast import back_test
-from offline.customers.purchases import EPOCH_DAY, Purchases, summed
-from services.customers.domain import basket, consumption, fit, migration, performance, segments
-from services.customers.domain.consumption import Bought, Consumption
+from offline.customers import baskets, consuming, fitting, forecast, grouping, summaries
+from offline.customers.members import Defaulted, Members
+from offline.customers.purchases import PurchaseError
+from offline.customers.summaries import Detailed, Known, Orders, Summed, Words
+from services.customers.domain import basket, consumption, fit, migration, segments
+from services.customers.domain.consumption import Consumption
 from services.customers.domain.fit import ALL_SEGMENTS, Fit
 from services.customers.domain.forecast import DAYS_PER_WEEK
-from services.customers.domain.groups import Groups
+from services.customers.domain.groups import Customer, Groups, group_of
 from services.customers.domain.purchases import History
 from services.customers.domain.recommendations import Product
 from services.customers.domain.repeats import Histories
 from services.customers.domain.spending import Spending
 
 _MOST_PRODUCTS: Final = 5_000
+_MOST_PAIRS: Final = 500_000
+"""Pairs of customers and products from which the waits between purchases are learnt, if there are more."""
 _TOGETHER: Final = 10
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
@@ -29,16 +33,40 @@ _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
 """How often products are needed where no order says what was in it."""
 
 
+class Source(Protocol):
+    """What customers bought, in parts: each customer is in one of them, and in the same at each reading."""
+
+    def summed(self, limit: int) -> Sequence[Summed]:
+        """The first reading of each part: orders after the day `limit` do not count."""
+
+    def detailed(self, known: Known) -> Sequence[Detailed]:
+        """The second reading of each part, in the order of the first."""
+
+
+class Whole(NamedTuple):
+    """What customers bought, in memory and in one part."""
+
+    histories: Mapping[str, History]
+
+    def summed(self, limit: int) -> Sequence[Summed]:
+        """See `Source`."""
+        return [summaries.summed(sorted(self.histories.items()), limit)]
+
+    def detailed(self, known: Known) -> Sequence[Detailed]:
+        """See `Source`."""
+        return [summaries.detailed(sorted(self.histories.items()), known)]
+
+
 class Before(NamedTuple):
     """Where customers were in the fit before: the segment of each, how many were erased since, and the groups.
 
-    `inside` is the group of each customer who was in one, and `erased_groups` how many of each were erased since.
+    `grouped` is the group of each customer who was in one, and `erased_groups` how many of each were erased since.
     """
 
     members: Mapping[str, str]
     erased: Mapping[str, int]
     groups: Groups | None = None
-    inside: Mapping[str, str] = {}
+    grouped: Mapping[str, str] = {}
     erased_groups: Mapping[str, int] = {}
 
 
@@ -47,156 +75,169 @@ class Refit(NamedTuple):
 
     fit: Fit
     members: Mapping[str, str]
-    inside: Mapping[str, str]
+    grouped: Mapping[str, str]
 
 
 def refitted(
-    histories: Mapping[str, History], today: int, before: Before, catalogue: AbstractSet[str] | None, now_ms: int
+    source: Source, until: int | None, before: Before, catalogue: AbstractSet[str] | None, now_ms: int
 ) -> Refit:
     """Learns from what customers bought until a day.
 
     Args:
-        histories: what each bought.
-        today: the last day that is known completely, in days since 1970.
+        source: what each bought.
+        until: the last day that is known completely, in days since 1970; None: that of the last order, at most today.
         before: where customers were in the fit before.
-        catalogue: products that can be bought; None: those that anybody bought in the 90 days before `today`.
+        catalogue: products that can be bought; None: those that anybody bought in the 90 days before that day.
         now_ms: the time of the fit, in milliseconds since 1970.
 
     Raises:
+        PurchaseError: there is no order.
         FitError: fewer than 30 customers bought, or nobody again.
     """
-    known = {name: early for name, of in sorted(histories.items()) if (early := _until(of, today))}
-    orders = {name: found for name, of in known.items() if (found := fit.orders_of(of))}
+    now = consumption.day_of(now_ms)
+    of, order = summaries.all_summed(source.summed(now if until is None else until))
+    if of.latest is None:
+        raise PurchaseError("The archive holds no purchase of this tenant.")
+    today = min(of.latest, now) if until is None else until
+    orders = of.orders
     of_all = Histories(
-        np.array([each.days - 1.0 for each in orders.values()]),
-        np.array([(each.last - each.first) / DAYS_PER_WEEK for each in orders.values()]),
-        np.array([(today - each.first) / DAYS_PER_WEEK for each in orders.values()]),
+        orders.days - 1.0,
+        (orders.last - orders.first) / DAYS_PER_WEEK,
+        (today - orders.first) / DAYS_PER_WEEK,
     )
     buys = fitting.repeats(of_all)
-    cuts = segments.cuts(
-        np.array([each.last for each in orders.values()]), np.array([each.days for each in orders.values()]), today
+    cuts = segments.cuts(orders.last.astype(np.int64), orders.days.astype(np.int64), today)
+    inside = _inside(cuts, orders, today)
+    pairs = sum(each.customers for each in of.again.values())
+    known = Known(
+        today,
+        forecast.halfway(int(orders.first.min()), today),
+        cuts,
+        consuming.rates(of.again, today) if of.again else None,
+        tuple(sorted(basket.first(of.buyers, _MOST_PRODUCTS))),
+        min(_MOST_PAIRS / pairs, 1.0) if pairs else 1.0,
     )
-    members = {name: segments.segment_of(cuts, today - each.last, each.days) for name, each in orders.items()}
-    currencies = Counter(each.currency for each in orders.values())
-    currency = min(currencies, key=lambda each: (-currencies[each], each))
-    alike = [name for name, each in orders.items() if each.currency == currency]
-    bought = {name: of for name in orders if (of := consumption.bought(known[name]))}
-    counts = Counter(each.product for of in bought.values() for each in of)
-    kept = set(basket.first(counts, _MOST_PRODUCTS))
-    learnt = consuming.fitted(list(bought.values()), today) if bought else _NOTHING
-    alike_groups = grouping.grouped(
-        [fit.customer(orders[name], today) for name in alike], [members[name] for name in alike], before.groups, _SEED
+    more = summaries.all_detailed(source.detailed(known), order)
+    members = Members(of.customers, inside, segments.SEGMENTS)
+    counts = np.bincount(orders.currency, minlength=len(of.currencies))
+    usual = int(counts.argmax())  # of equal ones the first by name
+    alike = orders.currency == usual
+    groups = grouping.grouped(
+        np.column_stack([today - orders.last, orders.days, orders.mean])[alike], inside[alike], before.groups, _SEED
     )
-    inside = {name: fit.group_of(alike_groups, currency, orders[name], today) for name in alike if alike_groups}
+    grouped = _grouped(groups, of.customers.filter(pa.array(alike)), orders, alike, today) if groups else {}
+    learnt = consuming.shaped(known.pooled, more.pairs) if known.pooled else _NOTHING
+    popular = {
+        ALL_SEGMENTS: of.buyers,
+        **{name: more.buyers[name] for name in segments.SEGMENTS if name in more.buyers},
+    }
     return Refit(
         Fit(
             fitted_ms=now_ms,
             today=today,
-            customers=len(orders),
+            customers=len(of.customers),
             buys=buys,
             intervals=fitting.repeats_intervals(buys, of_all),
-            spends=_spends(orders),
-            back_test=_tested(known, today),
+            spends=_spends(orders, of.currencies),
+            back_test=_tested(more, known),
             cuts=cuts,
-            consumption=learnt._replace(products={name: learnt.products[name] for name in sorted(kept)}),
-            products=_products(bought, kept, today, catalogue),
-            together=_together(known, kept),
-            popular=_popular(bought, members),
-            members={name: sum(each == name for each in members.values()) for name in segments.SEGMENTS},
+            consumption=learnt._replace(products={name: learnt.products[name] for name in known.kept}),
+            products=_products(more.words, today, catalogue),
+            together=_together(more, known.kept),
+            popular={segment: baskets.shares(counts, _POPULAR) for segment, counts in popular.items()},
+            members={name: int((inside == at).sum()) for at, name in enumerate(segments.SEGMENTS)},
             moved=migration.moved(before.members, before.erased, members),
-            groups=alike_groups,
-            currency=currency,
-            moved_groups=_moved_groups(before, members, inside),
-            windows=_windows(known, members, cuts, today),
+            groups=groups,
+            currency=of.currencies[usual],
+            moved_groups=_moved_groups(before, members, grouped),
+            windows=more.brought.windows(),
         ),
         members,
-        inside,
+        grouped,
     )
 
 
-def _moved_groups(before: Before, members: Mapping[str, str], inside: Mapping[str, str]) -> migration.Moved:
-    if not inside and not before.inside:
+def _inside(cuts: segments.Cuts, orders: Orders, today: int) -> npt.NDArray[np.uint8]:
+    """The place of each customer's segment among `segments.SEGMENTS`."""
+    places = {name: place for place, name in enumerate(segments.SEGMENTS)}
+    found = (
+        places[segments.segment_of(cuts, today - int(last), int(days))]
+        for last, days in zip(orders.last, orders.days, strict=True)
+    )
+    return np.fromiter(found, np.uint8, orders.last.size)
+
+
+def _grouped(
+    by: Groups, customers: pa.LargeStringArray, orders: Orders, alike: npt.NDArray[np.bool_], today: int
+) -> Mapping[str, str]:
+    """The group of each of the customers who are `alike` in their currency."""
+    places = {name: place for place, name in enumerate(by.names)}
+    columns = zip(today - orders.last[alike], orders.days[alike], orders.mean[alike], strict=True)
+    found = (places[group_of(by, Customer(float(since), float(days), float(mean)))] for since, days, mean in columns)
+    return Members(customers, np.fromiter(found, np.uint8, len(customers)), by.names)
+
+
+def _moved_groups(before: Before, members: Mapping[str, str], grouped: Mapping[str, str]) -> migration.Moved:
+    if not grouped and not before.grouped:
         return {}
-    was, now = (
-        {name: of.get(name, migration.NO_GROUP) for name in all_of}
-        for all_of, of in ((before.members, before.inside), (members, inside))
+    return migration.moved(
+        Defaulted(before.members, before.grouped, migration.NO_GROUP),
+        before.erased_groups,
+        Defaulted(members, grouped, migration.NO_GROUP),
     )
-    return migration.moved(was, before.erased_groups, now)
 
 
-def _windows(
-    known: Mapping[str, History], members: Mapping[str, str], cuts: segments.Cuts, today: int
-) -> tuple[performance.Window, ...]:
-    found = performance.Performances(cuts, today)
-    for name, segment in members.items():
-        found.add(segment, known[name])
-    return found.windows()
-
-
-def _until(history: History, today: int) -> History:
-    return tuple(order for order in history if consumption.day_of(order.at) <= today)
-
-
-def _spends(orders: Mapping[str, fit.Orders]) -> Mapping[str, Spending]:
+def _spends(orders: Orders, currencies: Sequence[str]) -> Mapping[str, Spending]:
     """How customers spend, by currency, where enough of them bought again."""
     found = {}
-    for currency in sorted({each.currency for each in orders.values()}):
-        of = [each for each in orders.values() if each.currency == currency and each.repeats_paid]
+    for place, currency in enumerate(currencies):
+        its = (orders.currency == place) & (orders.repeats_paid > 0)
         try:
-            found[currency] = fitting.spending(
-                np.array([float(each.repeats_paid) for each in of]), np.array([each.repeat_mean for each in of])
-            )
+            found[currency] = fitting.spending(orders.repeats_paid[its].astype(float), orders.repeat_mean[its])
         except fitting.FitError:
             continue
     return found
 
 
-def _tested(known: Mapping[str, History], today: int) -> fit.BackTest | None:
-    found = back_test(_purchases(known), today + EPOCH_DAY)
+def _tested(more: Detailed, known: Known) -> fit.BackTest | None:
+    halves, split = more.halves, known.split
+    early = halves.early > 0
+    if not halves.late.any():
+        return None
+    of = Histories(
+        halves.early[early] - 1.0,
+        (halves.last - halves.first)[early] / DAYS_PER_WEEK,
+        (split - halves.first)[early] / DAYS_PER_WEEK,
+    )
+    found = forecast.tested(of, halves.late[early].astype(float), split, known.today)
     return found and fit.BackTest(found.expected, found.happened, found.error, found.naive_error)
 
 
-def _purchases(known: Mapping[str, History]) -> Purchases:
-    days: dict[tuple[str, int], list[float]] = {}
-    for name, history in known.items():
-        for order in history:
-            if not order.refund:
-                day = consumption.day_of(order.at) + EPOCH_DAY
-                days.setdefault((name, day), []).append(max(order.amount, 0.0))
-    return summed(days, 0)
+def _products(words: Mapping[str, Words], today: int, catalogue: AbstractSet[str] | None) -> Mapping[str, Product]:
+    def is_offered(product: str, last: int) -> bool:
+        return product in catalogue if catalogue is not None else today - last < _OFFERED_DAYS
 
-
-def _products(
-    bought: Mapping[str, tuple[Bought, ...]], kept: AbstractSet[str], today: int, catalogue: AbstractSet[str] | None
-) -> Mapping[str, Product]:
-    last: dict[str, int] = {}
-    words: dict[str, tuple[str, str]] = {}
-    for of in bought.values():
-        for each in of:
-            if each.product in kept and each.days[-1] >= last.get(each.product, each.days[-1]):
-                last[each.product] = each.days[-1]
-                words[each.product] = each.name, each.category
     return {
-        name: Product(*words[name], offered=name in catalogue if catalogue is not None else today - day < _OFFERED_DAYS)
-        for name, day in sorted(last.items())
+        product: Product(its.name, its.category, offered=is_offered(product, its.day))
+        for product, its in sorted(words.items())
     }
 
 
-def _together(known: Mapping[str, History], kept: AbstractSet[str]) -> basket.Together:
-    baskets_of_all = (
-        [line.product for line in order.lines if line.product in kept]
-        for history in known.values()
-        for order in history
-        if not order.refund
-    )
-    found = basket.together(baskets_of_all)
-    return {name: {other: beside[other] for other in basket.first(beside, _TOGETHER)} for name, beside in found.items()}
-
-
-def _popular(bought: Mapping[str, tuple[Bought, ...]], members: Mapping[str, str]) -> Mapping[str, Mapping[str, float]]:
-    found = {ALL_SEGMENTS: baskets.popular(bought.values(), _POPULAR)}
-    for segment in segments.SEGMENTS:
-        inside = [of for name, of in bought.items() if members[name] == segment]
-        if inside:
-            found[segment] = baskets.popular(inside, _POPULAR)
+def _together(more: Detailed, kept: Sequence[str]) -> basket.Together:
+    """For each product those that are bought with it most; the pairs are looked up from both sides."""
+    of = more.together
+    one, other = np.divmod(of.places, max(len(kept), 1))
+    sides, others = np.concatenate([one, other]), np.concatenate([other, one])
+    order = np.argsort(sides, kind="stable")
+    starts = np.searchsorted(sides[order], np.arange(len(kept) + 1))
+    alone = dict(zip(kept, of.alone.tolist(), strict=True))
+    found = {}
+    for place, product in enumerate(kept):
+        its = order[starts[place] : starts[place + 1]]
+        if its.size:
+            beside = {
+                kept[at]: int(of.baskets[pair]) for at, pair in zip(others[its], its % of.places.size, strict=True)
+            }
+            nearest = basket.nearest(product, beside, alone)
+            found[product] = {name: nearest[name] for name in basket.first(nearest, _TOGETHER)}
     return found

@@ -39,7 +39,7 @@ async def main() -> None:
         async with (
             in_background(gauges.follow(asking, costing, traced.metrics, system_clock, settings.gauges_seconds)),
             watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
-            running(settings, RedisJobs(client), system_clock) as jobs,
+            running(settings, RedisJobs(client), system_clock, traced) as jobs,
         ):
             await server.serve(
                 settings.listen,

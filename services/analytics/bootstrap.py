@@ -132,12 +132,12 @@ async def watching(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, store: JobStore, clock: Clock) -> AsyncIterator[JobsServicer]:
+async def running(settings: Settings, store: JobStore, clock: Clock, traced: Telemetry) -> AsyncIterator[JobsServicer]:
     """What serves jobs, which run in the background of the block if there is an archive."""
     children = Children(settings.archive_url, settings.job_memory_mib)
     async with contextlib.AsyncExitStack() as stack:
         if settings.archive_url:
-            runner = Running(store, clock, secrets.token_bytes, children.start)
+            runner = Running(store, clock, secrets.token_bytes, children.start, traced)
             await stack.enter_async_context(in_background(runner.run()))
         yield JobsServicer(Queueing(store, clock, secrets.token_bytes, has_archive=bool(settings.archive_url)))
 

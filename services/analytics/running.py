@@ -9,6 +9,8 @@ from typing import Final
 
 from mesh.clock import Clock
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.observability import registry, semconv
+from mesh.observability.telemetry import Telemetry
 from services.analytics.domain import job as domain
 from services.analytics.domain.job import Job, Jobs, Outcome, State
 from services.analytics.ports import JobStore, Start, Work
@@ -78,6 +80,7 @@ class Running:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     start: Start
+    traced: Telemetry
 
     async def run(self) -> None:
         """Runs what waits, until cancelled."""
@@ -101,12 +104,28 @@ class Running:
             for job in jobs:
                 if domain.is_held(job, holder):
                     await self._attempt(tenant, job)
+                elif job.state is State.FAILED and job.ended_us == now_us:
+                    self._count(job)  # it was begun as often as may be
 
     async def _attempt(self, tenant: str, job: Job) -> None:
-        with contextlib.closing(self.start(tenant, job)) as work:
-            outcome = await self._outcome(tenant, job, work)
-        if outcome is not None:
-            await self._change(tenant, job, lambda its: domain.ended(its, outcome, self.clock()))
+        about = {semconv.JOB_ID: job.job_id, semconv.JOB_KIND: job.kind, semconv.JOB_ATTEMPT: job.attempt_count}
+        with self.traced.tracer.start_as_current_span(semconv.SPAN_JOB, attributes=about) as span:
+            with contextlib.closing(self.start(tenant, job)) as work:
+                outcome = await self._outcome(tenant, job, work)
+            if outcome is None:  # it was cancelled, or another attempt holds it
+                return
+            ended = domain.ended(job, outcome, self.clock())
+            span.set_attribute(semconv.JOB_STATE, ended.state)
+            if await self._change(tenant, job, lambda its: domain.ended(its, outcome, ended.ended_us)):
+                self._count(ended)
+
+    def _count(self, job: Job) -> None:
+        """Counts a job, if it has ended."""
+        if domain.is_open(job):
+            return
+        self.traced.metrics.count(registry.JOBS, 1, job.kind, job.state)
+        if job.state is State.DONE:
+            self.traced.metrics.measure(registry.JOB_SECONDS, (job.ended_us - job.started_us) / 1e6, job.kind)
 
     async def _outcome(self, tenant: str, job: Job, work: Work) -> Outcome | None:
         """What came of an attempt; None if it does not hold the job any more."""
@@ -124,13 +143,17 @@ class Running:
             ending.cancel()
 
     async def _change(self, tenant: str, job: Job, change: Callable[[Job], Job]) -> bool:
-        """Changes a job if this attempt still holds it; returns whether it holds it afterwards."""
+        """Changes a job if this attempt still holds it; returns whether it does."""
+        held = False
 
         def of(jobs: Jobs) -> Jobs:
+            nonlocal held
             its = next((each for each in jobs if domain.is_held(each, job.holder)), None)
+            held = its is not None
             return domain.with_one(jobs, change(its)) if its else jobs
 
-        return any(domain.is_held(each, job.holder) for each in await changed(self.store, tenant, of))
+        await changed(self.store, tenant, of)
+        return held
 
 
 async def changed(store: JobStore, tenant: str, change: Callable[[Jobs], Jobs]) -> Jobs:

@@ -10,14 +10,14 @@ from services.customers.domain.publishing import Published
 class Standing(NamedTuple):
     """Where a tenant's customers are: the segment of each, and how many were erased since the fit, by segment.
 
-    `erasures` counts what was erased, also of others than customers. `inside` is the group of each customer who is in
+    `erasures` counts what was erased, also of others than customers. `grouped` is the group of each customer who is in
     one, `erased_groups` how many of each were erased.
     """
 
     members: Mapping[str, str]
     erased: Mapping[str, int]
     erasures: int
-    inside: Mapping[str, str] = {}
+    grouped: Mapping[str, str] = {}
     erased_groups: Mapping[str, int] = {}
 
 
@@ -38,7 +38,7 @@ class FitStore(Protocol):
         """Where all customers are."""
 
     async def replace(
-        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+        self, tenant: str, fit: Fit, members: Mapping[str, str], grouped: Mapping[str, str], seen: int
     ) -> bool:
         """Replaces fit, segments and groups in one atomic step, unless somebody was erased since `seen` erasures.
 

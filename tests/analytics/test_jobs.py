@@ -9,8 +9,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable, VersionMismatch
+from mesh.observability import semconv, telemetry
+from mesh.observability.telemetry import Telemetry
 from mesh.store import redis
 from services.analytics.adapters.jobs import MemoryJobs, RedisJobs
 from services.analytics.domain import job as domain
@@ -84,8 +87,10 @@ def queueing(store: JobStore, *, has_archive: bool = True) -> Queueing:
     return Queueing(store, lambda: NOW_US, secrets.token_bytes, has_archive)
 
 
-def running(store: JobStore, start: Callable[[str, Job], Work], now_us: int = NOW_US) -> Running:
-    return Running(store, lambda: now_us, secrets.token_bytes, start)
+def running(
+    store: JobStore, start: Callable[[str, Job], Work], now_us: int = NOW_US, traced: Telemetry | None = None
+) -> Running:
+    return Running(store, lambda: now_us, secrets.token_bytes, start, traced or telemetry.off())
 
 
 async def test_of_many_who_ask_at_once_one_gets_a_job(store: JobStore) -> None:
@@ -140,16 +145,42 @@ async def test_a_job_ends_with_what_came_of_it(outcome: Outcome, state: State) -
         await queueing(store).cancel("acme", job.job_id)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "state"), [(Outcome({"customers": 3}), "done"), (Outcome(reason="JOB_TOO_LARGE"), "failed")]
+)
+async def test_an_attempt_is_a_span_and_what_came_of_it_is_counted_once(outcome: Outcome, state: str) -> None:
+    store, exporter = MemoryJobs(), InMemorySpanExporter()
+    traced = telemetry.exporting("analytics", exporter)
+    job = await queueing(store).create("acme", "customers_fit")
+    later = NOW_US + 90_000_000
+    for _ in range(2):
+        await running(store, lambda _tenant, _job: Done(outcome), later, traced).run_waiting()
+    told = traced.metrics.render().decode()
+    traced.close()
+    assert f'journeymesh_jobs_total{{kind="customers_fit",state="{state}"}} 1.0' in told
+    assert ("journeymesh_job_duration_seconds_count" in told) == (state == "done")
+    (span,) = exporter.get_finished_spans()
+    assert span.name == semconv.SPAN_JOB
+    assert dict(span.attributes or {}) == {
+        semconv.JOB_ID: job.job_id,
+        semconv.JOB_KIND: "customers_fit",
+        semconv.JOB_ATTEMPT: 1,
+        semconv.JOB_STATE: state,
+    }
+
+
 async def test_a_job_whose_process_always_dies_fails_at_last() -> None:
     store = MemoryJobs()
+    traced = telemetry.off()
     job = await queueing(store).create("", "customers_fit")
-    runner = running(store, lambda _tenant, _job: Done(Outcome(is_lost=True)))
+    runner = running(store, lambda _tenant, _job: Done(Outcome(is_lost=True)), traced=traced)
     for attempt in range(1, domain.MOST_ATTEMPTS + 1):
         await runner.run_waiting()
         assert (await queueing(store).get("", job.job_id)).attempt_count == attempt
     await runner.run_waiting()
     failed = await queueing(store).get("", job.job_id)
     assert (failed.state, failed.reason) == (State.FAILED, "JOB_PROCESS_DIED")
+    assert 'journeymesh_jobs_total{kind="customers_fit",state="failed"} 1.0' in traced.metrics.render().decode()
 
 
 async def test_only_a_job_that_nobody_holds_any_more_is_begun_again() -> None:

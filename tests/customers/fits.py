@@ -3,7 +3,7 @@
 import numpy as np
 
 from offline.customers import refit
-from offline.customers.refit import Before, Refit
+from offline.customers.refit import Before, Refit, Whole
 from services.customers.domain.purchases import History, Line, Order
 
 DAY_MS = 86_400_000
@@ -35,4 +35,4 @@ def shop(customers: int = 40, seed: int = 1) -> dict[str, History]:
 
 def learnt(before: Before = NOBODY, catalogue: frozenset[str] | None = None, customers: int = 40) -> Refit:
     """What is learnt of the shop."""
-    return refit.refitted(shop(customers), TODAY, before, catalogue, NOW_MS)
+    return refit.refitted(Whole(shop(customers)), TODAY, before, catalogue, NOW_MS)

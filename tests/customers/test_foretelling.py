@@ -12,7 +12,7 @@ from mesh.errors import InvalidArgument, NotFound, VersionMismatch
 from mesh.state.applied import Batch
 from mesh.state.memory import MemoryState
 from mesh.store import redis
-from offline.customers.refit import Before, refitted
+from offline.customers.refit import Before, Whole, refitted
 from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
@@ -42,7 +42,7 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> FitStor
 async def test_a_fit_is_kept_with_the_segments_of_a_tenant_alone(store: FitStore) -> None:
     assert (await store.fit("acme"), await store.standing("acme")) == (None, Standing({}, {}, 0))
     members = {qualified("acme", name): segment for name, segment in REFIT.members.items()}
-    inside = {qualified("acme", name): group for name, group in REFIT.inside.items()}
+    inside = {qualified("acme", name): group for name, group in REFIT.grouped.items()}
     assert await store.replace("acme", FIT, members, inside, 0)
     assert await store.fit("acme") == FIT
     assert await store.standing("acme") == Standing(members, {}, 0, inside, {})
@@ -281,7 +281,7 @@ def test_every_row_of_a_migration_adds_up_to_one(
 
 def test_the_order_of_customers_changes_no_bit() -> None:
     backwards = dict(reversed(shop().items()))
-    assert refitted(backwards, TODAY, NOBODY, None, NOW_MS) == REFIT
+    assert refitted(Whole(backwards), TODAY, NOBODY, None, NOW_MS) == REFIT
 
 
 def paid_order(place: int, products: list[str]) -> Order:

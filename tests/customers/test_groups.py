@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from offline.customers import grouping
 from offline.customers.grouping import grouped
 from services.customers.domain.groups import Customer, Groups, group_of
 from services.customers.domain.segments import SEGMENTS
@@ -23,7 +24,8 @@ def drawn(each: int, seed: int, spread: float = 0.25) -> tuple[list[Customer], l
 
 
 CUSTOMERS, KIND_OF = drawn(40, seed=1)
-FOUND = grouped(CUSTOMERS, KIND_OF, None, seed=1)
+INSIDE = [SEGMENTS.index(name) for name in KIND_OF]
+FOUND = grouped(CUSTOMERS, INSIDE, None, seed=1)
 
 
 def known() -> Groups:
@@ -45,7 +47,7 @@ def test_names_last_in_resamples() -> None:
     stable, tries = 0, 20
     for number in range(tries):
         places = chance.integers(0, len(CUSTOMERS), len(CUSTOMERS))
-        again = grouped([CUSTOMERS[at] for at in places], [KIND_OF[at] for at in places], known(), seed=number)
+        again = grouped([CUSTOMERS[at] for at in places], [INSIDE[at] for at in places], known(), seed=number)
         assert again is not None
         same = [group_of(again, each) == group_of(known(), each) for each in CUSTOMERS]
         stable += set(again.names) == set(known().names) and float(np.mean(same)) >= 0.95
@@ -54,17 +56,28 @@ def test_names_last_in_resamples() -> None:
 
 def test_a_kind_that_comes_gets_a_name_of_its_own_and_the_others_keep_theirs() -> None:
     more = [*CUSTOMERS, *(each._replace(money=each.money * 400) for each in CUSTOMERS[:40])]
-    found = grouped(more, [*KIND_OF, *["Loyal"] * 40], known()._replace(names=("a", "b", "c", "d")), seed=1)
+    found = grouped(
+        more, [*INSIDE, *[SEGMENTS.index("Loyal")] * 40], known()._replace(names=("a", "b", "c", "d")), seed=1
+    )
     assert found is not None
     assert len(set(found.names)) == len(found.names)
     assert len({"a", "b", "c", "d"} & set(found.names)) >= 3
 
 
 def test_too_few_or_all_alike_are_no_groups() -> None:
-    assert grouped(CUSTOMERS[:20], KIND_OF[:20], None, seed=1) is None
-    assert grouped([CUSTOMERS[0]] * 50, ["New"] * 50, None, seed=1) is None
+    assert grouped(CUSTOMERS[:20], INSIDE[:20], None, seed=1) is None
+    assert grouped([CUSTOMERS[0]] * 50, [0] * 50, None, seed=1) is None
 
 
 @pytest.mark.parametrize("values", [(-1.0, 1.0, 0.0), (0.0, 1e9, 1e12)])
 def test_any_customer_is_in_one_group(values: tuple[float, float, float]) -> None:
     assert group_of(known(), Customer(*values)) in SEGMENTS
+
+
+def test_many_customers_are_grouped_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "_STARTED", 100)
+    monkeypatch.setattr(grouping, "_AT_ONCE", 32)
+    found = grouped(CUSTOMERS, INSIDE, None, seed=1)
+    assert found is not None
+    assert (found.names, found.counts) == (known().names, known().counts)
+    assert np.array(found.centres) == pytest.approx(np.array(known().centres), abs=1e-9)

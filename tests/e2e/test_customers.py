@@ -1,14 +1,22 @@
-"""What is bought comes in by any way and is told over REST; refunds lower it, a login keeps it, an erasure ends it."""
+"""What is bought comes in by any way and is told over REST; refunds lower it, a login keeps it, an erasure ends it.
+
+What is learnt of all of it comes back on the stream.
+"""
 
 import asyncio
+import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.customers.domain.segments import SEGMENTS
+from tests.customers.fits import shop
 from tests.e2e.following import kill, until
 from tests.e2e.in_process import Mesh, applied, running_mesh
 from tests.e2e.journeys import journey
 from tests.processes import RunningMesh
+from tests.processes import running_mesh as processes
 
 BEANS = {"product_id": "p-1", "name": "Beans", "category": "Coffee", "price": 5, "quantity": 2}
 FILTERS = {"product_id": "p-2", "name": "Filters", "price": 2.5, "quantity": 1}
@@ -95,3 +103,69 @@ def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh)
     assert customer["money"] == [{"currency": "EUR", "orderCount": 60, "amount": 6, "refunded": 0, "meanAmount": 0.1}]
     told = mesh.get(f"/api/customers/{one.user_id}/purchases?limit=200").body["orders"]
     assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}
+
+
+def fitted(mesh: RunningMesh) -> Any:
+    """What came of a job that learns from all customers."""
+    begun = mesh.post("/api/jobs", {"kind": "customers_fit"})
+    assert begun.status == 202, begun.body
+    path = f"/api/jobs/{begun.body['jobId']}"
+    until(lambda: mesh.get(path).body["state"] not in {"queued", "running"}, "the job does not end", 240)
+    return mesh.get(path).body
+
+
+def changes(mesh: RunningMesh, user: str) -> list[Any]:
+    """The changes of segment in a user's journey, without what is recommended."""
+    events = mesh.get(f"/api/users/{user}/events").body["events"]
+    return [each["properties"] for each in events if each["eventType"] == "segment_change"]
+
+
+@pytest.mark.processes
+def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
+    quick = {"JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "0.5"}
+    with processes(tmp_path, **quick) as mesh:
+        orders = [
+            {
+                "eventId": f"{user}-{order.order}",
+                "userId": user,
+                "eventType": "purchase",
+                "timestamp": dt.datetime.fromtimestamp(order.at / 1000, dt.UTC).isoformat(),
+                "properties": {
+                    "amount": order.amount,
+                    "currency": "EUR",
+                    "orderId": f"{user}-{order.order}",
+                    "lines": [{"productId": line.product, "name": line.name, "price": 5} for line in order.lines],
+                },
+            }
+            for user, history in shop(40).items()
+            for order in history
+        ]
+        for start in range(0, len(orders), 100):
+            sent = mesh.track(*orders[start : start + 100])
+            assert sent.body["accepted"] == len(orders[start : start + 100]), sent.body
+
+        def is_learnt() -> bool:
+            job = fitted(mesh)
+            return bool(job["state"] == "done" and job["counts"]["customers"] == 40)
+
+        # Until all of it is archived, fewer are learnt of, and the others later: nobody is told twice the same.
+        until(is_learnt, "not all customers were learnt of", 480)
+        asked = {"userIds": ["user-001", "nobody"]}
+        assigned = mesh.post("/api/segments:assign", asked).body
+        assert assigned["fit"]["customerCount"] == 40
+        one, nobody = assigned["assignments"]
+        assert (one["segment"] in SEGMENTS, one["scores"]["recency"], nobody["segment"]) == (True, 1, "")
+        until(lambda: bool(changes(mesh, "user-001")), "the segment did not come back")
+        (told, *_) = changes(mesh, "user-001")
+        members = mesh.get(f"/api/segments/{told['segment'].replace(' ', '%20')}/members").body["userIds"]
+        assert "user-001" in members
+        assert 0 < len(told["products"]) <= 5
+
+        again = fitted(mesh)
+        assert (again["state"], again["counts"]["published"], again["counts"]["refused"]) == ("done", 0, 0)
+        performance = mesh.get("/api/segments/performance?days=365").body["segments"]
+        assert sum(each["customerCount"] for each in performance) == 40
+        rows = mesh.get("/api/segments/migration").body
+        for row in (*rows["rows"], *rows["groupRows"]):
+            assert sum(each["share"] for each in row["movedTo"]) == pytest.approx(1)
+        assert {each["change"] for each in rows["groupTransitions"]} <= {"kept"}

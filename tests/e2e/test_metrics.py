@@ -49,6 +49,8 @@ _WITHOUT: Final = {
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
     registry.COST_BUDGET_USED.name,
+    registry.JOBS.name,
+    registry.JOB_SECONDS.name,
 }
 """Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks or budgets (tests/analytics)."""
 

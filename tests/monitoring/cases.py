@@ -478,6 +478,23 @@ CASES: Final = (
         "70m",
     ),
     Case(
+        "JourneymeshJobsFail",
+        "the first job of a process failed",
+        one(registry.JOBS, "_x4 1x300", kind="customers_fit", state="failed"),
+        "70m",
+        {"kind": "customers_fit"},
+        "A job customers_fit has failed in shop, and none was done since yesterday.",
+    ),
+    Case(
+        "JourneymeshJobsFail",
+        "it was done after all",
+        {
+            **one(registry.JOBS, "_x4 1x300", kind="customers_fit", state="failed"),
+            **one(registry.JOBS, "_x40 1x300", kind="customers_fit", state="done"),
+        },
+        "70m",
+    ),
+    Case(
         "JourneymeshEventsMissing",
         "a kind has nearly ceased",
         {

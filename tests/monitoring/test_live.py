@@ -192,8 +192,10 @@ _OF_OTHERS: Final = (
     registry.KNOWN_OUTCOMES.name,
     registry.EVENT_RATIO.name,
     registry.COST_BUDGET_USED.name,
+    registry.JOBS.name,
+    registry.JOB_SECONDS.name,
 )
-"""Reported only with a canary, a shadow, a price file or weeks of users, which this mesh does not have."""
+"""Reported only with a canary, a shadow, a price file, weeks of users or a job, which this mesh does not have."""
 
 
 def send_stories(watched: Watched) -> None:

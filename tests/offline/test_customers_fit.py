@@ -1,6 +1,7 @@
 """From archived orders to what the customers service foretells of a customer, by the command."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from mesh.state.memory import MemoryState
 from mesh.store import redis
 from offline.customers import keeping
 from offline.customers.fitting import FitError
+from offline.customers.refit import Whole
+from offline.customers.summaries import Summed
 from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
@@ -70,7 +73,7 @@ async def test_the_command_learns_from_the_archive_and_the_service_foretells(
     assert user in (await segments.ListSegmentMembers(members, NO_CONTEXT)).user_ids
 
     # Read again without a restart: everybody is where they were.
-    assert await asyncio.to_thread(command, *arguments, "--until", "2024-10-03") == 0
+    assert await asyncio.to_thread(command, *arguments, "--until", "2024-10-03", "--workers", "2") == 0
     moved = await segments.GetMigration(segments_pb2.GetMigrationRequest(tenant="acme"), NO_CONTEXT)
     assert "none yet" not in {row.segment for row in moved.rows}
     await client.aclose()
@@ -78,14 +81,14 @@ async def test_the_command_learns_from_the_archive_and_the_service_foretells(
 
 async def test_who_is_erased_while_it_learns_does_not_come_back() -> None:
     fits = MemoryFits()
-    histories = shop(40)
 
-    def reading() -> dict[str, tuple[Order, ...]]:
-        fits.forget("user-001")
-        return histories
+    class Erasing(Whole):
+        def summed(self, limit: int) -> Sequence[Summed]:
+            fits.forget("user-001")
+            return super().summed(limit)
 
     with pytest.raises(FailedPrecondition, match="erased meanwhile"):
-        await keeping.learn(fits, reading, "", TODAY, None, NOW_MS)
+        await keeping.learn(fits, Erasing(shop(40)), "", TODAY, None, NOW_MS)
     assert await fits.fit("") is None
 
 
@@ -93,9 +96,9 @@ async def test_it_learns_of_no_day_that_lies_ahead() -> None:
     fits = MemoryFits()
     histories = shop(40)
     with pytest.raises(FitError, match="lies ahead"):
-        await keeping.learn(fits, lambda: histories, "", consumption.day_of(NOW_MS) + 1, None, NOW_MS)
+        await keeping.learn(fits, Whole(histories), "", consumption.day_of(NOW_MS) + 1, None, NOW_MS)
     ahead = Order("order", NOW_MS + 90 * 86_400_000, 5.0, "EUR", False, ())
-    found = await keeping.learn(fits, lambda: histories | {"early": (ahead,)}, "", None, None, NOW_MS)
+    found = await keeping.learn(fits, Whole(histories | {"early": (ahead,)}), "", None, None, NOW_MS)
     assert found.today == consumption.day_of(NOW_MS)
 
 

@@ -57,12 +57,12 @@ async def test_the_archive_gives_what_the_mesh_keeps(tmp_path: Path) -> None:
         kept = {key: applied.current(blob) for key, blob in mesh.customers._values.items()}
     archive = ParquetArchive(tmp_path.as_uri())
     derived = {
-        PURCHASED.key(tenants.qualified(tenant, user_id)): PURCHASED.encode(of)
+        PURCHASED.key(user_id): PURCHASED.encode(of)
         for tenant in ("", "acme")
-        for user_id, of in histories(archive, contents(archive), iter, tenant=tenant).items()
+        for user_id, of in histories(archive, contents(archive).files, tenant=tenant)
     }
     assert derived == kept
     assert len(kept) == 6
-    ada = history(histories(archive, contents(archive), iter)["ada"])
+    ada = history(dict(histories(archive, contents(archive).files))["ada"])
     assert any(each.lines for each in ada)
     assert any(each.refund for each in ada)

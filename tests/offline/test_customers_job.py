@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from mesh.clock import system_clock
+from mesh.observability import telemetry
 from mesh.store import redis
 from offline.archive import contents
 from offline.customers import archived, keeping
 from offline.customers import job as learning
+from offline.customers.refit import Whole
 from services.analytics.adapters.children import Child, Children
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import HELD_US, Job, Outcome, State
@@ -39,6 +41,7 @@ MEMORY_MIB: Final = 384
 RUNNER: Final = """
 import asyncio, secrets, sys
 from mesh.clock import system_clock
+from mesh.observability import telemetry
 from mesh.store import redis
 from services.analytics.adapters.children import Children
 from services.analytics.adapters.jobs import RedisJobs
@@ -46,7 +49,7 @@ from services.analytics.running import Running
 
 async def main():
     store = RedisJobs(redis.connect(sys.argv[1]))
-    await Running(store, system_clock, secrets.token_bytes, Children(sys.argv[2], 384).start).run()
+    await Running(store, system_clock, secrets.token_bytes, Children(sys.argv[2], 384).start, telemetry.off()).run()
 
 asyncio.run(main())
 """
@@ -89,15 +92,14 @@ async def found(client: redis.Client, job: Job) -> Job:
 
 async def as_the_command(archive_url: str, now_ms: int) -> bytes:
     archive = ParquetArchive(archive_url)
-    bought = archived.histories(archive, contents(archive), iter, tenant="acme")
-    histories = {name: history(each) for name, each in bought.items()}
-    return encode(await keeping.learn(MemoryFits(), lambda: histories, "acme", None, None, now_ms))
+    bought = {name: history(each) for name, each in archived.histories(archive, contents(archive).files, tenant="acme")}
+    return encode(await keeping.learn(MemoryFits(), Whole(bought), "acme", None, None, now_ms))
 
 
 async def reading(child: Child) -> None:
     """Returns once it has begun to read."""
     async with asyncio.timeout(60):
-        while child.progress.step != "reading":  # noqa: ASYNC110 - what another process does
+        while child.progress.step not in {"counting", "reading"}:  # noqa: ASYNC110 - what another process does
             await asyncio.sleep(0.01)
 
 
@@ -112,7 +114,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_comman
         begun.put_nowait(child)
         return child
 
-    runner = Running(RedisJobs(client), system_clock, secrets.token_bytes, start)
+    runner = Running(RedisJobs(client), system_clock, secrets.token_bytes, start, telemetry.off())
     run = asyncio.create_task(runner.run_waiting())
     first = await begun.get()
     await reading(first)
@@ -161,7 +163,7 @@ async def test_it_ends_with_who_started_it_and_another_takes_the_job(
     def start(_tenant: str, _job: Job) -> Child:
         return Child(["printf", '{"counts": {"customers": 40}}'])
 
-    later = Running(RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, start)
+    later = Running(RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, start, telemetry.off())
     await later.run_waiting()
     done = await found(client, job)
     assert (done.state, done.attempt_count) == (State.DONE, 2), done
@@ -176,7 +178,8 @@ async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Cl
         begun.put_nowait(child)
         return child
 
-    run = asyncio.create_task(Running(RedisJobs(client), system_clock, secrets.token_bytes, start).run_waiting())
+    runner = Running(RedisJobs(client), system_clock, secrets.token_bytes, start, telemetry.off())
+    run = asyncio.create_task(runner.run_waiting())
     child = await begun.get()
     await queueing(client).cancel("acme", job.job_id)
     async with asyncio.timeout(2):

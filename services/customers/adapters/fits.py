@@ -46,7 +46,7 @@ if group then
   redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
 end
 for place = 4, #KEYS do
-  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place], 1) end
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 1], 1) end
 end
 return 1
 """)
@@ -106,28 +106,28 @@ class RedisFits:
         with redis.translating_errors():
             kept = cast("dict[bytes, bytes]", await self._client.hgetall(_erased(tenant)))
         counts = {key.decode(): int(count) for key, count in kept.items()}
-        members, inside = dict[str, str](), dict[str, str]()
+        members, grouped = dict[str, str](), dict[str, str]()
         for segment in SEGMENTS:
             after = ""
             while found := await self.members(tenant, segment, after, _AT_ONCE):
                 members.update(dict.fromkeys(found, segment))
                 groups = await self.groups(tenant, found)
-                inside.update((name, group) for name, group in zip(found, groups, strict=True) if group)
+                grouped.update((name, group) for name, group in zip(found, groups, strict=True) if group)
                 after = found[-1]
         erasures = counts.pop(_ALL, 0)
         of_groups = {name: counts.pop(name) for name in [*counts] if name.startswith(_OF_GROUP)}
         erased_groups = {name.removeprefix(_OF_GROUP): count for name, count in of_groups.items()}
-        return Standing(members, counts, erasures, inside, erased_groups)
+        return Standing(members, counts, erasures, grouped, erased_groups)
 
     async def replace(
-        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+        self, tenant: str, fit: Fit, members: Mapping[str, str], grouped: Mapping[str, str], seen: int
     ) -> bool:
         """See `ports.FitStore`."""
         keys = [_fit(tenant), _erased(tenant)]
         for segment in SEGMENTS:
             names = [name for name, each in members.items() if each == segment]
             keys += await self._staged(_members(tenant, segment), dict.fromkeys(names, 0), self._client.zadd)
-        keys += await self._staged(_groups(tenant), inside, self._put)
+        keys += await self._staged(_groups(tenant), grouped, self._put)
         (is_done,) = await _REPLACE.run(self._client, redis.Call(keys, [seen, fit.fitted_ms, encode(fit)]))
         return bool(is_done)
 
@@ -197,10 +197,10 @@ class RedisFits:
                 for segment in SEGMENTS if found else ():
                     pipeline.zmscore(_members(tenant, segment), cast("list[str]", [*found]))
                 scores = cast("list[list[float | None]]", await pipeline.execute())
-            inside = [any(each is not None for each in of) for of in zip(*scores, strict=True)]
+            are_inside = [any(each is not None for each in of) for of in zip(*scores, strict=True)]
             if gone := {
                 name.decode(): _decode_published(blob)
-                for (name, blob), is_inside in zip(found.items(), inside, strict=True)
+                for (name, blob), is_inside in zip(found.items(), are_inside, strict=True)
                 if not is_inside
             }:
                 yield gone

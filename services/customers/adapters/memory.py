@@ -27,13 +27,13 @@ class MemoryFits:
         return self._standing.get(tenant, _NOBODY)
 
     async def replace(
-        self, tenant: str, fit: Fit, members: Mapping[str, str], inside: Mapping[str, str], seen: int
+        self, tenant: str, fit: Fit, members: Mapping[str, str], grouped: Mapping[str, str], seen: int
     ) -> bool:
         """See `ports.FitStore`."""
         if (await self.standing(tenant)).erasures != seen:
             return False
         self._fits[tenant] = fit
-        self._standing[tenant] = Standing(dict(members), {}, seen, dict(inside), {})
+        self._standing[tenant] = Standing(dict(members), {}, seen, dict(grouped), {})
         return True
 
     async def members(self, tenant: str, segment: str, after: str, count: int) -> Sequence[str]:
@@ -47,8 +47,8 @@ class MemoryFits:
 
     async def groups(self, tenant: str, user_ids: Sequence[str]) -> Sequence[str]:
         """See `ports.FitStore`."""
-        inside = (await self.standing(tenant)).inside
-        return [inside.get(user_id, "") for user_id in user_ids]
+        grouped = (await self.standing(tenant)).grouped
+        return [grouped.get(user_id, "") for user_id in user_ids]
 
     async def published(self, tenant: str, user_ids: Sequence[str]) -> Sequence[Published | None]:
         """See `ports.FitStore`."""
@@ -84,7 +84,7 @@ class MemoryFits:
         self._published.get(tenant, {}).pop(user_id, None)
         of = self._standing.get(tenant, _NOBODY)
         self._standing[tenant] = Standing(
-            *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.inside, of.erased_groups, user_id)
+            *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.grouped, of.erased_groups, user_id)
         )
 
 

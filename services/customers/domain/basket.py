@@ -44,14 +44,28 @@ def together(baskets: Iterable[Sequence[str]]) -> Together:
     both: dict[str, dict[str, int]] = {}
     alone: dict[str, int] = {}
     for basket in baskets:
-        products = sorted(set(basket[:_MOST_OF_A_BASKET]))
+        products = counted(basket)
         for product in products:
             alone[product] = alone.get(product, 0) + 1
             beside = both.setdefault(product, {})
             for other in products:
                 if other != product:
                     beside[other] = beside.get(other, 0) + 1
-    return {product: _nearest(product, beside, alone) for product, beside in sorted(both.items()) if beside}
+    return {product: nearest(product, beside, alone) for product, beside in sorted(both.items()) if beside}
+
+
+def counted(basket: Sequence[str]) -> Sequence[str]:
+    """The products of a basket that count, each once, by id."""
+    return sorted(set(basket[:_MOST_OF_A_BASKET]))
+
+
+def nearest(product: str, beside: Mapping[str, int], alone: Mapping[str, int]) -> Mapping[str, float]:
+    """The products that are bought most with one, from the baskets that have both and those that have each."""
+    cosines = {
+        other: count / math.sqrt((alone[product] + _BY_CHANCE) * (alone[other] + _BY_CHANCE))
+        for other, count in beside.items()
+    }
+    return {other: cosines[other] for other in first(cosines, _MOST_TOGETHER)}
 
 
 def likely(model: Consumption, of: Sequence[Bought], today: int, days: int = DAYS_AHEAD) -> Shares:
@@ -113,11 +127,3 @@ def _beside(habit: Shares, beside: Together) -> Shares:
         for other, likeness in beside.get(product, {}).items():
             found[other] = found.get(other, 0.0) + share * likeness
     return found
-
-
-def _nearest(product: str, beside: Mapping[str, int], alone: Mapping[str, int]) -> Mapping[str, float]:
-    cosines = {
-        other: count / math.sqrt((alone[product] + _BY_CHANCE) * (alone[other] + _BY_CHANCE))
-        for other, count in beside.items()
-    }
-    return {other: cosines[other] for other in first(cosines, _MOST_TOGETHER)}

@@ -45,10 +45,13 @@ def moved(before: Mapping[str, str], erased: Mapping[str, int], now: Mapping[str
         now: what each customer has. Whoever is not in it any more counts as erased.
     """
     found: dict[str, dict[str, int]] = {}
-    for customer in {*before, *now}:
+    for customer, segment in now.items():
         row = found.setdefault(before.get(customer, NONE_YET), {})
-        segment = now.get(customer, ERASED)
         row[segment] = row.get(segment, 0) + 1
+    for customer, segment in before.items():
+        if customer not in now:
+            row = found.setdefault(segment, {})
+            row[ERASED] = row.get(ERASED, 0) + 1
     for segment, count in erased.items():
         row = found.setdefault(segment, {})
         row[ERASED] = row.get(ERASED, 0) + count

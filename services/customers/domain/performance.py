@@ -1,6 +1,6 @@
 """What the customers of each segment bring in the days before a fit, and how many of them come again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from services.customers.domain import consumption, segments
@@ -39,6 +39,16 @@ class _Sums:
         # In millionths: whole numbers add up to the same in any order.
         self.money: dict[str, int] = {}
 
+    def pay(self, currency: str, millionths: int) -> None:
+        self.money[currency] = self.money.get(currency, 0) + millionths
+
+    def add(self, other: "_Sums") -> None:
+        self.orders += other.orders
+        self.starting += other.starting
+        self.returning += other.returning
+        for currency, millionths in other.money.items():
+            self.pay(currency, millionths)
+
 
 class Performances:
     """Adds up customer by customer; their order changes nothing.
@@ -49,39 +59,38 @@ class Performances:
     """
 
     def __init__(self, cuts: Cuts, today: int) -> None:
-        self._cuts = cuts
-        self._today = today
+        self.cuts = cuts
+        self.today = today
         self.sums = {(days, name): _Sums() for days in WINDOWS for name in SEGMENTS}
 
     def add(self, segment: str, history: History) -> None:
         """Adds a customer who is in a segment on the last day; no order of the history is later."""
         days = sorted({consumption.day_of(order.at) for order in history if not order.refund})
         for window in WINDOWS:
-            start = self._today - window
+            start = self.today - window
             sums = self.sums[window, segment]
             for order in history:
                 if consumption.day_of(order.at) > start:
                     sums.orders += not order.refund
-                    sums.money[order.currency] = sums.money.get(order.currency, 0) + round(order.amount * _MILLION)
+                    sums.pay(order.currency, round(order.amount * _MILLION))
             before = [day for day in days if day <= start]
             if before:
-                began = self.sums[window, segments.segment_of(self._cuts, start - before[-1], len(before))]
+                began = self.sums[window, segments.segment_of(self.cuts, start - before[-1], len(before))]
                 began.starting += 1
                 began.returning += len(before) < len(days)
-
-    def merge(self, other: "Performances") -> None:
-        """Adds what another one of the same cuts and day has added up."""
-        for key, sums in self.sums.items():
-            its = other.sums[key]
-            sums.orders += its.orders
-            sums.starting += its.starting
-            sums.returning += its.returning
-            for currency, amount in its.money.items():
-                sums.money[currency] = sums.money.get(currency, 0) + amount
 
     def windows(self) -> tuple[Window, ...]:
         """What was added."""
         return tuple(Window(days, {name: _told(self.sums[days, name]) for name in SEGMENTS}) for days in WINDOWS)
+
+
+def merged(parts: Sequence[Performances]) -> Performances:
+    """All that several have added up, at least one, of the same cuts and day."""
+    found = Performances(parts[0].cuts, parts[0].today)
+    for part in parts:
+        for key, sums in part.sums.items():
+            found.sums[key].add(sums)
+    return found
 
 
 def shares(of: Iterable[Performance]) -> list[Mapping[str, float]]:

@@ -1,0 +1,42 @@
+"""The parts of a job, worked on by the processes of a Dask cluster; see docs/adr/086."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from distributed import Client, KilledWorker, as_completed
+
+from mesh.errors import Unavailable
+
+_CONNECT_SECONDS: Final = 10
+
+_Task = TypeVar("_Task")
+_Result = TypeVar("_Result")
+
+
+class Cluster:
+    """Works in the processes of the cluster whose scheduler is at an address, such as `tls://host:8786`.
+
+    They have this package, and reach the archive. What a lost process had begun another begins again.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def map(
+        self, do: Callable[[_Task], _Result], tasks: Sequence[_Task], done: Callable[[int], None]
+    ) -> Sequence[_Result]:
+        """See `parts.Engine`."""
+        try:
+            client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", f"The cluster cannot be reached: {error}") from error
+        results: dict[int, _Result] = {}
+        with client:
+            begun = {future: place for place, future in enumerate(client.map(do, tasks, pure=False))}
+            try:
+                for future, result in as_completed(begun, with_results=True):
+                    results[begun[future]] = result
+                    done(len(results))
+            except KilledWorker as error:
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", f"Workers were lost again and again: {error}") from error
+        return [results[place] for place in range(len(tasks))]

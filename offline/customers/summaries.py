@@ -1,0 +1,302 @@
+"""What is summed up of customers, part by part: compact, and merged to the same bits whatever the parts are.
+
+All are read twice. The first reading tells of each customer what the models of orders, money and segments need, and of
+each product how often it was bought again; the second, which knows these, tells what depends on them.
+"""
+
+import itertools
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from offline.customers import consuming
+from offline.customers.consuming import Again, Pairs
+from services.customers.domain import basket, consumption, fit, performance, segments
+from services.customers.domain.consumption import Bought, Consumption
+from services.customers.domain.performance import Performances
+from services.customers.domain.purchases import History
+from services.customers.domain.repeats import Column, Counts
+from services.customers.domain.segments import Cuts
+
+_PAIRS_AT_ONCE: Final = 1 << 20
+_HASHES: Final = 1 << 32
+
+Days = npt.NDArray[np.int32]
+
+
+class Orders(NamedTuple):
+    """`fit.Orders` of customers, column by column; `currency` is a place in `currencies`."""
+
+    days: Days
+    first: Days
+    last: Days
+    currency: Days
+    mean: Column
+    repeats_paid: Days
+    repeat_mean: Column
+
+
+class Summed(NamedTuple):
+    """What the first reading tells of some customers, who are those with an order, ordered by their ids.
+
+    `latest` is the day of the last order of anybody, also after the limit; None if there is none. `buyers` counts the
+    customers of each product.
+    """
+
+    customers: pa.LargeStringArray
+    orders: Orders
+    currencies: tuple[str, ...]
+    latest: int | None
+    buyers: Mapping[str, int]
+    again: consuming.Agains
+
+
+class Known(NamedTuple):
+    """What the second reading knows from the first.
+
+    `pooled` is how often products are needed, None if nothing says what was in an order. `kept` are the products that
+    are learnt of, by id. Of the pairs of customers and products a `share` is taken, by customer. `split` ends the
+    first half of the time.
+    """
+
+    today: int
+    split: int
+    cuts: Cuts
+    pooled: Consumption | None
+    kept: tuple[str, ...]
+    share: float
+
+
+class Words(NamedTuple):
+    """What a product was called last, on which day, and by whose order: the greatest counts."""
+
+    day: int
+    customer: str
+    name: str
+    category: str
+
+
+class Halves(NamedTuple):
+    """Of each customer: on how many days they bought until the split, on which first and last, and on how many after.
+
+    Of who had not bought by then, the first three are 0.
+    """
+
+    early: Days
+    first: Days
+    last: Days
+    late: Days
+
+
+class Together(NamedTuple):
+    """How many baskets have two products, by the lower place in `kept` times their number plus the higher one."""
+
+    places: Counts
+    baskets: Counts
+    alone: Counts
+    """How many baskets have each of `kept`."""
+
+
+class Detailed(NamedTuple):
+    """What the second reading tells of some customers, in the order of the first.
+
+    `of` is the customer of each pair. `buyers` counts the customers of each product, by segment; `brought` sums up what
+    segments brought.
+    """
+
+    halves: Halves
+    pairs: Pairs
+    of: Days
+    together: Together
+    buyers: Mapping[str, Mapping[str, int]]
+    words: Mapping[str, Words]
+    brought: Performances
+
+
+def summed(histories: Iterable[tuple[str, History]], limit: int) -> Summed:
+    """The first reading of some customers, in the order of their ids; orders after the day `limit` do not count."""
+    customers, rows, currencies = list[str](), list[fit.Orders](), dict[str, int]()
+    latest, buyers, again = list[int](), Counter[str](), dict[tuple[str, str], Again]()
+    for customer, whole in histories:
+        latest = [max(latest + [consumption.day_of(order.at) for order in whole])] if whole else latest
+        history = until(whole, limit)
+        orders = fit.orders_of(history)
+        if not orders:
+            continue
+        customers.append(customer)
+        rows.append(orders)
+        currencies.setdefault(orders.currency, len(currencies))
+        bought = consumption.bought(history)
+        buyers.update(each.product for each in bought)
+        consuming.add(again, bought)
+    columns = zip(*rows, strict=True) if rows else itertools.repeat((), len(Orders._fields))
+    days, first, last, currency, mean, paid, repeat_mean = columns
+    return Summed(
+        pa.array(customers, pa.large_string()),
+        Orders(
+            *(np.array(each, np.int32) for each in (days, first, last, [currencies[each] for each in currency])),
+            np.array(mean, float),
+            np.array(paid, np.int32),
+            np.array(repeat_mean, float),
+        ),
+        tuple(currencies),
+        latest[0] if latest else None,
+        buyers,
+        again,
+    )
+
+
+def detailed(histories: Iterable[tuple[str, History]], known: Known) -> Detailed:
+    """The second reading of some customers, in the order of their ids."""
+    halves: list[tuple[int, int, int, int]] = []
+    pairs, of = array("d"), array("i")
+    together, buyers, words = _Baskets(known.kept), dict[str, Counter[str]](), dict[str, Words]()
+    kept, brought = frozenset(known.kept), Performances(known.cuts, known.today)
+    for customer, whole in histories:
+        history = until(whole, known.today)
+        orders = fit.orders_of(history)
+        if not orders:
+            continue
+        halves.append(_halves(history, known.split))
+        together.add([line.product for line in order.lines] for order in history if not order.refund)
+        segment = segments.segment_of(known.cuts, known.today - orders.last, orders.days)
+        brought.add(segment, history)
+        bought = consumption.bought(history)
+        if not bought or known.pooled is None:
+            continue
+        buyers.setdefault(segment, Counter()).update(each.product for each in bought)
+        _tell(words, customer, bought, kept)
+        if zlib.crc32(customer.encode()) < known.share * _HASHES:
+            for row in consuming.pairs(known.pooled, bought, known.today):
+                pairs.extend(row)
+                of.append(len(halves) - 1)
+    return Detailed(
+        Halves(*np.array(halves, np.int32).reshape(-1, 4).T),
+        Pairs(*np.array(pairs, float).reshape(-1, len(Pairs._fields)).T),
+        np.array(of, np.int32),
+        together.found(),
+        buyers,
+        words,
+        brought,
+    )
+
+
+def until(history: History, day: int) -> History:
+    """The orders of a history up to and on a day since 1970."""
+    return tuple(order for order in history if consumption.day_of(order.at) <= day)
+
+
+def _halves(history: History, split: int) -> tuple[int, int, int, int]:
+    days = {consumption.day_of(order.at) for order in history if not order.refund}
+    early = [day for day in days if day <= split]
+    return len(early), min(early, default=0), max(early, default=0), len(days) - len(early)
+
+
+def _tell(words: dict[str, Words], customer: str, bought: Iterable[Bought], kept: AbstractSet[str]) -> None:
+    for each in bought:
+        if each.product in kept:
+            its = Words(each.days[-1], customer, each.name, each.category)
+            words[each.product] = max(its, words.get(each.product, its))
+
+
+class _Baskets:
+    """Counts the products of baskets, and pairs of them."""
+
+    def __init__(self, kept: Sequence[str]) -> None:
+        self._places = {product: place for place, product in enumerate(kept)}
+        self._alone = np.zeros(len(kept), np.int64)
+        self._pairs = array("q")
+        self._found = _counted([])
+
+    def add(self, baskets: Iterable[Iterable[str]]) -> None:
+        """Counts baskets."""
+        for each in baskets:
+            places = [
+                self._places[product] for product in basket.counted([name for name in each if name in self._places])
+            ]
+            self._alone[places] += 1
+            self._pairs.extend(one * self._alone.size + other for one, other in itertools.combinations(places, 2))
+        if len(self._pairs) > _PAIRS_AT_ONCE:
+            self._sum_up()
+
+    def found(self) -> Together:
+        """What was counted."""
+        self._sum_up()
+        return Together(*self._found, self._alone)
+
+    def _sum_up(self) -> None:
+        places, counts = np.unique(np.array(self._pairs, np.int64), return_counts=True)
+        self._found = _counted([self._found, (places, counts)])
+        self._pairs = array("q")
+
+
+def _counted(of: Sequence[tuple[Counts, Counts]]) -> tuple[Counts, Counts]:
+    """Sums of counts, by place."""
+    if not of:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    places, at = np.unique(np.concatenate([each[0] for each in of]), return_inverse=True)
+    counts = np.zeros(places.size, np.int64)
+    np.add.at(counts, at, np.concatenate([each[1] for each in of]))
+    return places, counts
+
+
+def all_summed(parts: Sequence[Summed]) -> tuple[Summed, Counts]:
+    """The first reading of all, in the order of their ids, and at which place of the parts each of them was."""
+    names = pa.concat_arrays([each.customers for each in parts])
+    order = np.asarray(pa.compute.array_sort_indices(names)).astype(np.int64)
+    currencies = sorted({name for each in parts for name in each.currencies})
+    columns = [
+        np.concatenate(
+            [
+                np.array([currencies.index(name) for name in part.currencies], np.int32)[column]
+                if field == "currency"
+                else column
+                for part in parts
+                for column in [getattr(part.orders, field)]
+            ]
+        )[order]
+        for field in Orders._fields
+    ]
+    again: dict[tuple[str, str], Again] = {}
+    buyers = Counter[str]()
+    for part in parts:
+        buyers.update(part.buyers)
+        for key, its in part.again.items():
+            again[key] = again[key] + its if key in again else its
+    days = [each.latest for each in parts if each.latest is not None]
+    latest = max(days) if days else None
+    return Summed(names.take(pa.array(order)), Orders(*columns), tuple(currencies), latest, buyers, again), order
+
+
+def all_detailed(parts: Sequence[Detailed], order: Counts) -> Detailed:
+    """The second reading of all, with the order of the first."""
+    starts = np.cumsum([0, *(each.halves.early.size for each in parts)])
+    rank = np.empty(order.size, np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32)
+    of = np.concatenate([rank[each.of + start] for each, start in zip(parts, starts[:-1], strict=True)])
+    by_customer = np.argsort(of, kind="stable")
+    buyers, words = dict[str, Counter[str]](), dict[str, Words]()
+    for part in parts:
+        for segment, counts in part.buyers.items():
+            buyers.setdefault(segment, Counter()).update(counts)
+        for product, its in part.words.items():
+            words[product] = max(its, words.get(product, its))
+    return Detailed(
+        Halves(*(np.concatenate(columns)[order] for columns in zip(*(each.halves for each in parts), strict=True))),
+        Pairs(*(np.concatenate(columns)[by_customer] for columns in zip(*(each.pairs for each in parts), strict=True))),
+        of[by_customer],
+        Together(
+            *_counted([each.together[:2] for each in parts]),
+            np.sum([each.together.alone for each in parts], axis=0),
+        ),
+        buyers,
+        words,
+        performance.merged([each.brought for each in parts]),
+    )
