@@ -5,6 +5,7 @@ and `detail`. What it is asked for at a time is learnt once: begun again after t
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from mesh.errors import MeshError
+from mesh.errors import MeshError, Unavailable
 from mesh.settings import read_or_exit
 from mesh.store import redis
 from offline.archive import contents
@@ -31,6 +32,8 @@ from services.ingest.archive.adapters.files import ParquetArchive
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
+_TRIES: Final = 3
+"""How often an archive is read that changes meanwhile."""
 _COUNTED: Final = 0.1
 _READ: Final = 0.8
 """The parts of the way in which purchases are counted and read."""
@@ -64,6 +67,9 @@ async def _learnt(archive_url: str, tenant: str, now_ms: int) -> Fit:
         known = await fits.fit(tenant)
         if known is not None and known.fitted_ms == now_ms:
             return known
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(Unavailable):  # files were joined, or somebody was erased, while it was read
+                return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
         return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
     finally:
         await client.aclose()
