@@ -1,6 +1,8 @@
 """Spans that are recorded and sent, by OpenTelemetry's SDK; a process that records none does not import this."""
 
-from collections.abc import Sequence
+import contextlib
+import contextvars
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import grpc
@@ -16,10 +18,12 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, Sa
 from opentelemetry.util.types import Attributes
 
 from mesh.observability import semconv
-from mesh.observability.telemetry import chosen_ids
 
 # Health checks come every few seconds and are of no interest.
 _NO_PROBE: Final = filters.negate(filters.health_check())
+
+# Of the trace and of the span; 0 where none was chosen.
+_chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", default=(0, 0))
 
 
 def exporter(endpoint: str) -> SpanExporter:
@@ -43,6 +47,16 @@ def server_interceptor(of: trace.TracerProvider) -> grpc.aio.ServerInterceptor:
 def client_interceptors(of: trace.TracerProvider) -> list[grpc.aio.ClientInterceptor]:
     """Record a span around each call that is made."""
     return cast("list[grpc.aio.ClientInterceptor]", aio_client_interceptors(tracer_provider=of, filter_=_NO_PROBE))
+
+
+@contextlib.contextmanager
+def chosen(trace_id: bytes, span_id: bytes) -> Iterator[None]:
+    """Gives these ids to the spans that are started within the block."""
+    before = _chosen_ids.set((int.from_bytes(trace_id, "big"), int.from_bytes(span_id, "big")))
+    try:
+        yield
+    finally:
+        _chosen_ids.reset(before)
 
 
 class _Roots(Sampler):
@@ -75,7 +89,7 @@ class _Ids(RandomIdGenerator):
     """Random ids, unless the span's ids were chosen."""
 
     def generate_trace_id(self) -> int:
-        return chosen_ids.get()[0] or super().generate_trace_id()
+        return _chosen_ids.get()[0] or super().generate_trace_id()
 
     def generate_span_id(self) -> int:
-        return chosen_ids.get()[1] or super().generate_span_id()
+        return _chosen_ids.get()[1] or super().generate_span_id()

@@ -7,7 +7,6 @@ a span id nothing is recorded on its behalf, except for what always is (docs/tra
 """
 
 import contextlib
-import contextvars
 import dataclasses
 import hashlib
 import os
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
-
-chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", default=(0, 0))
-"""The ids of the span that is being started, of its trace and its own; 0 where none was chosen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +78,12 @@ class Telemetry:
             attributes: with `semconv.DECISION_ID` among them, the span is recorded whatever the ratio.
             links: recorded spans.
         """
-        chosen = chosen_ids.set((int.from_bytes(ids[0], "big"), int.from_bytes(ids[1], "big")))
-        try:
+        if not self.is_on:
+            return
+        from mesh.observability import recording  # loaded already: it made the provider
+
+        with recording.chosen(*ids):
             self.tracer.start_span(name, within(parent), attributes=attributes, links=links).end()
-        finally:
-            chosen_ids.reset(chosen)
 
     def close(self) -> None:
         """Sends what is left."""
