@@ -47,7 +47,7 @@ def main() -> None:
 
 def _print_limits() -> None:
     """Prints what a key with a limit, in a tenant with one, costs more."""
-    rates = Rates(monotonic_clock, telemetry.off("bench").metrics)
+    rates = Rates(monotonic_clock, telemetry.off().metrics)
     limits = (Limit("key", "key:k", 1_000_000, 3_600_000_000), Limit("tenant", "tenant:t", 1_000_000, 3_600_000_000))
 
     def request() -> None:

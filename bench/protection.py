@@ -59,7 +59,7 @@ def _measured_by_load_alone(side: Side) -> Side:
 
 
 async def _new_key(address: str) -> str:
-    async with channel.dial(address, telemetry.off("bench")) as dialled:
+    async with channel.dial(address, telemetry.off()) as dialled:
         request = access_pb2.CreateKeyRequest(kind=access_pb2.KEY_KIND_ADMIN, name="bench")
         return str((await AccessServiceStub(dialled).CreateKey(request)).text)
 

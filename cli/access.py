@@ -42,7 +42,7 @@ async def asking(ask: Callable[[grpc.aio.Channel, Console, Console], Awaitable[i
     console, errors = Console(highlight=False, markup=False), Console(highlight=False, markup=False, stderr=True)
     console.width = max(console.width, _LEAST_WIDTH) if console.is_terminal else _FILE_WIDTH
     try:
-        async with channel.dial(settings.access, telemetry.off("cli"), tls) as dialled:
+        async with channel.dial(settings.access, telemetry.off(), tls) as dialled:
             return await ask(dialled, console, errors)
     except Unreachable:
         errors.print(f"journeymesh: the access service does not answer at {settings.access}.", soft_wrap=True)

@@ -3,11 +3,10 @@
 import logging
 import sys
 
-import httpx
 import uvloop
 
 from gateway.access import door, limits
-from gateway.access.people.sign_in import SignIn
+from gateway.access.people.sign_in import SignIn, asking
 from gateway.app import Application
 from gateway.core import bootstrap
 from gateway.peers import connect
@@ -28,7 +27,7 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
     stop = stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
     certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
-    async with connect(settings, tracing, tls) as peers, httpx.AsyncClient() as client:
+    async with connect(settings, tracing, tls) as peers, asking(settings) as client:
         core = bootstrap(settings, peers, tracing, stop, SignIn.wanted(settings, client), web.built())
         spare_collections()
         async with in_background(

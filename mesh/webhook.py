@@ -1,6 +1,7 @@
 """Posts to webhooks, signed as Standard Webhooks has it; Slack understands the bodies that are made here.
 
-What the receiver answers is not read beyond its status and `Retry-After`, and redirects are not followed.
+What the receiver answers is not read beyond its status and `Retry-After`, and redirects are not followed. Only a
+process that posts loads the HTTP client.
 """
 
 import base64
@@ -11,21 +12,22 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
-
-import httpx
 
 from mesh.settings import SettingError
 
+if TYPE_CHECKING:
+    import httpx
+
 _SECOND_US: Final = 1_000_000
 _LONGEST_RETRY_AFTER_SECONDS: Final = 300
-_TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
+_TIMEOUT_SECONDS: Final = 10.0
+_CONNECT_SECONDS: Final = 3.0
 # The receiver is busy, or still at work on the same key.
 _LATER: Final = {408: "timeout", 409: "in_progress", 425: "too_early", 429: "throttled", 503: "unavailable"}
 # A proxy that had no answer from the receiver.
 _UNANSWERED: Final = (502, 504)
-_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 # Slack's limit of a text in a block.
 LONGEST_TEXT: Final = 3000
 _PREFIX: Final = b"whsec_"
@@ -61,7 +63,7 @@ class Webhook:
         clock: for the time that is signed, and for dates in `Retry-After`.
     """
 
-    def __init__(self, client: httpx.AsyncClient, url: str, secret: bytes, clock: Callable[[], int]) -> None:
+    def __init__(self, client: "httpx.AsyncClient", url: str, secret: bytes, clock: Callable[[], int]) -> None:
         self._client = client
         self._url = url
         self._secret = secret
@@ -69,6 +71,8 @@ class Webhook:
 
     async def post(self, key: str, body: bytes) -> Posted:
         """Posts JSON once. The receiver knows a repeated post by its key."""
+        import httpx
+
         timestamp = str(self._clock() // _SECOND_US)
         headers = {
             "Content-Type": "application/json",
@@ -83,7 +87,7 @@ class Webhook:
         try:
             async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
                 status, retry_after = response.status_code, response.headers.get("Retry-After", "")
-        except _UNREACHED:
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError):
             return Posted(Result.LATER, "unreachable")
         except httpx.HTTPError:
             return Posted(Result.UNKNOWN, "no_answer")
@@ -100,9 +104,11 @@ class Webhook:
         return Posted(Result.REFUSED, "redirected" if 300 <= status < 400 else reason)
 
 
-def client() -> httpx.AsyncClient:
+def client() -> "httpx.AsyncClient":
     """A client for webhooks."""
-    return httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False)
+    import httpx
+
+    return httpx.AsyncClient(timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS), follow_redirects=False)
 
 
 def require_usable(urls: dict[str, str], secret: bytes) -> None:

@@ -7,38 +7,26 @@ a span id nothing is recorded on its behalf, except for what always is (docs/tra
 """
 
 import contextlib
-import contextvars
 import dataclasses
 import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
 from opentelemetry.util.types import Attributes
 
-from mesh.observability import semconv
 from mesh.observability.metrics import Metrics
 from mesh.settings import setting
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
-
-_chosen_ids: Final = contextvars.ContextVar[tuple[int, int]]("chosen_ids", default=(0, 0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +52,7 @@ class TelemetrySettings:
 class Telemetry:
     """A process's tracer and metrics; `is_on` if spans are recorded at all."""
 
-    provider: TracerProvider
+    provider: "TracerProvider | Unrecording"
     is_on: bool
     metrics: Metrics = dataclasses.field(default_factory=Metrics)
 
@@ -90,11 +78,12 @@ class Telemetry:
             attributes: with `semconv.DECISION_ID` among them, the span is recorded whatever the ratio.
             links: recorded spans.
         """
-        chosen = _chosen_ids.set((int.from_bytes(ids[0], "big"), int.from_bytes(ids[1], "big")))
-        try:
+        if not self.is_on:
+            return
+        from mesh.observability import recording  # loaded already: it made the provider
+
+        with recording.chosen(*ids):
             self.tracer.start_span(name, within(parent), attributes=attributes, links=links).end()
-        finally:
-            _chosen_ids.reset(chosen)
 
     def close(self) -> None:
         """Sends what is left."""
@@ -115,9 +104,10 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
 
 def _tracing(service: str, settings: TelemetrySettings) -> Telemetry:
     if not settings.endpoint:
-        return off(service)
-    insecure = not settings.endpoint.startswith("https://")
-    return exporting(service, OTLPSpanExporter(settings.endpoint, insecure=insecure), settings.sample_ratio)
+        return off()
+    from mesh.observability import recording  # a fifth of what a process loads, and only for those who record
+
+    return exporting(service, recording.exporter(settings.endpoint), settings.sample_ratio)
 
 
 @contextlib.contextmanager
@@ -127,18 +117,16 @@ def unrecorded() -> Iterator[None]:
         yield
 
 
-def off(service: str = "") -> Telemetry:
+def off() -> Telemetry:
     """Telemetry that records nothing but still generates trace ids."""
-    return Telemetry(TracerProvider(sampler=ALWAYS_OFF, resource=_resource(service)), is_on=False)
+    return Telemetry(Unrecording(), is_on=False)
 
 
-def exporting(service: str, exporter: SpanExporter, sample_ratio: float = 1.0) -> Telemetry:
+def exporting(service: str, exporter: "SpanExporter", sample_ratio: float = 1.0) -> Telemetry:
     """Telemetry that exports spans in batches."""
-    provider = TracerProvider(
-        sampler=ParentBased(_Roots(sample_ratio)), resource=_resource(service), id_generator=_Ids()
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    return Telemetry(provider, is_on=True)
+    from mesh.observability import recording  # as above
+
+    return Telemetry(recording.provider(service, exporter, sample_ratio), is_on=True)
 
 
 def span_context(trace_id: bytes, span_id: bytes) -> trace.SpanContext | None:
@@ -175,41 +163,58 @@ def links(origins: Iterable[tuple[bytes, bytes]]) -> list[trace.Link]:
     return [trace.Link(context) for origin in origins if (context := recorded(*origin)) is not None]
 
 
-class _Roots(Sampler):
-    """Records spans without a parent: always those of decisions and those linked to recorded ones, others by ratio."""
+class Unrecording(trace.TracerProvider):
+    """Makes tracers whose spans are recorded nowhere and have ids all the same."""
 
-    def __init__(self, ratio: float) -> None:
-        self._by_ratio = TraceIdRatioBased(ratio)
+    def __init__(self) -> None:
+        self._tracer = _Unrecorded()
 
-    def should_sample(
+    def get_tracer(self, *_: object, **__: object) -> trace.Tracer:
+        """See `TracerProvider`."""
+        return self._tracer
+
+    def shutdown(self) -> None:
+        """Does nothing: there is nothing left to send."""
+
+    def force_flush(self) -> None:
+        """Does nothing, likewise."""
+
+
+class _Unrecorded(trace.Tracer):
+    """Spans that stay in the trace of their parent, or begin one."""
+
+    def start_span(
         self,
-        parent_context: Context | None,
-        trace_id: int,
+        name: str,  # noqa: ARG002 - nothing is recorded
+        context: Context | None = None,
+        kind: trace.SpanKind = trace.SpanKind.INTERNAL,  # noqa: ARG002 - the same
+        attributes: Attributes = None,  # noqa: ARG002 - the same
+        links: Sequence[trace.Link] | None = None,  # noqa: ARG002 - the same
+        start_time: int | None = None,  # noqa: ARG002 - the same
+        record_exception: bool = True,  # noqa: FBT001, FBT002, ARG002 - as in `Tracer`
+        set_status_on_exception: bool = True,  # noqa: FBT001, FBT002, ARG002 - the same
+    ) -> trace.Span:
+        """See `Tracer`."""
+        parent = trace.get_current_span(context).get_span_context()
+        trace_id = parent.trace_id if parent.is_valid else _drawn(_TRACE_BYTES)
+        state = parent.trace_state if parent.is_valid else None
+        return trace.NonRecordingSpan(
+            trace.SpanContext(trace_id, _drawn(_SPAN_BYTES), is_remote=False, trace_state=state)
+        )
+
+    @contextlib.contextmanager
+    def start_as_current_span(  # type: ignore[override]
+        self,
         name: str,
-        kind: trace.SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[trace.Link] | None = None,
-        trace_state: trace.TraceState | None = None,
-    ) -> SamplingResult:
-        """See `Sampler`."""
-        is_wanted = links or (attributes and semconv.DECISION_ID in attributes)
-        sampler = ALWAYS_ON if is_wanted else self._by_ratio
-        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
-
-    def get_description(self) -> str:
-        """See `Sampler`."""
-        return f"Roots{{{self._by_ratio.get_description()}}}"
+        context: Context | None = None,
+        *_: object,
+        **__: object,
+    ) -> Iterator[trace.Span]:
+        """See `Tracer`."""
+        with trace.use_span(self.start_span(name, context)) as span:
+            yield span
 
 
-class _Ids(RandomIdGenerator):
-    """Random ids, unless the span's ids were chosen."""
-
-    def generate_trace_id(self) -> int:
-        return _chosen_ids.get()[0] or super().generate_trace_id()
-
-    def generate_span_id(self) -> int:
-        return _chosen_ids.get()[1] or super().generate_span_id()
-
-
-def _resource(service: str) -> Resource:
-    return Resource({"service.name": f"{semconv.SERVICE_PREFIX}{service}", "service.namespace": "journeymesh"})
+def _drawn(count: int) -> int:
+    """A random number of so many bytes; never 0, which is no id."""
+    return int.from_bytes(os.urandom(count), "big") or 1

@@ -23,7 +23,6 @@ from typing import Any, Final, cast
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
-from opentelemetry.instrumentation.grpc import aio_client_interceptors, aio_server_interceptor, filters
 
 from mesh.errors import InvalidArgument, MeshError, from_rpc_error, internal_status, to_status
 from mesh.observability import registry
@@ -34,8 +33,6 @@ from mesh.rpc.callers import Callers, Permit
 from mesh.rpc.context import ServerContext
 
 _OWN_METHODS: Final = "/journeymesh."
-# Health checks come every few seconds and are of no interest.
-_NO_PROBE: Final = filters.negate(filters.health_check())
 
 _log = logging.getLogger(__name__)
 
@@ -44,14 +41,21 @@ HandlerCallDetails = grpc.HandlerCallDetails
 
 def server_interceptors(telemetry: Telemetry, callers: Callers) -> list[grpc.aio.ServerInterceptor]:
     """The chain of a server, outermost first."""
-    traced = [aio_server_interceptor(tracer_provider=telemetry.provider, filter_=_NO_PROBE)] if telemetry.is_on else []
-    return cast("list[grpc.aio.ServerInterceptor]", [*traced, Durations(telemetry.metrics), Guard(callers)])
+    own: list[grpc.aio.ServerInterceptor] = [Durations(telemetry.metrics), Guard(callers)]
+    if not telemetry.is_on:
+        return own
+    from mesh.observability import recording  # loaded already: it made this telemetry
+
+    return [recording.server_interceptor(telemetry.provider), *own]
 
 
 def client_interceptors(telemetry: Telemetry) -> list[grpc.aio.ClientInterceptor]:
     """The chain of a channel, outermost first."""
-    traced = aio_client_interceptors(tracer_provider=telemetry.provider, filter_=_NO_PROBE) if telemetry.is_on else []
-    return cast("list[grpc.aio.ClientInterceptor]", [DecodedUnary(), *traced])
+    if not telemetry.is_on:
+        return [DecodedUnary()]
+    from mesh.observability import recording  # as above
+
+    return [DecodedUnary(), *recording.client_interceptors(telemetry.provider)]
 
 
 class Durations(grpc.aio.ServerInterceptor):

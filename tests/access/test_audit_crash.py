@@ -33,7 +33,7 @@ async def access(store_url: str) -> AsyncIterator[tuple[asyncio.subprocess.Proce
     environment = {**os.environ, "JOURNEYMESH_REDIS_URL": store_url, "JOURNEYMESH_ACCESS_LISTEN": address}
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.access", env=environment)
     try:
-        async with channel.dial(address, telemetry.off("test")) as dialled:
+        async with channel.dial(address, telemetry.off()) as dialled:
             stub = AuditServiceStub(dialled)
             await stub.ReadChain(wire.ReadChainRequest(), timeout=PATIENCE_SECONDS, wait_for_ready=True)
             yield process, stub

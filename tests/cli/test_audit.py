@@ -118,7 +118,7 @@ async def test_the_command_dials_the_service(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registers = [lambda to: add_AuditServiceServicer_to_server(AuditServicer(world.audit), to)]
-    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off("test")) as port:
+    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off()) as port:
         monkeypatch.setenv("JOURNEYMESH_ACCESS_TARGET", f"127.0.0.1:{port}")
         assert await command.main(parsed("verify")) == 0
     assert "intact: 6 entries" in capsys.readouterr().out

@@ -222,7 +222,7 @@ async def test_the_command_dials_where_the_setting_says(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registers = [lambda to: add_AccessServiceServicer_to_server(AccessServicer(world.access), to)]
-    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off("test")) as port:
+    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off()) as port:
         monkeypatch.setenv("JOURNEYMESH_ACCESS_TARGET", f"127.0.0.1:{port}")
         assert await keys.main(parsed(*PUBLIC, "--json")) == 0
         created = json.loads(capsys.readouterr().out)
@@ -239,7 +239,7 @@ async def test_the_command_shows_the_mesh_s_certificate(
     files = certificates.issue(tmp_path, trustme.CA())
     site = Site(tls=Tls.wanted(certificates.settings(files)))
     registers = [lambda to: add_AccessServiceServicer_to_server(AccessServicer(world.access), to)]
-    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off("test"), site) as port:
+    async with serving_on("127.0.0.1:0", registers, [], {}, telemetry.off(), site) as port:
         monkeypatch.setenv("JOURNEYMESH_ACCESS_TARGET", f"localhost:{port}")
         assert await keys.main(parsed("list")) == 1
         for name, file in certificates.environment(files).items():

@@ -51,7 +51,7 @@ def verdicts_over_grpc(mesh: RunningMesh, event: dict[str, Any]) -> list[int]:
 
     async def send() -> list[int]:
         address = mesh.process("ingest").environ()["JOURNEYMESH_INGEST_LISTEN"]
-        async with channel.dial(address, telemetry.off("mallory")) as dialled:
+        async with channel.dial(address, telemetry.off()) as dialled:
             asked = ingest_pb2.AcceptEventsRequest(events=[made])
             return list((await IngestServiceStub(dialled).AcceptEvents(asked)).verdicts)
 

@@ -42,7 +42,7 @@ async def forged(mesh: RunningMesh, shard: str, epoch: int) -> list[str]:
     reasons = []
     for name, (stub, method, request) in asked.items():
         address = mesh.process(name).environ()[f"JOURNEYMESH_{name.upper()}_LISTEN"]
-        async with channel.dial(address, telemetry.off("mallory")) as dialled:
+        async with channel.dial(address, telemetry.off()) as dialled:
             with pytest.raises(FailedPrecondition) as caught:
                 await getattr(stub(dialled), method)(request)
         reasons.append(caught.value.reason)

@@ -55,7 +55,7 @@ async def running(
     """
     monotonic = members.pop("monotonic", monotonic_clock)
     members = {"trusted_proxies": "192.0.2.1"} | members
-    services, tracing = services or Services(), traced or telemetry.off("gateway")
+    services, tracing = services or Services(), traced or telemetry.off()
     settings = Settings(**members)
     async with serving(services.register, observed_by=tracing) as channel, httpx.AsyncClient() as outside:
         known = peers.over(dict.fromkeys(peers.SERVICES, channel))

@@ -74,7 +74,7 @@ async def test_words_that_cannot_be_used_are_a_failure() -> None:
 
 
 async def test_where_the_service_is_away_the_usual_model_is_asked() -> None:
-    async with channel.dial("127.0.0.1:1", telemetry.off("test")) as nobody:
+    async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
         trials = MeshTrials(nobody, "words")
         assert await trials.begin("ada") == Trial()
         await trials.report("ada", Came("i-1", is_used=True, latency_ms=1.0, cost_usd=0.0))

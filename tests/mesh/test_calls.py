@@ -18,7 +18,7 @@ from tests import certificates
 from tests.mesh.echo import Echo
 from tests.serving import serving as served
 
-OFF: Final = telemetry.off("test")
+OFF: Final = telemetry.off()
 METHODS: Final = {"unary_unary": "Now", "unary_stream": "Stream", "stream_unary": "Gather", "stream_stream": "Converse"}
 
 

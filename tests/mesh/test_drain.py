@@ -27,7 +27,7 @@ from mesh.stream.memory import MemoryStream
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, later
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 LEASE_SECONDS = 30.0
 SERVICES = (
     "access",

@@ -16,7 +16,7 @@ from mesh.observability import telemetry
 from mesh.process.server import Register, serving
 from tests.mesh.echo import Echo, now, stream
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 ROUNDS = 20
 CALLS_AT_ONCE = 40
 # A server takes the longer to refuse what is in its queue the more methods it has: the moment to hit is longer.

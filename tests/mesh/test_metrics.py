@@ -162,7 +162,7 @@ def test_a_process_serves_its_metrics_where_the_settings_say() -> None:
 
 
 async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> None:
-    observed = telemetry.off("test")
+    observed = telemetry.off()
     servicer = FeaturesServicer(Features(MemoryState()), observed.metrics)
 
     async def refuse(_request: object, _context: object) -> None:
@@ -186,7 +186,7 @@ async def test_rpcs_are_measured_by_method_and_status_and_health_is_not() -> Non
 
 
 async def test_dependencies_are_reported_one_by_one() -> None:
-    observed, is_away, asked = telemetry.off("test"), True, asyncio.Event()
+    observed, is_away, asked = telemetry.off(), True, asyncio.Event()
 
     async def store() -> None:
         asked.set()

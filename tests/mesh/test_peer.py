@@ -17,7 +17,7 @@ from tests.mesh.echo import Echo, now, stream
 from tests.mesh.names import Fault, Names, naming
 from tests.mesh.virtual import virtual_address
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 HERE = "127.0.0.1"
 # No connection that is made from here takes a port of these.
 FIRST, SECOND = "127.0.0.11", "127.0.0.12"

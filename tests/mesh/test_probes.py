@@ -20,7 +20,7 @@ from tests import certificates
 from tests.conftest import free_port
 from tests.mesh.echo import Echo, later
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 
 
 class Store:

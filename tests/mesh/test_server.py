@@ -17,7 +17,7 @@ from mesh.process.site import ServerSettings, Site, open_site
 from mesh.rpc.tls import TlsSettings
 from tests.conftest import free_port
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 WORDS = "of the inside"
 
 

@@ -20,7 +20,7 @@ from tests.conftest import free_port
 from tests.mesh.echo import Echo, later, now, stream
 from tests.mesh.names import Names, naming
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 AGE_SECONDS = 2.0
 FIRST, SECOND, THIRD = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 
@@ -36,7 +36,7 @@ from mesh.process.server import serving
 from tests.mesh.echo import Echo
 
 async def main():
-    async with serving(sys.argv[1], [Echo(sys.argv[1]).register()], [], {}, telemetry.off("replica")):
+    async with serving(sys.argv[1], [Echo(sys.argv[1]).register()], [], {}, telemetry.off()):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

@@ -29,7 +29,7 @@ from tests import certificates
 from tests.mesh.echo import Echo, later, now, stream
 from tests.processes import running_mesh
 
-OFF = telemetry.off("test")
+OFF = telemetry.off()
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ class Mesh(NamedTuple):
 @contextlib.asynccontextmanager
 async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]:
     """A mesh that archives into a folder."""
-    features, customers, traced = MemoryState(), MemoryState(), telemetry.off("test")
+    features, customers, traced = MemoryState(), MemoryState(), telemetry.off()
     interventions = in_memory([(0, document)], lambda: NOW_US)
     registers: list[Any] = [
         lambda to: add_VideoServiceServicer_to_server(

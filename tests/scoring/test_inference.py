@@ -61,7 +61,7 @@ async def test_an_unmodified_client_works(models: ModelDirectory) -> None:
     pytest.importorskip("tritonclient.utils")
     servicer = InferenceServicer(models)
     register = lambda server: add_GRPCInferenceServiceServicer_to_server(servicer, server)  # noqa: E731
-    async with serving_on("127.0.0.1:0", (register,), [], {}, telemetry.off("test")) as port:
+    async with serving_on("127.0.0.1:0", (register,), [], {}, telemetry.off()) as port:
         client = await asyncio.create_subprocess_exec(
             sys.executable, str(CLIENT), f"127.0.0.1:{port}", json.dumps(ROWS), stdout=asyncio.subprocess.PIPE
         )
