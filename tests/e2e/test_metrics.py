@@ -52,7 +52,8 @@ _WITHOUT: Final = {
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
 }
-"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks or budgets (tests/analytics)."""
+"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks, budgets or jobs (tests/analytics
+has these)."""
 
 
 class Reported(NamedTuple):
