@@ -100,7 +100,7 @@ async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publ
     progress(0.0)
     # What is published is read in small parts, but the stacks of gRPC's threads count although they are not used.
     resource.setrlimit(resource.RLIMIT_DATA, (resource.getrlimit(resource.RLIMIT_DATA)[1],) * 2)
-    async with sending.dialled(target, telemetry.off("analytics"), tls, system_clock) as stream:
+    async with sending.dialled(target, telemetry.off(), tls, system_clock) as stream:
         return await publishing.publish(fits, bought, stream, tenant, progress)
 
 

@@ -302,7 +302,7 @@ async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_
         await mesh.act("start")
         known = await MeshConfigurations(mesh.dialled, valkey, "tone").read()
         assert known[""] == Configured("tone", SALT, [Arm("control"), Arm("other", value="eager")], 100.0)
-    async with channel.dial("127.0.0.1:1", telemetry.off("test")) as nobody:
+    async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
         replica = MeshConfigurations(nobody, valkey, "tone")
         assert await replica.read() == known
         assert 86_000 < await valkey.ttl(KEPT) <= 86_400

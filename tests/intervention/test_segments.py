@@ -216,11 +216,11 @@ async def test_it_is_exported_and_erased_with_the_person() -> None:
     world = World(strategies())
     await world.send(says("Champions", BEANS))
     (made,) = await world.send(Row(80.0, NOON_ISH + MINUTE))
-    exporting = Exporting(world.state, world.ledger, world.outbox, world.policies)
+    exporting = Exporting(world.state, world.ledger, world.outbox, world.policies, world.reports)
     told = b"".join(each.json for each in await exporting.export(["ada"], lambda of: decision_message(of).segment))
     assert b"Champions" in told
     assert b"beans" in told
-    await Erasing(world.state, world.ledger, world.outbox).erase(["ada"], "0" * 32)
+    await Erasing(world.state, world.ledger, world.outbox, world.reports).erase(["ada"], "0" * 32)
     assert await known(world) == UserState()
     (erased,) = await world.reading.decisions_at(made.decision.facts.position)
     assert erased.standing.segment is None

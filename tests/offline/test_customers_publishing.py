@@ -294,7 +294,7 @@ def began(archive_url: str, now_ms: int) -> "subprocess.Popen[bytes]":
 
 @contextlib.asynccontextmanager
 async def listening(servicer: Ingest) -> AsyncIterator[str]:
-    traced = telemetry.off("test")
+    traced = telemetry.off()
     served = [lambda to: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, to)]
     async with serving("127.0.0.1:0", served, [], {}, traced) as port:
         yield f"127.0.0.1:{port}"
