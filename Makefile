@@ -15,6 +15,9 @@ RUN_EXTRAS = --extra cli --extra embedded --extra statistics $(shell $(BIN)/pyth
 # Tests wait more than they compute: one process more than there are cores, up to 8. A file's tests stay together, in order.
 BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n + 1 : 8))) --dist loadfile --no-loadscope-reorder
 
+# Every process of a mesh, and every process that tests, would compile anew what it loads: a quarter of its start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate coldstart published bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help
