@@ -25,8 +25,10 @@ import yaml
 from services.features.domain.event import Kind
 from services.features.domain.own import COLUMN_LIMIT, Columns
 
-KINDS: Final[dict[str, int]] = {name.lower(): number for name, number in vars(Kind).items() if name.isupper()}
-"""The types of events by name."""
+KINDS: Final[dict[str, int]] = {
+    name.lower(): number for name, number in vars(Kind).items() if name.isupper() and number != Kind.SEGMENT_CHANGE
+}
+"""The types of events by name, but for that which only systems say."""
 PROPERTIES: Final = frozenset({"error_code", "attempt_count", "amount", "currency", "is_refund", "is_refresh"})
 SKIP: Final = "skip"
 _UNIX_STEPS_US: Final = {"unix": 1_000_000, "unix_ms": 1_000, "unix_us": 1}

@@ -393,7 +393,7 @@ async def test_an_impossible_event_is_refused_and_changes_nothing(stub: Stub, wr
     assert await stub.GetProfile(read) == before
 
 
-@pytest.mark.parametrize("kind", [19, 99, 2**31 - 1])
+@pytest.mark.parametrize("kind", [20, 99, 2**31 - 1])
 async def test_an_event_kind_of_a_newer_version_waits_for_the_upgrade(stub: Stub, kind: int) -> None:
     with pytest.raises(Unavailable) as refused:
         wrong = at(0, "click")

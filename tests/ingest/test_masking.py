@@ -216,7 +216,8 @@ def test_all_text_of_an_event_is_masked_and_the_answer_names_the_members() -> No
         event_pb2.OrderLine(product_id=MAIL, name=MAIL, quantity=1),  # the shop gave no id
     ]
     purchase = event("e-5", kind="purchase", purchase=event_pb2.Purchase(order_id=MAIL, lines=lines))
-    change = event_pb2.SegmentChange(segment=f"of {MAIL}", products=[{"product_id": MAIL, "name": f"for {MAIL}"}])
+    gift = event_pb2.RecommendedProduct(product_id=MAIL, name=f"for {MAIL}")
+    change = event_pb2.SegmentChange(segment=f"of {MAIL}", products=[gift])
     segment = event("e-6", kind="segment_change", segment_change=change)
     (one, two, three, four, five, six), result = judged(page, click, playback, outcome, purchase, segment)
     assert one.page == "/u/[email]?token=[token]&x=1"

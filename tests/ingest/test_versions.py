@@ -228,7 +228,7 @@ async def test_an_answer_without_a_column_waits_for_the_upgrade(method: str, col
 @pytest.mark.parametrize(
     "of_tomorrow",
     [
-        {"event_type": 19},
+        {"event_type": 20},
         {"event_type": 13, "playback": {"video_id": "v", "action": 8}},
         {"event_type": 17, "outcome": {"outcome": 7}},
     ],

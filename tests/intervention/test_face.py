@@ -127,6 +127,16 @@ WRONG: list[tuple[str, Callable[[Request], object]]] = [
         "INVALID_IDENTIFIER",
         lambda made: made.purchases.add(row=0, purchase=event_pb2.Purchase(amount=1, currency="E\rR")),
     ),
+    *(
+        ("INVALID_IDENTIFIER", lambda made, said=said: made.segment_changes.add(row=0, segment_change=said))
+        for said in (
+            event_pb2.SegmentChange(segment="a\nb"),
+            event_pb2.SegmentChange(group="x" * 129),
+            event_pb2.SegmentChange(products=[event_pb2.RecommendedProduct(product_id="\0")]),
+            event_pb2.SegmentChange(products=[event_pb2.RecommendedProduct(product_id="p", name="x" * 257)]),
+        )
+    ),
+    ("INVALID_TYPE", lambda made: made.segment_changes.add(row=2, segment_change=event_pb2.SegmentChange())),
     ("INVALID_IDENTIFIER", _set("trace_ids", b"\1")),
     ("INVALID_IDENTIFIER", _set("span_ids", bytes(16))),
     # Standing.
@@ -155,7 +165,7 @@ async def test_a_wrong_batch_is_refused_with_its_reason_and_changes_nothing(
 
 
 OF_TOMORROW: list[Callable[[Request], object]] = [
-    *(_set("event_types", number) for number in (19, 99, 2**31 - 1)),
+    *(_set("event_types", number) for number in (20, 99, 2**31 - 1)),
     *(_score("level", number) for number in (5, 2**31 - 1)),
     lambda made: made.outcomes.add(row=0, outcome=reported(what=7)),
     *(lambda made, name=name: made.ClearField(name) for name in ("pages", "time_zones", "span_ids", "event_indexes")),

@@ -105,7 +105,9 @@ async def test_a_purchase_counts_though_a_click_comes_after_it() -> None:
     assert await reasons(world, 3) == [Reason.BELOW_TRIGGER]
 
 
-@pytest.mark.parametrize("kind", [each for each in EventKind if each is not EventKind.INTERVENTION_OUTCOME])
+@pytest.mark.parametrize(
+    "kind", [each for each in EventKind if each not in {EventKind.INTERVENTION_OUTCOME, EventKind.SEGMENT_CHANGE}]
+)
 @pytest.mark.parametrize("place", [0, 1])
 async def test_whatever_kind_of_event_is_the_goal_converts_wherever_it_stands(kind: EventKind, place: int) -> None:
     world = World(edited(conversion={"event": kind.name.lower(), "target": "it", "within": "24h"}))

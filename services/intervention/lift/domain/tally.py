@@ -15,6 +15,8 @@ OTHER: Final = "other"
 """What segments beyond `MOST_SEGMENTS` are counted as."""
 MOST_SEGMENTS: Final = 32
 
+Alike = tuple[str, str, str, str, str, bool]
+"""What users of one cell have in common, as `Cell` and `Exposure` name it."""
 Columns = tuple[int, int, int, int]
 """The members of `Counts`."""
 _NOTHING: Final[Columns] = (0, 0, 0, 0)
@@ -40,7 +42,7 @@ class Cell(msgspec.Struct, frozen=True, array_like=True):
     segments: Mapping[str, Columns] = {}
 
 
-_OF: Final[Callable[[Any], tuple[Any, ...]]] = operator.attrgetter(*Cell.__struct_fields__[:6])
+_OF: Final[Callable[[Any], Alike]] = operator.attrgetter(*Cell.__struct_fields__[:6])
 _COUNTS: Final[Callable[[Cell], Columns]] = operator.attrgetter(*Cell.__struct_fields__[6:10])
 
 Tally = tuple[Cell, ...]
@@ -65,7 +67,7 @@ def counted(tally: Tally, changes: Iterable[Change]) -> Tally:
     return tuple(Cell(*of, *counts, segments) for of, (counts, segments) in cells.items())
 
 
-def _add(cells: dict[tuple[Any, ...], tuple[Columns, Mapping[str, Columns]]], user: Exposure, sign: int) -> None:
+def _add(cells: dict[Alike, tuple[Columns, Mapping[str, Columns]]], user: Exposure, sign: int) -> None:
     of = _OF(user)
     counts, segments = cells.get(of, (_NOTHING, {}))
     if user.segment:

@@ -79,9 +79,9 @@ def mask_table(table: Table, masking: Masking) -> Masked:
         details = table.details_of(name)
         for attribute, member, most in texts if details else ():
             _mask_details(details, attribute, member, most, masking, masked)
-    for name, member, texts in _PRODUCTS:
+    for name, member, its in _PRODUCTS:
         for row, detail in table.details_of(name).items():
-            kinds = [kind for product in getattr(detail, member) for kind in _mask_product(product, texts, masking)]
+            kinds = [kind for product in getattr(detail, member) for kind in _mask_product(product, its, masking)]
             if kinds:
                 masked.add(row, member, kinds)
     if table.has("properties"):
