@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import csv
 import datetime as dt
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -26,14 +27,14 @@ from offline.customers.fitting import FitError
 from offline.customers.forecast import Forecast, forecast
 from offline.customers.lines import ProductColumns
 from offline.customers.purchases import EPOCH_DAY, Columns, Known, PurchaseError, Purchases
-from services.customers.domain import segments
+from services.customers.domain import consumption, segments
 from services.customers.domain.fit import Fit
 from services.customers.domain.forecast import Expected
 from services.customers.domain.spending import mean_of_all
 
 if TYPE_CHECKING:
-    from offline.customers.parts import Engine
-    from offline.customers.refit import Source
+    from offline.customers.parts import Engine, Progress, Task
+    from services.customers.adapters.fits import RedisFits
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
@@ -68,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the archive: learn from all customers, and keep it in the store, where the customers service reads it",
     )
     parser.add_argument(
+        "--score",
+        action="store_true",
+        help="of the archive: write what was learnt last says of each customer to --output (CSV, or .parquet)",
+    )
+    parser.add_argument(
         "--catalogue",
         type=Path,
         metavar="FILE",
@@ -78,13 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=1,
         metavar="N",
-        help="with --fit: processes of this machine that read the archive (default: 1); what is learnt is the same",
+        help="with --fit or --score: how many processes of this machine share it, with the same result (default: 1)",
     )
     parser.add_argument(
         "--dask",
         default="",
         metavar="ADDRESS",
-        help="with --fit: the scheduler of a Dask cluster whose workers read the archive, such as tls://host:8786",
+        help="with --fit or --score: the scheduler of a Dask cluster whose workers read the archive, such as tls://host:8786",
     )
     parser.add_argument("--product", default="", metavar="COLUMN", help="the column that names the product")
     parser.add_argument("--category", default="", metavar="COLUMN", help="the column of the product's category")
@@ -105,6 +111,8 @@ def main(arguments: argparse.Namespace) -> int:
             return _products(arguments, console)
         if arguments.fit:
             return _fit(arguments, console)
+        if arguments.score:
+            return _score(arguments, console)
         purchases = _archived(arguments, console) if arguments.archive else _table(arguments)
         until = arguments.until or int(purchases.days.max())
         with console.status("fitting"):
@@ -136,8 +144,6 @@ def _fit(arguments: argparse.Namespace, console: Console) -> int:
         raise PurchaseError("--fit needs the archive of events (--archive).")
     if arguments.currency:
         raise PurchaseError("--fit learns of every currency by itself: leave out --currency.")
-    if arguments.dask and arguments.workers > 1:
-        raise PurchaseError("Say --workers or --dask, not both: a Dask cluster has workers of its own.")
     until = arguments.until and arguments.until - EPOCH_DAY
     found = asyncio.run(_learnt(arguments, until))
     console.print(f"Learnt from {found.customers:,} customers until {_told_since_1970(found.today)}.")
@@ -147,38 +153,70 @@ def _fit(arguments: argparse.Namespace, console: Console) -> int:
 
 
 async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
-    # They load PyArrow and the client of the store, which tables do without.
-    from mesh.store import redis
-    from offline.customers import keeping
-    from services.customers.adapters.fits import RedisFits
+    # It loads PyArrow, which tables do without.
+    from offline.customers import keeping, parts
 
     catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8-sig").splitlines())
+    now_ms = system_clock() // 1000
+    async with _fits() as fits:
+        with RichProgress(console=Console(stderr=True), transient=True) as bar:
+            source = parts.Parts(*_parts(arguments, bar))
+            return await keeping.learn(fits, source, arguments.tenant, until, catalogue, now_ms)
+
+
+def _score(arguments: argparse.Namespace, console: Console) -> int:
+    if not arguments.archive or not arguments.output:
+        raise PurchaseError("--score needs the archive of events (--archive) and a file to write (--output).")
+    from offline.customers import scoring
+
+    fit = asyncio.run(_kept(arguments.tenant))
+    if fit is None:
+        raise PurchaseError("nothing was learnt of this tenant's customers yet (--fit).")
+    today = consumption.day_of(system_clock() // 1000) if arguments.until is None else arguments.until - EPOCH_DAY
+    with RichProgress(console=Console(stderr=True), transient=True) as bar:
+        tasks, engine, progress = _parts(arguments, bar)
+        scores = scoring.scored(tasks, fit, today, engine, progress)
+    scoring.write(arguments.output, scores)
+    console.print(f"{len(scores):,} customers are in {arguments.output}.", soft_wrap=True)
+    return 0
+
+
+async def _kept(tenant: str) -> Fit | None:
+    async with _fits() as fits:
+        return await fits.fit(tenant)
+
+
+@contextlib.asynccontextmanager
+async def _fits() -> AsyncIterator["RedisFits"]:
+    # It loads the client of the store, which tables do without.
+    from mesh.store import redis
+    from services.customers.adapters.fits import RedisFits
+
     settings = read(redis.RedisSettings, os.environ)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:
-        now_ms = system_clock() // 1000
-        with RichProgress(console=Console(stderr=True), transient=True) as bar:
-            source = _parts(arguments, bar)
-            return await keeping.learn(RedisFits(client), source, arguments.tenant, until, catalogue, now_ms)
+        yield RedisFits(client)
     finally:
         await client.aclose()
 
 
-def _parts(arguments: argparse.Namespace, bar: RichProgress) -> "Source":
-    """What customers bought, by parts, with a bar that shows how far they are read."""
+def _parts(arguments: argparse.Namespace, bar: RichProgress) -> "tuple[Sequence[Task], Engine, Progress]":
+    """The parts of a tenant's customers, where they are worked on, and a bar that shows how far that is."""
     from offline.archive import contents
     from offline.customers import archived, parts
     from services.ingest.archive.adapters.files import ParquetArchive
 
+    if arguments.dask and arguments.workers > 1:
+        raise PurchaseError("say --workers or --dask, not both: a Dask cluster has workers of its own.")
     files = ParquetArchive(arguments.archive)
     shown = bar.add_task("counting", total=None)
     some, purchases = archived.with_purchases(files, contents(files), iter, tenant=arguments.tenant)
     tasks = parts.tasks(arguments.archive, some, arguments.tenant, purchases)
-    return parts.Parts(
-        tasks,
-        _engine(arguments),
-        lambda done, total: bar.update(shown, description="reading", completed=done, total=total),
-    )
+
+    def progress(done: int, total: int) -> None:
+        bar.update(shown, description="reading", completed=done, total=total)
+
+    return tasks, _engine(arguments), progress
 
 
 def _engine(arguments: argparse.Namespace) -> "Engine":

@@ -6,6 +6,7 @@ again after that was kept, it goes on with publishing, and tells what came of it
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from mesh.clock import system_clock
-from mesh.errors import MeshError
+from mesh.errors import MeshError, Unavailable
 from mesh.observability import telemetry
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
@@ -38,6 +39,8 @@ from services.ingest.archive.adapters.files import ParquetArchive
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
+_TRIES: Final = 3
+"""How often an archive is read that changes meanwhile."""
 _COUNTED: Final = 0.1
 _READ: Final = 0.7
 """The parts of the way in which purchases are counted and read."""
@@ -73,10 +76,17 @@ async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publis
         fits = RedisFits(client)
         fit = await fits.fit(tenant)
         if fit is None or fit.fitted_ms != now_ms:
-            fit = await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
+            fit = await _learnt(fits, archive_url, tenant, now_ms)
         return fit, await _published(client, fits, tenant)
     finally:
         await client.aclose()
+
+
+async def _learnt(fits: RedisFits, archive_url: str, tenant: str, now_ms: int) -> Fit:
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(Unavailable):  # files were joined, or somebody was erased, while it was read
+            return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
+    return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
 
 
 async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publishing.Outcome:

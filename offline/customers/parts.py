@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from offline.customers import archived, summaries
 from offline.customers.archived import Part
@@ -14,6 +14,9 @@ from services.ingest.archive.domain.layout import ArchiveFile
 
 PURCHASES: Final = 50_000
 """Of a part, about: what is read together, and done again if its process is lost."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Is told how many parts are done, and how many there are."""
 
 _Task = TypeVar("_Task")
 _Result = TypeVar("_Result")
@@ -50,12 +53,12 @@ class Task(NamedTuple):
 class Parts:
     """What a tenant's customers bought, by parts; see `refit.Source`.
 
-    `progress` is told how many parts of both readings are done, and how many there are.
+    `progress` is told of both readings.
     """
 
     tasks: Sequence[Task]
     engine: Engine
-    progress: Callable[[int, int], None]
+    progress: Progress
 
     def summed(self, limit: int) -> Sequence[Summed]:
         """See `refit.Source`."""
@@ -84,15 +87,16 @@ def tasks(archive_url: str, files: Sequence[ArchiveFile], tenant: str, purchases
 def summed(of: tuple[Task, int]) -> Summed:
     """The first reading of a part, with the limit of `summaries.summed`."""
     task, limit = of
-    return summaries.summed(_histories(task), limit)
+    return summaries.summed(histories(task), limit)
 
 
 def detailed(of: tuple[Task, Known]) -> Detailed:
     """The second reading of a part."""
     task, known = of
-    return summaries.detailed(_histories(task), known)
+    return summaries.detailed(histories(task), known)
 
 
-def _histories(task: Task) -> Iterator[tuple[str, History]]:
+def histories(task: Task) -> Iterator[tuple[str, History]]:
+    """What the customers of a part bought, by qualified id, in their order."""
     bought = archived.histories(ParquetArchive(task.archive_url), task.files, tenant=task.tenant, part=task.part)
     return ((customer, history(each)) for customer, each in bought)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mesh.errors import Unavailable
 from offline.customers import baskets, consuming, fitting, forecast, grouping, summaries
 from offline.customers.members import Defaulted, Members
 from offline.customers.purchases import PurchaseError
@@ -93,6 +94,7 @@ def refitted(
     Raises:
         PurchaseError: there is no order.
         FitError: fewer than 30 customers bought, or nobody again.
+        Unavailable: the archive cannot be read, or somebody was erased between the readings.
     """
     now = consumption.day_of(now_ms)
     of, order = summaries.all_summed(source.summed(now if until is None else until))
@@ -117,7 +119,10 @@ def refitted(
         tuple(sorted(basket.first(of.buyers, _MOST_PRODUCTS))),
         min(_MOST_PAIRS / pairs, 1.0) if pairs else 1.0,
     )
-    more = summaries.all_detailed(source.detailed(known), order)
+    readings = source.detailed(known)
+    if sum(each.halves.early.size for each in readings) != order.size:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The archive has changed while it was read. Do it again.")
+    more = summaries.all_detailed(readings, order)
     members = Members(of.customers, inside, segments.SEGMENTS)
     counts = np.bincount(orders.currency, minlength=len(of.currencies))
     usual = int(counts.argmax())  # of equal ones the first by name

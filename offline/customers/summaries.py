@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from offline.customers import consuming
 from offline.customers.consuming import Again, Pairs
@@ -250,7 +251,7 @@ def _counted(of: Sequence[tuple[Counts, Counts]]) -> tuple[Counts, Counts]:
 def all_summed(parts: Sequence[Summed]) -> tuple[Summed, Counts]:
     """The first reading of all, in the order of their ids, and at which place of the parts each of them was."""
     names = pa.concat_arrays([each.customers for each in parts])
-    order = np.asarray(pa.compute.array_sort_indices(names)).astype(np.int64)
+    order = np.asarray(pc.array_sort_indices(names)).astype(np.int64)
     currencies = sorted({name for each in parts for name in each.currencies})
     columns = [
         np.concatenate(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
@@ -110,7 +111,7 @@ async def watching(settings: Settings, asking: Asking, store: WatchStore, clock:
 @contextlib.asynccontextmanager
 async def running(settings: Settings, store: JobStore, clock: Clock, traced: Telemetry) -> AsyncIterator[JobsServicer]:
     """What serves jobs, which run in the background of the block if there is an archive."""
-    children = Children(settings.archive_url, settings.job_memory_mib)
+    children = Children(settings.archive_url, settings.job_memory_mib, os.environ)
     async with contextlib.AsyncExitStack() as stack:
         if settings.archive_url:
             runner = Running(store, clock, secrets.token_bytes, children.start, traced)

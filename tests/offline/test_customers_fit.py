@@ -1,9 +1,11 @@
 """From archived orders to what the customers service foretells of a customer, by the command."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from journeymesh.common.v1 import event_pb2
 from journeymesh.customers.v1 import predictions_pb2, segments_pb2
@@ -14,6 +16,7 @@ from mesh.state.memory import MemoryState
 from mesh.store import redis
 from offline.customers import keeping
 from offline.customers.fitting import FitError
+from offline.customers.purchases import EPOCH_DAY
 from offline.customers.refit import Whole
 from offline.customers.summaries import Summed
 from records.tenants import qualified
@@ -68,6 +71,22 @@ async def test_the_command_learns_from_the_archive_and_the_service_foretells(
     assert (told.fit.state, told.fit.customer_count) == (predictions_pb2.LEARNING_STATE_READY, 40)
     assert told.horizons[2].orders > 0
     assert {each.product_id for each in told.due} == {line.product for order in history for line in order.lines}
+    scores = tmp_path / "scores.parquet"
+    scoring = ("--archive", (tmp_path / "archive").as_uri(), "--tenant", "acme", "--score", "--output", str(scores))
+    assert (
+        await asyncio.to_thread(command, *scoring, "--until", dt.date.fromordinal(EPOCH_DAY + TODAY).isoformat()) == 0
+    )
+    rows = {row["customer"]: row for row in pq.read_table(scores).to_pylist()}
+    assert [*rows] == sorted(histories)
+    assert (rows[user]["segment"], rows[user]["group"]) == (told.segment, told.group)
+    assert rows[user]["active"] == told.active.value
+    for each in told.horizons:
+        span = each.orders_span
+        figures = (each.orders, span.lower, span.upper)
+        assert figures == tuple(
+            rows[user][f"{name}_{each.days}"] for name in ("orders", "orders_lower", "orders_upper")
+        )
+
     segments = CustomerSegmentsServicer(foretelling, lambda: NOW_MS * 1000)
     members = segments_pb2.ListSegmentMembersRequest(tenant="acme", segment=told.segment)
     assert user in (await segments.ListSegmentMembers(members, NO_CONTEXT)).user_ids

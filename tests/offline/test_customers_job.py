@@ -39,7 +39,7 @@ from tests.offline.test_customers_publishing import Ingest, listening
 
 MEMORY_MIB: Final = 384
 RUNNER: Final = """
-import asyncio, secrets, sys
+import asyncio, os, secrets, sys
 from mesh.clock import system_clock
 from mesh.observability import telemetry
 from mesh.store import redis
@@ -49,7 +49,8 @@ from services.analytics.running import Running
 
 async def main():
     store = RedisJobs(redis.connect(sys.argv[1]))
-    await Running(store, system_clock, secrets.token_bytes, Children(sys.argv[2], 384).start, telemetry.off()).run()
+    children = Children(sys.argv[2], 384, os.environ)
+    await Running(store, system_clock, secrets.token_bytes, children.start, telemetry.off()).run()
 
 asyncio.run(main())
 """
@@ -106,7 +107,7 @@ async def reading(child: Child) -> None:
 async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_command_learns(
     client: redis.Client, archive_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY_MIB)
+    job, children = await queued(client), Children(archive_url, MEMORY_MIB, os.environ)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -170,7 +171,7 @@ async def test_it_ends_with_who_started_it_and_another_takes_the_job(
 
 
 async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Client, archive_url: str) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY_MIB)
+    job, children = await queued(client), Children(archive_url, MEMORY_MIB, os.environ)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:

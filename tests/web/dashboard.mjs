@@ -193,6 +193,28 @@ const stories = {
     return { intervals, running, rows, history, faults }
   },
 
+  /** A job that is started by hand and ends, and one that goes on until it is cancelled. */
+  async jobs(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/pipeline`)
+    await answered(tab)
+    await tab.getByRole('button', { name: 'Start customers fit' }).click()
+    const table = tab.getByRole('table', { name: 'Jobs, newest first' })
+    await table.getByText('Failed').waitFor({ timeout: 120_000 })
+    const ended = await table.locator('tbody tr').first().innerText()
+    const running = { jobId: 'j-1', kind: 'customers_fit', state: 'running', step: 'reading', progress: 0.25, createdTime: '2026-01-02T10:00:00Z', reason: '', detail: '', counts: {} }
+    const asked = []
+    await made.route('**/api/jobs**', (route) => {
+      if (route.request().method() === 'POST') asked.push(new URL(route.request().url()).pathname)
+      return route.fulfill({ json: asked.length ? { jobs: [{ ...running, state: 'cancelled' }] } : { jobs: [running] } })
+    })
+    await table.getByText('25% reading').waitFor()
+    await table.getByRole('button', { name: 'Cancel' }).click()
+    await table.getByText('Cancelled').waitFor()
+    return { ended, asked, faults }
+  },
+
   /** What the watch tells: an incident that is pushed, what its buttons ask for, and the tile of the first page. */
   async watched(browser) {
     const { made, faults } = await context(browser)

@@ -237,6 +237,14 @@ def test_a_failed_event_is_mended_and_sent_again(mesh: RunningMesh) -> None:
     mesh.await_applied("mended")
 
 
+def test_jobs_are_started_followed_and_cancelled_by_hand(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="jobs")
+    assert (seen["faults"], seen["asked"]) == ([], ["/api/jobs/j-1:cancel"])
+    (job, *_) = mesh.get("/api/jobs").body["jobs"]
+    assert job["reason"] == "NOTHING_TO_LEARN"
+    assert job["detail"] in seen["ended"]
+
+
 def test_an_empty_mesh_says_what_to_do_next(tmp_path: Path) -> None:
     paths = ("/app", "/app/journeys", "/app/funnels", "/app/retention", "/app/struggles", "/app/help", "/app/videos")
     with running_mesh(tmp_path, JOURNEYMESH_ARCHIVE_PERIOD_SECONDS="1") as mesh:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import IO, Final
 
 import msgspec
@@ -15,6 +16,10 @@ from services.analytics.domain.job import Job, Outcome, Progress
 
 # By name: what runs here is not imported, so that this process does not load what it needs.
 MODULES: Final = {"customers_fit": "offline.customers.job"}
+
+
+LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+"""What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much."""
 
 
 class _Line(msgspec.Struct):
@@ -31,23 +36,26 @@ _DECODE: Final = msgspec.json.Decoder(_Line).decode
 class Children:
     """Starts a process for a job."""
 
-    def __init__(self, archive_url: str, memory_mib: int) -> None:
+    def __init__(self, archive_url: str, memory_mib: int, environment: Mapping[str, str]) -> None:
         self._archive_url = archive_url
         self._memory_mib = memory_mib
+        self._environment = {**environment, **LEAN}
 
     def start(self, tenant: str, job: Job) -> "Child":
         """See `ports.Start`."""
         arguments = (self._archive_url, tenant, str(job.created_us // 1000), str(self._memory_mib))
-        return Child([sys.executable, "-m", MODULES[job.kind], *arguments])
+        return Child([sys.executable, "-m", MODULES[job.kind], *arguments], self._environment)
 
 
 class Child:
     """A process that does a job."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
         self.progress = Progress()
         # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own module
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
 
     @property
     def process_id(self) -> int:

@@ -1,10 +1,11 @@
-// How far the readers of the stream have come, and events that failed, to be mended and sent again.
+// How far the readers of the stream have come, jobs, and events that failed, to be mended and sent again.
 import { useState } from 'preact/hooks'
 import { fetched, Problem } from '../api.ts'
 import type { FailedEvent, FailedEvents, Pipeline as Found } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Card, Table } from '../parts.tsx'
 import { named, seconds, time } from '../words.ts'
+import { Jobs } from './jobs.tsx'
 
 const EVERY_SECONDS = 5
 
@@ -31,6 +32,7 @@ export function Pipeline() {
           )}
         </Answer>
       </Card>
+      <Card title="Jobs" isWide><Jobs /></Card>
       <Card title="Failed events" isWide>
         <Answer of={failed}>
           {({ failedEvents }) =>

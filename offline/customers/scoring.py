@@ -1,0 +1,78 @@
+"""What a fit foretells of each customer, as a table: a row per customer, part by part."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from offline.customers import parts
+from offline.customers.parts import Engine, Task
+from records import tenants
+from services.customers.domain import fit as fits
+from services.customers.domain.fit import HORIZONS, Fit, Horizon
+from services.customers.domain.purchases import History
+
+_HORIZON: Final = ("orders", "orders_lower", "orders_upper", "money", "money_lower", "money_upper")
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("customer", pa.string(), nullable=False),
+        pa.field("segment", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("active", pa.float64()),
+        pa.field("currency", pa.string(), nullable=False),
+        *(pa.field(f"{name}_{days}", pa.float64()) for days in HORIZONS for name in _HORIZON),
+    ]
+)
+"""Ids are plain. Money is null where too little is known of it, `active` with orders on one day only."""
+
+
+class Asked(NamedTuple):
+    """A part to score by a fit, from a day since 1970 on."""
+
+    task: Task
+    fit: Fit
+    today: int
+
+
+def scored(tasks: Sequence[Task], fit: Fit, today: int, engine: Engine, progress: parts.Progress) -> pa.Table:
+    """The customers of all parts by `SCHEMA`, in the order of their ids; the same figures as the predictions of each.
+
+    Raises:
+        Unavailable: as `Engine.map`.
+    """
+    asked = [Asked(task, fit, today) for task in tasks]
+    tables = engine.map(of_part, asked, lambda done: progress(done, len(asked)))
+    return pa.concat_tables(tables).sort_by("customer")
+
+
+def of_part(of: Asked) -> pa.Table:
+    """The customers of a part, by `SCHEMA`."""
+    return table(parts.histories(of.task), of.fit, of.today)
+
+
+def table(histories: Iterable[tuple[str, History]], fit: Fit, today: int) -> pa.Table:
+    """Some customers, by `SCHEMA`; without those who bought nothing, or gave back all of it."""
+    rows = []
+    for customer, history in histories:
+        found = fits.foretold(fit, history, today, 1, zlib.crc32(customer.encode()))
+        if found:
+            row = [tenants.plain(customer), found.segment, found.group, found.active, found.currency]
+            rows.append([*row, *(value for horizon in found.horizons for value in _values(horizon))])
+    return pa.table([*zip(*rows, strict=True)] or [[] for _ in SCHEMA], schema=SCHEMA)
+
+
+def write(path: Path, scores: pa.Table) -> None:
+    """Writes a table: Parquet if the file is called so, else CSV."""
+    if path.suffix == ".parquet":
+        pq.write_table(scores, path)
+    else:
+        pacsv.write_csv(scores, path)
+
+
+def _values(of: Horizon) -> Sequence[float | None]:
+    money = of.money_span or (None, None)
+    return of.orders, *of.orders_span, of.money, *money

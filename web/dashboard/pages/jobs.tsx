@@ -1,0 +1,61 @@
+// Jobs over everything that is archived: how far they are, what came of them, and how to start and cancel one.
+import { useState } from 'preact/hooks'
+import { fetched, Problem } from '../api.ts'
+import { Answer, Empty, useAnswer } from '../asking.tsx'
+import { Table } from '../parts.tsx'
+import { counted, named, share, time } from '../words.ts'
+
+interface Job {
+  jobId: string
+  kind: string
+  state: string
+  step: string
+  progress: number
+  createdTime: string
+  reason: string
+  detail: string
+  counts: Record<string, number>
+}
+
+const EVERY_SECONDS = 2
+const KINDS = ['customers_fit']
+
+export function Jobs() {
+  const listed = useAnswer<{ jobs: Job[] }>('/api/jobs', undefined, EVERY_SECONDS)
+  const [said, setSaid] = useState('')
+  const act = async (path: string, body: object): Promise<void> => {
+    setSaid('')
+    try {
+      await fetched(path, body)
+      listed.again()
+    } catch (error) {
+      setSaid(error instanceof Problem ? error.message : String(error))
+    }
+  }
+  return (
+    <>
+      <Answer of={listed}>
+        {({ jobs }) => jobs.length === 0 ? <Empty>No job was started yet.</Empty> : (
+          <Table
+            caption="Jobs, newest first"
+            rows={jobs}
+            columns={[
+              { name: 'Job', of: ({ kind }) => named(kind) },
+              { name: 'State', of: ({ state }) => named(state) },
+              { name: 'Progress', of: (job) => isOpen(job) ? <><progress value={job.progress} aria-label={named(job.kind)} /> {share(job.progress)} {job.step}</> : result(job) },
+              { name: 'Asked for', of: ({ createdTime }) => time(createdTime) },
+              { name: 'Act', of: (job) => isOpen(job) && <button type="button" onClick={() => act(`/api/jobs/${job.jobId}:cancel`, {})}>Cancel</button> },
+            ]}
+          />
+        )}
+      </Answer>
+      <p>{KINDS.map((kind) => <button type="button" onClick={() => act('/api/jobs', { kind })}>Start {kind.replaceAll('_', ' ')}</button>)}</p>
+      {said && <p role="alert">{said}</p>}
+    </>
+  )
+}
+
+const isOpen = ({ state }: Job): boolean => state === 'queued' || state === 'running'
+
+const result = ({ detail, counts }: Job): string =>
+  Object.entries(counts).map(([name, count]) => counted(count, name, name)).join(', ') || detail
