@@ -107,7 +107,10 @@ async def publish(
             looked += len(names)
             progress(min(looked / max(fit.customers, 1), 1.0))
     async for gone in kept.departed(tenant):
-        left = [_change(fit, name, known, Published("", "", (), fit.fitted_ms), ()) for name, known in gone.items()]
+        left = [
+            _change(fit, name, known, Published("", "", (), fit.fitted_ms, fit.fitted_ms), ())
+            for name, known in gone.items()
+        ]
         taken = await _sent(stream, left, pause)
         await kept.unpublish(tenant, sorted(taken))
         count, refused = count + len(taken), refused + len(left) - len(taken)
@@ -131,11 +134,11 @@ async def _found(
     for name, (group, was) in due.items():
         its = history.history(seen.states[name])
         products = fits.recommended(fit, its, today, _DUE_DAYS, publishing.PRODUCTS)
-        new = Published(segment, group, tuple(each.product for each in products), fit.fitted_ms)
+        new = Published(segment, group, tuple(each.product for each in products), fit.fitted_ms, fit.fitted_ms)
         if publishing.is_change(was, new):
             found[name] = _change(fit, name, was, new, products), new
         elif was:
-            found[name] = None, new._replace(products=was.products)
+            found[name] = None, new._replace(products=was.products, told_ms=was.told_ms)
     return found
 
 

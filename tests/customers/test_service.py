@@ -184,7 +184,7 @@ async def test_what_was_published_of_a_person_is_exported_and_erased_with_their_
     kept = MemoryFits()
     purchases = Purchases(MemoryState(), kept)
     await kept.replace("", FIT, {"ada": "New", "bob": "New"}, {"ada": "Group 1"}, 0)
-    published = Published("New", "Group 1", ("p-1",), NOW_MS)
+    published = Published("New", "Group 1", ("p-1",), NOW_MS, 5)
     await kept.publish("", "New", {"ada": published, "bob": published})
     await kept.replace("", FIT, {"ada": "New"}, {"ada": "Group 1"}, 0)
     ada, bob = (json.loads(each.json) for each in await purchases.export(["ada", "bob", "eve"]))
@@ -192,7 +192,7 @@ async def test_what_was_published_of_a_person_is_exported_and_erased_with_their_
         "user_id": "ada",
         "segment": "New",
         "group": "Group 1",
-        "published": {"segment": "New", "group": "Group 1", "products": ["p-1"], "compared_ms": NOW_MS},
+        "published": {"segment": "New", "group": "Group 1", "products": ["p-1"], "compared_ms": NOW_MS, "told_ms": 5},
     }
     assert (bob["segment"], bob["published"]["segment"]) == ("", "New")
     assert (await purchases.kept(["ada", "bob", "eve"]))["customers.segments"] == 2

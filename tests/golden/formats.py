@@ -294,7 +294,7 @@ async def write_customers_fit(to: At) -> None:
     fits = RedisFits(to.client)
     one, two, three = (qualified("acme", each) for each in "abc")
     await fits.replace("acme", _LEARNT, dict.fromkeys((one, two, three), "New"), {one: "a", two: "b"}, 0)
-    await fits.publish("acme", "New", {one: Published("New", "a", ("p", "q"), NOW_US // 1000)})
+    await fits.publish("acme", "New", {one: Published("New", "a", ("p", "q"), NOW_US // 1000, NOW_US // 1000 - 1)})
     await fits.erase([two])
 
 

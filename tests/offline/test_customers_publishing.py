@@ -157,7 +157,20 @@ async def test_what_is_recommended_is_told_anew_at_most_once_a_week_and_if_it_di
     assert await of.publish() == 0
     (kept,) = await of.kept.published("acme", [qualified("acme", "ada")])
     assert kept
-    assert kept.compared_ms == NOW_MS + 2 * WEEK_MS
+    assert (kept.compared_ms, kept.told_ms) == (NOW_MS + 2 * WEEK_MS, NOW_MS + WEEK_MS)
+
+
+async def test_all_is_told_again_after_three_weeks_before_it_is_forgotten() -> None:
+    of = a_shop()
+    await of.fit({"ada": "New"}, {})
+    await of.publish()
+    of.told()
+    for weeks, count in ((1, 0), (2, 0), (3, 1), (4, 0), (6, 1)):
+        await of.fit({"ada": "New"}, {}, NOW_MS + weeks * WEEK_MS)
+        assert await of.publish() == count
+    assert of.stream.changes[0]._replace(products=()) == Change(
+        qualified("acme", "ada"), NOW_MS + 3 * WEEK_MS, "New", "New", "", "", ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +178,7 @@ async def test_what_is_recommended_is_told_anew_at_most_once_a_week_and_if_it_di
     [("abcde", False), ("edcba", False), ("abcxy", False), ("abwxy", True), ("", True), ("abc", False), ("ab", True)],
 )
 def test_products_differ_if_fewer_than_half_are_those_that_were_told(now: str, is_told: bool) -> None:  # noqa: FBT001
-    known = Published("New", "", tuple("abcde"), 0)
+    known = Published("New", "", tuple("abcde"), 0, 0)
     assert is_change(known, known._replace(products=tuple(now))) == is_told
     assert is_change(known, known._replace(group="Group 1"))
     assert not is_due(known, "New", "", WEEK_MS - 1)
@@ -219,7 +232,7 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> FitStor
 async def test_what_was_published_is_kept_of_members_alone(store: FitStore) -> None:
     ada, bob, eve = (qualified("acme", name) for name in ("ada", "bob", "eve"))
     await store.replace("acme", REFIT.fit, {ada: "New", bob: "New"}, {}, 0)
-    told = Published("New", "Group 1", ("p-1", "p-2"), NOW_MS)
+    told = Published("New", "Group 1", ("p-1", "p-2"), NOW_MS, NOW_MS)
     await store.publish("acme", "New", dict.fromkeys((ada, bob, eve), told))
     await store.publish("acme", "Loyal", {ada: told._replace(segment="Loyal")})
     assert list(await store.published("acme", [ada, eve, bob])) == [told, None, told]

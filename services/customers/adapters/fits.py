@@ -74,7 +74,7 @@ class _Version(msgspec.Struct, array_like=True):
 
 _ENCODE: Final = msgspec.msgpack.Encoder(order="sorted").encode
 _DECODE: Final = msgspec.msgpack.Decoder(Packed).decode
-_DECODE_PUBLISHED: Final = msgspec.msgpack.Decoder(tuple[int, str, str, tuple[str, ...], int]).decode
+_DECODE_PUBLISHED: Final = msgspec.msgpack.Decoder(tuple[int, str, str, tuple[str, ...], int, int]).decode
 _DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 
 
