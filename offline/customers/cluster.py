@@ -34,7 +34,7 @@ class Cluster:
         with client:
             begun = {future: place for place, future in enumerate(client.map(do, tasks, pure=False))}
             try:
-                for future, result in as_completed(begun, with_results=True):
+                for future, result in as_completed(begun, loop=client.loop, with_results=True):
                     results[begun[future]] = result
                     done(len(results))
             except KilledWorker as error:

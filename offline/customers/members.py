@@ -32,7 +32,7 @@ class Members(Mapping[str, str]):
                 high = middle
         if low == len(self._customers) or self._customers[low].as_py() != customer:
             raise KeyError(customer)
-        return self._names[self._segments[low]]
+        return self._names[int(self._segments[low])]
 
     def __iter__(self) -> Iterator[str]:
         """The ids, ascending."""

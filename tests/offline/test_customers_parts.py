@@ -179,10 +179,13 @@ def summed_or_waiting(of: tuple[Task, str]) -> Summed:
     return parts.summed((task, TODAY))
 
 
-def test_two_workers_of_a_cluster_give_the_same_bits_also_if_one_is_killed(
-    archive_url: str, dask: Dask, tmp_path: Path, before: Before, whole: tuple[bytes, dict[str, str]]
+def test_two_workers_of_a_cluster_give_the_same_bits_as_one_process(
+    archive_url: str, dask: Dask, before: Before, whole: tuple[bytes, dict[str, str]]
 ) -> None:
     assert learnt(by_parts(archive_url, COUNT, Cluster(dask.address)), before) == whole
+
+
+def test_what_a_killed_worker_had_begun_another_begins_again(archive_url: str, dask: Dask, tmp_path: Path) -> None:
     mark = tmp_path / "begun"
 
     def kill() -> int:
