@@ -40,6 +40,9 @@ def explanation(decision: Json, events: Sequence[Json], receipt: Json | None) ->
     yield Section("Candidates", _candidates(decision))
     if decision["exposure"]:
         yield Section("Experiment", _exposure(decision["exposure"]))
+    # Gateways before arms leave it out.
+    if decision.get("arm"):
+        yield Section("Arm", [f"The policy of arm {plain(decision['arm'])} decided, as policies are compared."])
     if decision["intervention"]:
         yield Section("Message", _message(decision["intervention"]))
         yield Section("Deliveries", _deliveries(decision["deliveries"], decision["intervention"]))

@@ -151,6 +151,7 @@ def decision(decision_id: str = "d-1") -> intervention_pb2.Decision:
         ],
         draw=0.734,
         exposure=intervention_pb2.Exposure(experiment="2026-01", is_treated=True),
+        arm="eager",
         features=[
             features_pb2.Feature(name="error_count", value=3),
             features_pb2.Feature(name="success_rate", value=0.5),

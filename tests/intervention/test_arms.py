@@ -361,7 +361,8 @@ async def test_a_configuration_that_says_something_else_is_refused(payload: byte
             said = experiments_pb2.ExperimentConfiguration(payload=payload)
             return experiments_pb2.GetConfigurationsResponse(configurations=[said])
 
-    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(Odd(), to)) as dialled:
+    odd = Odd()  # type: ignore[abstract]
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(odd, to)) as dialled:
         assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
         assert await valkey.get(KEPT) is None
         await valkey.set(KEPT, b"\xff")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import given, settings
@@ -147,7 +147,8 @@ def test_decisions_made_event_by_event_are_derived_event_by_event(judge: object)
 def test_decisions_by_policies_that_are_compared_are_derived_again_without_difference() -> None:
     """A replay finds each user's arm anew, and so does one that replays the archive by another policy's arms."""
     strict, users = edited(trigger={"score": 100, "strong_signals": 50}), [f"user-{number}" for number in range(12)]
-    tree = {**parse(strict), "experiment": {"id": "tone", "salt": "tone", "arms": [{"name": "strict"}, EAGER_ARM]}}
+    tree: Any = parse(strict)
+    tree["experiment"] = {"id": "tone", "salt": "tone", "arms": [{"name": "strict"}, EAGER_ARM]}
     compared = policy_of(tree)
 
     async def archived() -> list[Record]:
