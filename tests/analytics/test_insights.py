@@ -1,7 +1,8 @@
 """When key figures were unusual: drops that were put in are found, normal data is left alone, and counts are right."""
 
 import itertools
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -210,3 +211,27 @@ def test_nothing_at_all_needs_everything() -> None:
     window = Window(START_US, START_US + DAY_US, "UTC")
     found = counted.from_events(asking([]), Insights(window, (), EVERYBODY, BOUGHT, 50), window.end_us)
     assert (found.known_since_us, found.needed_days, found.incidents) == (None, 24, ())
+
+
+def test_the_whole_answer_takes_less_than_putting_all_events_of_sessions_in_order() -> None:
+    """With conditions all is counted from events, and that ordering took four fifths of the time."""
+    query = asking([])
+    query.rows(
+        f"INSERT INTO all_events BY NAME SELECT 'user-' || (n // 12) % 20_000 AS user_id, 'e' || n AS event_id, "
+        f"make_timestamptz({START_US}::BIGINT + (hash(n // 12) % {10 * DAY_US})::BIGINT + (n % 12) * 20_000_000) "
+        "AS event_time, CASE WHEN n % 7 = 0 THEN 'form_start' ELSE 'click' END AS event_type, '/' || n % 9 AS page, "
+        "false AS is_bot, false AS is_system FROM range(400_000) AS of(n)"
+    )
+    window = Window(START_US, START_US + 11 * DAY_US, "UTC")
+    asked = Insights(window, where(Field.PAGE, "/1", "/2"), EVERYBODY, BOUGHT, 50)
+
+    def taken(of: Callable[[], object]) -> float:
+        began = time.process_time()
+        of()
+        return time.process_time() - began
+
+    def one_by_one() -> object:
+        return query.rows(f"SELECT sum(session), count(*) FROM ({query.in_sessions(asked, asked.learned)})")
+
+    whole = min(taken(lambda: counted.from_events(query, asked, window.end_us)) for _ in range(3))
+    assert whole < 0.9 * min(taken(one_by_one) for _ in range(3))

@@ -6,7 +6,7 @@ import numpy as np
 
 from services.analytics.adapters.arrays import NEVER, Arrays, Numbers
 from services.analytics.adapters.counting import HELP
-from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.relations import COUNTS, FORM_ENDS, FORMS, Query, listed
 from services.analytics.domain import answer
 from services.analytics.domain.insights import FAILURES, first_hour, insights, nothing_known
 from services.analytics.domain.question import HOUR_US, SESSION_GAP_US, Insights
@@ -42,10 +42,9 @@ def from_events(query: Query, asked: Insights, watermark_us: int) -> answer.Insi
     struggles = _by_hour(query, f"SELECT {hour}, count(*) FROM ({query.struggles(asked, asked.learned)})")
     abandonments = _by_hour(
         query,
-        f"SELECT {_hour(asked, 'ended_us')}, count(*) FROM (SELECT max(t) AS ended_us "
-        f"FROM ({query.in_sessions(asked, asked.learned)}) GROUP BY user_id, session "
-        f"HAVING bool_or(is_chosen) AND bool_or(event_type IN ({listed(FORMS)})) "
-        f"AND NOT bool_or(event_type IN ({listed(FORM_ENDS)})))",
+        f"SELECT {_hour(asked, 'ended_us')}, count(*) FROM (SELECT max(last_us) AS ended_us "
+        f"FROM ({_cells_in_sessions(query, asked)}) GROUP BY user_id, session "
+        "HAVING bool_or(is_chosen) AND bool_or(has_form) AND NOT bool_or(has_end))",
     )
     return _judged(_Counted(activity, helped, struggles, abandonments), asked, watermark_us)
 
@@ -66,6 +65,29 @@ def from_summaries(arrays: Arrays, query: Query, asked: Insights, watermark_us: 
     is_left = (sessions.form_us != NEVER) & (sessions.ended_us == NEVER)
     struggles, abandonments = _hours(asked, arrays.struggles().at), _hours(asked, sessions.last_us[is_left])
     return _judged(_Counted(activity, helped, struggles, abandonments), asked, watermark_us)
+
+
+def _cells_in_sessions(query: Query, asked: Insights) -> str:
+    """As `Query.in_sessions`, a row for each quarter of an hour in which a user did something.
+
+    No session ends within one, so they need not be put in order event by event: that took most of the time.
+    """
+    its = asked.learned
+    started = query.bound(its.start_us)
+    own = "PARTITION BY user_id ORDER BY first_us"
+    return f"""SELECT * FROM (
+        SELECT *, max(CASE WHEN begins THEN first_us END) OVER ({own}) AS session FROM (
+            SELECT *, coalesce(first_us - lag(last_us) OVER ({own}) > {SESSION_GAP_US}, true) AS begins FROM (
+                SELECT user_id, min(t) AS first_us, max(t) AS last_us, bool_or(is_chosen) AS is_chosen,
+                    bool_or(event_type IN ({listed(FORMS)})) AS has_form,
+                    bool_or(event_type IN ({listed(FORM_ENDS)})) AS has_end
+                FROM (SELECT user_id, event_type, epoch_us(event_time) AS t, ({query.met(asked.where)}) AS is_chosen
+                    FROM all_events
+                    WHERE {COUNTS} AND {query.within(its, SESSION_GAP_US)} AND {query.of_users(asked.segment, its)})
+                GROUP BY user_id, t // {QUARTER_US}
+            )
+        )
+    ) WHERE session >= {started}::BIGINT"""
 
 
 def _hours(asked: Insights, times: Numbers) -> dict[int, tuple[int, ...]]:
