@@ -97,8 +97,8 @@ def request(sequence: int, *rows: Row) -> wire.DecideInterventionsRequest:
         made.purchases.add(row=row, purchase=purchase)
     for row, said in columns.segments.items():
         change = event_pb2.SegmentChange(segment=said.name, group=said.group)
-        for each in said.products:
-            change.products.add(product_id=each.product_id, name=each.name, reason=each.reason)
+        for product in said.products:
+            change.products.add(product_id=product.product_id, name=product.name, reason=product.reason)
         made.segment_changes.add(row=row, segment_change=change)
     for row, contact in columns.contacts.items():
         made.contacts.add(row=row, contact=wire.Contact(email=contact.email, push_target=contact.push_target))
