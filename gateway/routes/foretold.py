@@ -71,13 +71,20 @@ async def customer_segment(core: Core, request: Request) -> Answer:
 
 
 async def performance(core: Core, request: Request) -> Answer:
-    """What all segments bring, or one."""
+    """What all segments bring."""
+    return await _performance(core, request, "")
+
+
+async def segment_performance(core: Core, request: Request) -> Answer:
+    """What a segment brings."""
+    return await _performance(core, request, request.parameters["name"])
+
+
+async def _performance(core: Core, request: Request, segment: str) -> Answer:
     days = request.query.get("days", _WINDOWS[0])
     if days not in _WINDOWS:
         raise InvalidArgument("INVALID_PARAMETER", "`days` must be 30, 90 or 365.")
-    asked = segments_pb2.GetSegmentPerformanceRequest(
-        tenant=request.caller.tenant, segment=request.parameters.get("name", ""), days=int(days)
-    )
+    asked = segments_pb2.GetSegmentPerformanceRequest(tenant=request.caller.tenant, segment=segment, days=int(days))
     return json(render(await core.peers.customer_segments.GetSegmentPerformance(asked)))
 
 
@@ -178,7 +185,7 @@ FORETOLD_ROUTES: Final = (
         "GET",
         "/api/segments/{name}/performance",
         "What a segment brings in a window.",
-        performance,
+        segment_performance,
         segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR,
         reasons=("CUSTOMER_SEGMENT_NOT_FOUND", *CALLS_REASONS),
         query=_OF_WINDOW,
