@@ -44,8 +44,13 @@ class Again(NamedTuple):
         assert isinstance(other, Again)  # noqa: S101 - there is nothing else to add
         newest = max(self.newest, other.newest)
         began = sum(each.newest_customers for each in (self, other) if each.newest == newest)
-        sums = (one + more for one, more in zip(self[:3], other[:3], strict=True))
-        return Again(*sums, newest, began)
+        return Again(
+            self.purchases + other.purchases,
+            self.customers + other.customers,
+            self.first + other.first,
+            newest,
+            began,
+        )
 
     def watched(self, today: int) -> int:
         """The days since each first purchase, at least 1, added up."""

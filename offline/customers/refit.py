@@ -103,7 +103,7 @@ def refitted(
     today = min(of.latest, now) if until is None else until
     orders = of.orders
     of_all = Histories(
-        orders.days - 1.0,
+        orders.days.astype(float) - 1,
         (orders.last - orders.first) / DAYS_PER_WEEK,
         (today - orders.first) / DAYS_PER_WEEK,
     )
@@ -210,7 +210,7 @@ def _tested(more: Detailed, known: Known) -> fit.BackTest | None:
     if not halves.late.any():
         return None
     of = Histories(
-        halves.early[early] - 1.0,
+        halves.early[early].astype(float) - 1,
         (halves.last - halves.first)[early] / DAYS_PER_WEEK,
         (split - halves.first)[early] / DAYS_PER_WEEK,
     )

@@ -142,10 +142,13 @@ def summed(histories: Iterable[tuple[str, History]], limit: int) -> Summed:
     return Summed(
         pa.array(customers, pa.large_string()),
         Orders(
-            *(np.array(each, np.int32) for each in (days, first, last, [currencies[each] for each in currency])),
-            np.array(mean, float),
-            np.array(paid, np.int32),
-            np.array(repeat_mean, float),
+            days=np.array(days, np.int32),
+            first=np.array(first, np.int32),
+            last=np.array(last, np.int32),
+            currency=np.array([currencies[each] for each in currency], np.int32),
+            mean=np.array(mean, float),
+            repeats_paid=np.array(paid, np.int32),
+            repeat_mean=np.array(repeat_mean, float),
         ),
         tuple(currencies),
         latest[0] if latest else None,

@@ -108,7 +108,11 @@ class Running:
                     self._count(job)  # it was begun as often as may be
 
     async def _attempt(self, tenant: str, job: Job) -> None:
-        about = {semconv.JOB_ID: job.job_id, semconv.JOB_KIND: job.kind, semconv.JOB_ATTEMPT: job.attempt_count}
+        about: dict[str, str | int] = {
+            semconv.JOB_ID: job.job_id,
+            semconv.JOB_KIND: job.kind,
+            semconv.JOB_ATTEMPT: job.attempt_count,
+        }
         with self.traced.tracer.start_as_current_span(semconv.SPAN_JOB, attributes=about) as span:
             with contextlib.closing(self.start(tenant, job)) as work:
                 outcome = await self._outcome(tenant, job, work)
