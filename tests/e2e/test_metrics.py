@@ -50,7 +50,7 @@ _WITHOUT: Final = {
     registry.EVENT_RATIO.name,
     registry.COST_BUDGET_USED.name,
 }
-"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks or budgets (tests/analytics)."""
+"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks or a budget (tests/analytics)."""
 
 
 class Reported(NamedTuple):
