@@ -52,8 +52,7 @@ _WITHOUT: Final = {
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
 }
-"""Reported only with TLS, with a canary or a shadow (tests/scoring has these), or of weeks, budgets or jobs (tests/analytics
-has these)."""
+"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, a budget or a job (tests/analytics)."""
 
 
 class Reported(NamedTuple):

@@ -219,7 +219,13 @@ const stories = {
   async watched(browser) {
     const { made, faults } = await context(browser)
     const part = { metric: 'users', opened: '2026-01-02T09:00:00Z', closed: null, direction: 'below', peak: '2026-01-02T09:00:00Z', observed: 5, expected: 50, lower: 40, upper: 60, distance: 9, points: [] }
-    const incident = { insightId: '20260102T0900-users', opened: part.opened, closed: null, severity: 'high', affectedUserHours: 45, parts: [part], acknowledged: null, snoozedUntil: null, snoozeReason: '' }
+    const incident = { insightId: '20260102T0900-users', opened: part.opened, closed: null, severity: 'high', affectedUserHours: 45, parts: [part], acknowledged: null, snoozedUntil: null, snoozeReason: '', slices: [], missingMoney: [], changes: [] }
+    const explained = {
+      ...incident,
+      slices: [{ metric: 'users', field: 'page', value: '/pay', observed: 5, expected: 45, contribution: 0.9, surprise: 0.2 }],
+      missingMoney: [{ currency: 'EUR', amount: 1200 }],
+      changes: [{ time: '2026-01-02T08:50:00Z', kind: 'deploy', name: 'web 1.2.3', detail: '', by: '' }],
+    }
     const asked = []
     let told = incident
     await made.route('**/api/insights/**', (route) => {
@@ -237,12 +243,19 @@ const stories = {
     await tab.getByRole('button', { name: 'Seen' }).click()
     await tab.getByRole('button', { name: 'Snooze a day' }).click()
     await until(() => asked.length === 2, 'both buttons ask')
-    told = { ...incident, acknowledged: part.opened }
+    told = { ...explained, acknowledged: part.opened }
+    await made.route('**/api/analytics/insights', (route) =>
+      route.fulfill({ json: { incidents: [incident], totalCount: 1, metrics: [], knownSince: part.opened, neededDays: 0, receipt: { question: '{}', start: part.opened, end: part.opened, dataVersion: '', watermark: part.opened, isUnfinished: false, isCut: false, rowCount: 1, sha256: '' } } }),
+    )
+    await tab.goto(`${gateway}/app/insights`)
+    const slice = await tab.getByRole('table', { name: 'What explains it' }).locator('tbody tr').innerText()
+    const change = await tab.getByRole('table', { name: 'What changed in the two hours before' }).locator('tbody tr').innerText()
+    const missing = await tab.getByText('About 1,200 EUR is missing.').count()
     await tab.goto(`${gateway}/app`)
     await answered(tab)
     const tile = tab.locator('[data-kpi=open_incidents]')
     await until(async () => (await tile.innerText()).includes('1'), 'the tile')
-    return { row, asked, tile: await tile.innerText(), faults }
+    return { row, asked, slice, change, missing, tile: await tile.innerText(), faults }
   },
 
   /** What another policy would have done, from the time line of one user. */
