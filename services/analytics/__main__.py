@@ -15,8 +15,8 @@ from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
 from services.analytics import gauges
-from services.analytics.adapters.files import AnswerFiles
 from services.analytics.adapters.jobs import RedisJobs
+from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
 from services.analytics.bootstrap import SERVICE_NAMES, answering, running, watching

@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from services.analytics.adapters import columns
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies import columns
+from services.analytics.adapters.copies.relations import Query
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Conditions, Field, UserFilter, Window
 
 START_US: Final = 1_767_312_000_000_000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters.calibrating import calibration
+from services.analytics.adapters.questions.calibrating import calibration
 from services.analytics.domain import calibration as measured
 from services.analytics.domain.question import DAY_US, Calibration, Interval
 from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Decision, Event, asking

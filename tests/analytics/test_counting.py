@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import counting, people
+from services.analytics.adapters.questions import counting, people
 from services.analytics.domain.question import (
     DAY_US,
     Conditions,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.analytics.adapters.drifting import drift
+from services.analytics.adapters.questions.drifting import drift
 from services.analytics.domain import drift as apart
 from services.analytics.domain.question import DAY_US, Drift
 from services.scoring.domain import guardrail

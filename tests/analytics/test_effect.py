@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters.effects import effect
+from services.analytics.adapters.questions.effects import effect
 from services.analytics.domain.effect import Side, of_money, of_shares
 from services.analytics.domain.question import Effect, Field
 from services.intervention.lift.domain.lift import Counts, estimate

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import people, ways
+from services.analytics.adapters.questions import people, ways
 from services.analytics.domain.question import Field, Funnel, FunnelStart, Listing, ListKind, Step
 from tests.analytics import brute
 from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Event, asking, journeys, where

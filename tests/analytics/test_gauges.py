@@ -10,9 +10,9 @@ from mesh.errors import InvalidArgument, Unavailable
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.registry import Metric
-from services.analytics.adapters.calibrating import calibration
-from services.analytics.adapters.counting import trend
-from services.analytics.adapters.drifting import drift
+from services.analytics.adapters.questions.calibrating import calibration
+from services.analytics.adapters.questions.counting import trend
+from services.analytics.adapters.questions.drifting import drift
 from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import answer, gauged, question
 from services.analytics.domain.answer import Answer

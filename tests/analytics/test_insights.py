@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import unusual as counted
+from services.analytics.adapters.questions import unusual as counted
 from services.analytics.domain.answer import Insights as Found
 from services.analytics.domain.insights import METRICS, insights, severity
 from services.analytics.domain.question import DAY_US, HOUR_US, SESSION_GAP_US, Field, Insights, Window

@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import manifests
-from services.analytics.adapters.manifests import Manifests
+from services.analytics.adapters.copies import manifests
+from services.analytics.adapters.copies.manifests import Manifests
 from services.analytics.domain.layout import EVENTS, Partition
 from services.analytics.domain.manifest import EMPTY, NO_TAIL, Manifest, Part, Tail
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from journeymesh.analytics.v1 import analytics_pb2 as wire
 
 from records.tenants import qualified
-from services.analytics.adapters import manifests
-from services.analytics.adapters.following import Follower
+from services.analytics.adapters.copies import manifests
+from services.analytics.adapters.copies.following import Follower
 from services.analytics.adapters.tasks import Place
 from services.analytics.domain.layout import EVENTS, TailFile, part_path, tail_path
 from services.analytics.domain.manifest import Piece, pieces

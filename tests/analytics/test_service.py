@@ -22,7 +22,7 @@ from journeymesh.common.v1 import event_pb2
 from mesh.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from mesh.rpc.timestamps import timestamp
 from records.tenants import qualified
-from services.analytics.adapters.files import AnswerFiles
+from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import counting, summaries, summed, unusual, ways
-from services.analytics.adapters.arrays import Arrays
-from services.analytics.adapters.kept import Tenant
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies import summaries
+from services.analytics.adapters.copies.relations import Query
+from services.analytics.adapters.questions import counting, summed, unusual, ways
+from services.analytics.adapters.questions.arrays import Arrays
+from services.analytics.adapters.questions.kept import Tenant
 from services.analytics.domain import answer, layout
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.layout import DECISIONS, EVENTS, VERSION, Partition

@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import staging
-from services.analytics.adapters.kept import Tenants
+from services.analytics.adapters.copies import staging
+from services.analytics.adapters.questions.kept import Tenants
+from services.analytics.adapters.questions.worker import answered
 from services.analytics.adapters.tasks import Count
-from services.analytics.adapters.worker import answered
 from services.analytics.domain import layout
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.layout import DECISIONS, EVENTS, Partition

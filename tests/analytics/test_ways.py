@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.analytics.adapters import ways
+from services.analytics.adapters.questions import ways
 from services.analytics.domain.question import (
     DAY_US,
     CohortKind,

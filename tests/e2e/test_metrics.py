@@ -52,7 +52,7 @@ _WITHOUT: Final = {
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
 }
-"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, a budget or a job (tests/analytics)."""
+"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, budgets or jobs (tests/analytics)."""
 
 
 class Reported(NamedTuple):

@@ -29,10 +29,11 @@ from offline.predictions.gathering import Gathering
 from offline.predictions.measuring import Costs, measured
 from offline.predictions.predictions import Predictions
 from offline.training import metrics
-from services.analytics.adapters import calibrating, drifting, manifests
-from services.analytics.adapters.connection import opened
-from services.analytics.adapters.following import Follower
-from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.copies import manifests
+from services.analytics.adapters.copies.connection import opened
+from services.analytics.adapters.copies.following import Follower
+from services.analytics.adapters.copies.relations import Query, open_files
+from services.analytics.adapters.questions import calibrating, drifting
 from services.analytics.adapters.tasks import Place
 from services.analytics.domain import drift as apart
 from services.analytics.domain import layout, question

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mesh import errors
 from mesh.errors import DeadlineExceeded, InvalidArgument, Unavailable
-from services.analytics.adapters.manifests import Manifests
+from services.analytics.adapters.copies.manifests import Manifests
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Follow, Place
 from services.analytics.domain.answer import Answer
 from services.analytics.domain.manifest import Manifest
@@ -21,7 +21,7 @@ from services.analytics.ports import Outdated, Reading
 _KILL_SECONDS: Final = 12.0
 # A pass reads what may be much, and is not waited for.
 _PASS_SECONDS: Final = 3600.0
-_MODULE: Final = "services.analytics.adapters.worker"
+_MODULE: Final = "services.analytics.adapters.questions.worker"
 
 
 class Workers:

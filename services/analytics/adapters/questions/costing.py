@@ -1,7 +1,7 @@
 """What the mesh cost, beside what help changed in the same window."""
 
-from services.analytics.adapters import effects
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies.relations import Query
+from services.analytics.adapters.questions import effects
 from services.analytics.domain import answer
 from services.analytics.domain.costs import costs as of_use
 from services.analytics.domain.question import Costs

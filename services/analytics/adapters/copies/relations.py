@@ -9,7 +9,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from services.analytics.adapters import columns
+from services.analytics.adapters.copies import columns
 from services.analytics.domain.layout import DECISIONS, EVENTS, day_of
 from services.analytics.domain.question import (
     SESSION_GAP_US,

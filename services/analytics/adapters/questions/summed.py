@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from services.analytics.adapters import counting, ways
-from services.analytics.adapters.arrays import Arrays, Cells, Numbers
-from services.analytics.adapters.counting import HELP, OUTCOMES, Figures, intervals
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies.relations import Query
+from services.analytics.adapters.questions import counting, ways
+from services.analytics.adapters.questions.arrays import Arrays, Cells, Numbers
+from services.analytics.adapters.questions.counting import HELP, OUTCOMES, Figures, intervals
 from services.analytics.domain import answer, layout
 from services.analytics.domain.question import CohortKind, Insights, Journey, Kpis, Measure, Question, Retention, Trend
 from services.analytics.domain.summary import EVERY, QUARTER_US, is_summed, kinds

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-from services.analytics.adapters.modes import make_folder, restrict
-from services.analytics.adapters.relations import BEGUN, FORM_ENDS, FORMS, SIGNALS, STRUGGLES, listed
+from services.analytics.adapters.copies.modes import make_folder, restrict
+from services.analytics.adapters.copies.relations import BEGUN, FORM_ENDS, FORMS, SIGNALS, STRUGGLES, listed
 from services.analytics.domain.layout import DECISIONS, EVENTS, summary_path
 from services.analytics.domain.question import DAY_US, SESSION_GAP_US
 from services.analytics.domain.summary import KINDS, OTHER, QUARTER_US

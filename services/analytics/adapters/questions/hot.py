@@ -9,8 +9,8 @@ from typing import Final
 
 import duckdb
 
-from services.analytics.adapters.relations import LATER, all_rows, copied
-from services.analytics.adapters.summaries import SUMMARIES, of_rows
+from services.analytics.adapters.copies.relations import LATER, all_rows, copied
+from services.analytics.adapters.copies.summaries import SUMMARIES, of_rows
 from services.analytics.domain.layout import DECISIONS, EVENTS, day_of
 from services.analytics.domain.question import DAY_US, SESSION_GAP_US
 from services.analytics.ports import Reading

@@ -4,9 +4,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.analytics.adapters.arrays import NEVER, Arrays, Numbers
-from services.analytics.adapters.counting import HELP
-from services.analytics.adapters.relations import COUNTS, FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.copies.relations import COUNTS, FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.questions.arrays import NEVER, Arrays, Numbers
+from services.analytics.adapters.questions.counting import HELP
 from services.analytics.domain import answer
 from services.analytics.domain.insights import FAILURES, first_hour, insights, nothing_known
 from services.analytics.domain.question import HOUR_US, SESSION_GAP_US, Insights

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from services.analytics.adapters.arrays import Arrays
-from services.analytics.adapters.connection import opened
-from services.analytics.adapters.hot import PERSONS, Hot, numbering
-from services.analytics.adapters.relations import listed
-from services.analytics.adapters.summaries import SUMMARIES
+from services.analytics.adapters.copies.connection import opened
+from services.analytics.adapters.copies.relations import listed
+from services.analytics.adapters.copies.summaries import SUMMARIES
+from services.analytics.adapters.questions.arrays import Arrays
+from services.analytics.adapters.questions.hot import PERSONS, Hot, numbering
 from services.analytics.domain import layout
 from services.analytics.domain.layout import KINDS, VERSION, day_of, tenant_folder
 from services.analytics.domain.layout import SUMMARIES as FOLDER

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from services.analytics.adapters import predictions
-from services.analytics.adapters.predictions import MOST_MEASURED
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies.relations import Query
+from services.analytics.adapters.questions import predictions
+from services.analytics.adapters.questions.predictions import MOST_MEASURED
 from services.analytics.domain import answer
 from services.analytics.domain import drift as apart
 from services.analytics.domain.answer import DriftItem, DriftSide

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, column, listed
+from services.analytics.adapters.copies.relations import FORM_ENDS, FORMS, Query, column, listed
 from services.analytics.domain import answer
 from services.analytics.domain.question import Field, Interval, Kpis, Measure, Struggles, Trend, Window
 from services.analytics.domain.summary import QUARTER_US

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from services.analytics.adapters.counting import HELP
-from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.copies.relations import FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.questions.counting import HELP
 from services.analytics.domain import answer
 from services.analytics.domain.insights import FAILURES
 from services.analytics.domain.question import (

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.analytics.adapters import columnar
-from services.analytics.adapters.arrays import Numbers
-from services.analytics.adapters.counting import intervals
-from services.analytics.adapters.relations import COUNTS, Query, column
+from services.analytics.adapters.copies.relations import COUNTS, Query, column
+from services.analytics.adapters.questions import columnar
+from services.analytics.adapters.questions.arrays import Numbers
+from services.analytics.adapters.questions.counting import intervals
 from services.analytics.domain import answer
 from services.analytics.domain.question import (
     DAY_US,

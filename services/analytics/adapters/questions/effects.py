@@ -1,6 +1,6 @@
 """What help changed, from the decisions that made users count on a side and what those users did after."""
 
-from services.analytics.adapters.relations import FORM_ENDS, FORMS, Query, listed
+from services.analytics.adapters.copies.relations import FORM_ENDS, FORMS, Query, listed
 from services.analytics.domain import answer
 from services.analytics.domain.effect import Side, of_money, of_shares
 from services.analytics.domain.question import Effect

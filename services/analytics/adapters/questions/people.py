@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from services.analytics.adapters import ways
-from services.analytics.adapters.relations import BEGUN, Query
+from services.analytics.adapters.copies.relations import BEGUN, Query
+from services.analytics.adapters.questions import ways
 from services.analytics.domain import answer
 from services.analytics.domain.question import SESSION_GAP_US, Journey, Listing, ListKind
 

@@ -17,7 +17,9 @@ import duckdb
 import pyarrow as pa
 
 from mesh.errors import MeshError
-from services.analytics.adapters import (
+from services.analytics.adapters.copies.following import Followers
+from services.analytics.adapters.copies.relations import Query, open_files
+from services.analytics.adapters.questions import (
     calibrating,
     costing,
     counting,
@@ -29,10 +31,8 @@ from services.analytics.adapters import (
     unusual,
     ways,
 )
-from services.analytics.adapters.arrays import Arrays
-from services.analytics.adapters.following import Followers
-from services.analytics.adapters.kept import Tenants
-from services.analytics.adapters.relations import Query, open_files
+from services.analytics.adapters.questions.arrays import Arrays
+from services.analytics.adapters.questions.kept import Tenants
 from services.analytics.adapters.tasks import LENGTH, Count, Failure, Follow
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer

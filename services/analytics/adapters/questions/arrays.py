@@ -10,7 +10,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from services.analytics.adapters.hot import near_midnight, sessions, struggles
+from services.analytics.adapters.questions.hot import near_midnight, sessions, struggles
 from services.analytics.domain.layout import DAY_US
 from services.analytics.domain.summary import EVERY, QUARTER_US
 

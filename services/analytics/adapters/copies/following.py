@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from services.analytics.adapters import copies, manifests, tails
-from services.analytics.adapters.archive import Archive
-from services.analytics.adapters.manifests import Manifests
-from services.analytics.adapters.modes import make_folder
+from services.analytics.adapters.copies import copying as copies
+from services.analytics.adapters.copies import manifests, tails
+from services.analytics.adapters.copies.archive import Archive
+from services.analytics.adapters.copies.manifests import Manifests
+from services.analytics.adapters.copies.modes import make_folder
 from services.analytics.adapters.tasks import Follow, Place
 from services.analytics.domain.layout import SUMMARIES, TAIL, TailFile, tail_path
 from services.analytics.domain.manifest import NO_TAIL, Manifest, has_moved, next_pass

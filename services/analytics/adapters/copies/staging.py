@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import duckdb
 
-from services.analytics.adapters import columns
+from services.analytics.adapters.copies import columns
 from services.analytics.domain.layout import DECISIONS, EVENTS
 
 COLUMNS: Final = {EVENTS: columns.EVENTS, DECISIONS: columns.DECISIONS}

@@ -15,12 +15,12 @@ from typing import Final
 
 import duckdb
 
-from services.analytics.adapters import staging
-from services.analytics.adapters.archive import Archive
-from services.analytics.adapters.connection import opened
-from services.analytics.adapters.copies import digest
-from services.analytics.adapters.modes import make_folder, restrict
-from services.analytics.adapters.staging import COLUMNS, GROUP_ROWS, ORDER, text
+from services.analytics.adapters.copies import staging
+from services.analytics.adapters.copies.archive import Archive
+from services.analytics.adapters.copies.connection import opened
+from services.analytics.adapters.copies.copying import digest
+from services.analytics.adapters.copies.modes import make_folder, restrict
+from services.analytics.adapters.copies.staging import COLUMNS, GROUP_ROWS, ORDER, text
 from services.analytics.domain.layout import (
     EVENTS,
     KINDS,

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from services.analytics.adapters.relations import COUNTS, Query, listed
+from services.analytics.adapters.copies.relations import COUNTS, Query, listed
 from services.analytics.domain.answer import VersionCount
 from services.analytics.domain.question import Calibration, Drift, Window
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from services.analytics.adapters import predictions
-from services.analytics.adapters.counting import intervals
-from services.analytics.adapters.predictions import MOST_MEASURED, OWN
-from services.analytics.adapters.relations import Query
+from services.analytics.adapters.copies.relations import Query
+from services.analytics.adapters.questions import predictions
+from services.analytics.adapters.questions.counting import intervals
+from services.analytics.adapters.questions.predictions import MOST_MEASURED, OWN
 from services.analytics.domain import answer
 from services.analytics.domain import calibration as measured
 from services.analytics.domain.answer import CalibrationBin, CalibrationFigure, CalibrationSpan

@@ -1,0 +1,1 @@
+"""The copies of the archive: made, followed, and listed in a manifest."""
