@@ -31,14 +31,14 @@ _ROWS_AT_ONCE: Final = 4_096
 
 
 class Part(NamedTuple):
-    """One of `count` parts of all customers, by a hash of their ids."""
+    """One of `among` parts of all customers, by a hash of their ids."""
 
     number: int
-    count: int
+    among: int
 
     def has(self, user_id: str) -> bool:
         """Whether a customer is in it."""
-        return zlib.crc32(user_id.encode()) % self.count == self.number
+        return zlib.crc32(user_id.encode()) % self.among == self.number
 
 
 ALL: Final = Part(0, 1)

@@ -27,14 +27,15 @@ class Cluster:
     ) -> Sequence[_Result]:
         """See `parts.Engine`."""
         try:
-            client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)
+            client = Client(self._address, timeout=_CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", f"The cluster cannot be reached: {error}") from error
         results: dict[int, _Result] = {}
         with client:
             begun = {future: place for place, future in enumerate(client.map(do, tasks, pure=False))}
             try:
-                for future, result in as_completed(begun, loop=client.loop, with_results=True):
+                completed = as_completed(begun, loop=client.loop, with_results=True)  # type: ignore[no-untyped-call]
+                for future, result in completed:
                     results[begun[future]] = result
                     done(len(results))
             except KilledWorker as error:

@@ -62,7 +62,8 @@ def table(histories: Iterable[tuple[str, History]], fit: Fit, today: int) -> pa.
         if found:
             row = [tenants.plain(customer), found.segment, found.group, found.active, found.currency]
             rows.append([*row, *(value for horizon in found.horizons for value in _values(horizon))])
-    return pa.table([*zip(*rows, strict=True)] or [[] for _ in SCHEMA], schema=SCHEMA)
+    columns = [*zip(*rows, strict=True)] if rows else [()] * len(SCHEMA)
+    return pa.table(columns, schema=SCHEMA)
 
 
 def write(path: Path, scores: pa.Table) -> None:

@@ -154,18 +154,20 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
         ("dask_scheduler", *local, "--port", "0"),
         *(("dask_worker", *local, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path)),) * 2,
     ]
+    # They import this module as it is imported here.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with contextlib.ExitStack() as stack:
         started = []
         for module, *arguments in commands:
             command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
-            started.append(stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL)))
+            started.append(stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)))
             stack.callback(started[-1].kill)
         until = time.monotonic() + _SECONDS
         while not told.exists():
             assert time.monotonic() < until
             time.sleep(0.05)
         address = json.loads(told.read_text())["address"]
-        with Client(address, set_as_default=False) as client:
+        with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(2, timeout=_SECONDS)
         yield Dask(Cluster(address), started[1:])
 
