@@ -122,7 +122,7 @@ async def test_the_life_of_an_experiment(told: Told) -> None:
     assert (await told.change(PAUSE)).days == 1
     told.clock[0] += DAY_US
     assert {each.arm for each in (await told.assign(users(50), experiment_ids=["sales"])).assignments} == {"control"}
-    with pytest.raises(FailedPrecondition, match="no arm 'old'"):
+    with pytest.raises(InvalidArgument, match="`arm` must be one of control, new"):
         await told.change(PROMOTE, arm="old")
     promoted = await told.change(PROMOTE, arm="new")
     assert (promoted.state, promoted.promoted, promoted.days) == (wire.EXPERIMENT_STATE_PROMOTED, "new", 1)
