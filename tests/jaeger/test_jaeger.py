@@ -60,6 +60,8 @@ UNTRACED: Final = {
     ("intervention", "experiments"),
     ("gateway", "customers"),
     ("analytics", "intervention"),
+    ("analytics", "scoring"),
+    ("analytics", "experiments"),
     ("dispatcher", "customers"),
 }
 # Ingest calls others to erase people, and nobody is erased in the story; it always follows what tenants mask.
