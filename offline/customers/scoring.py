@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -62,7 +62,7 @@ def table(histories: Iterable[tuple[str, History]], fit: Fit, today: int) -> pa.
         if found:
             row = [tenants.plain(customer), found.segment, found.group, found.active, found.currency]
             rows.append([*row, *(value for horizon in found.horizons for value in _values(horizon))])
-    columns = [*zip(*rows, strict=True)] if rows else [()] * len(SCHEMA)
+    columns: list[tuple[Any, ...]] = [*zip(*rows, strict=True)] if rows else [()] * len(SCHEMA)
     return pa.table(columns, schema=SCHEMA)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from services.analytics.adapters import slicing
+from services.analytics.adapters.questions import slicing
 from services.analytics.domain import slices
 from services.analytics.domain.answer import Insight, InsightPart, InsightPoint, InsightSlice, Money
 from services.analytics.domain.question import (

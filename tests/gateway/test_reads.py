@@ -103,7 +103,14 @@ async def test_segments_are_assigned_to_many(gateway: Gateway) -> None:
     assert [(each["userId"], each["segment"], each["scores"]) for each in answer.json()["assignments"]] == [
         ("ada", "", None), ("bob", "", None)
     ]  # fmt: skip
-    for body in ({"userIds": []}, {"userIds": ["u"] * 1_001}, {"userIds": [""]}, {"users": ["ada"]}, {}):
+    refused: list[dict[str, list[str]]] = [
+        {"userIds": []},
+        {"userIds": ["u"] * 1_001},
+        {"userIds": [""]},
+        {"users": ["ada"]},
+        {},
+    ]
+    for body in refused:
         assert (await gateway.client.post("/api/segments:assign", json=body)).status_code == 400
 
 
