@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 WALL = {
     "services/customers/servicer.py": "tells how many days ago a customer ordered last",
     "services/customers/predictions.py": "foretells from today on",
+    "services/customers/segments.py": "by which day segments are assigned",
     "mesh/leases/memory.py": "for tests; a lease holds for as long as its clock goes on, as in Redis",
     "mesh/stream/memory.py": "for tests; when a record was appended",
     "gateway/access/door.py": "whether a key has ended",
