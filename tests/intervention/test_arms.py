@@ -1,5 +1,6 @@
 """Policies compared: who is decided on by which, what is recorded and told, and what changes with the experiment."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
 from comparison.assignment import Allocation, Arm, assign
 from comparison.sequential import ratio_p_value
 from mesh.clock import monotonic_clock, system_clock
-from mesh.errors import FailedPrecondition, MeshError, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
 from mesh.observability import telemetry
 from mesh.rpc import channel
 from mesh.settings import SettingError
@@ -263,16 +264,53 @@ async def test_what_is_told_counts_once_and_what_has_ended_is_dropped() -> None:
 
 async def test_what_cannot_be_told_waits() -> None:
     class Away:
-        error: MeshError = Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+        error: MeshError
 
         async def tell(self, reports: Any) -> None:
             raise self.error
 
     waiting, away = MemoryReports(), Away()
     await waiting.add([Report("", "tone", "ada", "control")])
-    with pytest.raises(Unavailable):
-        await Telling(waiting, away).tell_some()
-    assert len(await waiting.first(2)) == 1
+    for passing in (
+        Unavailable("DEPENDENCY_UNAVAILABLE", "It is away."),
+        DeadlineExceeded("DEADLINE_TOO_SHORT", "It hangs."),
+    ):
+        away.error = passing
+        with pytest.raises(type(passing)):
+            await Telling(waiting, away).tell_some()
+        assert len(await waiting.first(2)) == 1
+
+
+async def test_telling_goes_on_whatever_stands_in_its_way() -> None:
+    class Slow:
+        """Hangs, and answers once it is asked again."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+            self.told = asyncio.Event()
+
+        async def tell(self, reports: Any) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise DeadlineExceeded("DEADLINE_TOO_SHORT", "It hangs.")
+            self.told.set()
+
+    waiting, slow = MemoryReports(), Slow()
+    await waiting.add([Report("", "tone", "ada", "control")])
+    telling = asyncio.create_task(Telling(waiting, slow).run())
+    await asyncio.wait_for(slow.told.wait(), 10)
+    telling.cancel()
+
+
+async def test_what_has_ended_is_dropped() -> None:
+    class Ended:
+        error: MeshError
+
+        async def tell(self, reports: Any) -> None:
+            raise self.error
+
+    waiting, away = MemoryReports(), Ended()
+    await waiting.add([Report("", "tone", "ada", "control")])
     away.error = FailedPrecondition("EXPERIMENT_STATE_INVALID", "It has ended.")
     assert await Telling(waiting, away).tell_some() == 1
     assert not await waiting.first(2)
