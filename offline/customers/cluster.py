@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
-from distributed.comm import get_address_host_port
+from distributed.comm.addressing import get_address_host_port
 
 from mesh.errors import InvalidArgument, Unavailable
 
@@ -25,7 +25,7 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         try:
-            get_address_host_port(address, strict=True)  # type: ignore[no-untyped-call]
+            get_address_host_port(address, strict=True)
         except ValueError as error:
             raise InvalidArgument(
                 "VALUE_OUT_OF_RANGE", f"A cluster's address is like tls://host:8786: {error}."
