@@ -58,17 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--customer", default="", metavar="COLUMN", help="the column that names the customer")
     parser.add_argument("--time", default="", metavar="COLUMN", help="the column of the time")
     parser.add_argument("--amount", default="", metavar="COLUMN", help="the column of the amount")
-    parser.add_argument(
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
         "--products",
         action="store_true",
         help="of a table with a row per line: how well the mesh foretells which products customers buy next",
     )
-    parser.add_argument(
+    asked.add_argument(
         "--fit",
         action="store_true",
         help="of the archive: learn from all customers, and keep it in the store, where the customers service reads it",
     )
-    parser.add_argument(
+    asked.add_argument(
         "--score",
         action="store_true",
         help="of the archive: write what was learnt last says of each customer to --output (CSV, or .parquet)",

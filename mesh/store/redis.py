@@ -63,7 +63,13 @@ class RedisSettings:
     )
 
     def __post_init__(self) -> None:
-        """Raises `SettingError` if a file cannot be used."""
+        """Raises `SettingError` if the address is none, or a file cannot be used."""
+        try:
+            for each in _addresses(self.url):
+                _dial(each, None, "")
+        except ValueError as error:  # says nothing of the address, which may hold a password
+            message = "JOURNEYMESH_REDIS_URL must be like redis://host:6379/0 or redis+cluster://host:6379,host:6380."
+            raise SettingError(message) from error
         secret(self.password_file)
         if self.ca_file:
             if not self.url.startswith(("rediss://", "rediss+cluster://")):
@@ -107,12 +113,26 @@ def connect(url: str, password: str | None = None, ca_file: str = "") -> Client:
         password: of that user, or of the default one.
         ca_file: the authorities to trust; empty: the system's.
     """
-    scheme, is_cluster, rest = url.partition("+cluster://")
-    if not is_cluster:
+    if "+cluster://" not in url:
         return _dial(url, password, ca_file)
+    before, seeds = _cluster(url)
+    return Cluster(seeds, lambda node: _dial(before + node, password, ca_file))
+
+
+def _addresses(url: str) -> list[str]:
+    """Of each node that is named, the address of it alone."""
+    if "+cluster://" not in url:
+        return [url]
+    before, seeds = _cluster(url)
+    return [before + node for node in seeds]
+
+
+def _cluster(url: str) -> tuple[str, list[str]]:
+    """What stands before each node in its own address, and the nodes that are named."""
+    scheme, _, rest = url.partition("+cluster://")
     user, at, hosts = rest.partition("/")[0].rpartition("@")
     seeds = [host if _PORT.search(host) else f"{host}:{_DEFAULT_PORT}" for host in hosts.split(",")]
-    return Cluster(seeds, lambda node: _dial(f"{scheme}://{user}{at}{node}", password, ca_file))
+    return f"{scheme}://{user}{at}", seeds
 
 
 def _dial(url: str, password: str | None, ca_file: str) -> Client:

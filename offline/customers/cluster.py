@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
+from distributed.comm.addressing import get_address_host_port
 
-from mesh.errors import Unavailable
+from mesh.errors import InvalidArgument, Unavailable
 
 _CONNECT_SECONDS: Final = 10
 
@@ -17,9 +18,18 @@ class Cluster:
     """Works in the processes of the cluster whose scheduler is at an address, such as `tls://host:8786`.
 
     They have this package, and reach the archive. What a lost process had begun another begins again.
+
+    Raises:
+        InvalidArgument: it is no address. A client that is made for one waits for itself when the process ends.
     """
 
     def __init__(self, address: str) -> None:
+        try:
+            get_address_host_port(address, strict=True)
+        except ValueError as error:
+            raise InvalidArgument(
+                "VALUE_OUT_OF_RANGE", f"A cluster's address is like tls://host:8786: {error}."
+            ) from None
         self._address = address
 
     def map(

@@ -394,9 +394,12 @@ def day_of(text: str) -> dt.date | None:
         InvalidArgument: `INVALID_TIME`.
     """
     try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").date() if text else None  # noqa: DTZ007 - of any zone
+        day = dt.datetime.strptime(text, "%Y-%m-%d").date() if text else None  # noqa: DTZ007 - of any zone
     except ValueError:
         raise InvalidArgument("INVALID_TIME", "`day` must be a day such as `2026-11-28`.") from None
+    if day is not None and not _EARLIEST.date() <= day < _LATEST.date():
+        raise InvalidArgument("INVALID_TIME", "`day` must lie between the years 2000 and 2200.")
+    return day
 
 
 def digest_message(of: Digest) -> insights_pb2.GetInsightsDigestResponse:

@@ -200,7 +200,9 @@ async def documents(
         yield files.read
         return
     async with channel.dial(target, traced, tls) as dialled:
-        configurations = MeshConfigurations(dialled, client, own.policy_experiment, own.experiments_public_key)
+        configurations = MeshConfigurations(
+            dialled, client, own.policy_experiment, system_clock, own.experiments_public_key
+        )
         yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
 
 

@@ -156,9 +156,12 @@ async def test_a_day_is_told_over_rpc() -> None:
         assert [each.insight_id for each in told.open] == ["late", "long"]
         asked = wire.GetInsightsDigestRequest(day="2025-12-31")
         assert [each.insight_id for each in (await at.GetInsightsDigest(asked)).opened] == ["ended", "before"]
-        with pytest.raises(InvalidArgument) as error:
-            await at.GetInsightsDigest(wire.GetInsightsDigestRequest(day="2026-02-30"))
-        assert error.value.reason == "INVALID_TIME"
+        for day in ("2026-02-30", "0001-01-01", "1999-12-31", "2200-01-01", "9999-12-31"):
+            with pytest.raises(InvalidArgument) as error:
+                await at.GetInsightsDigest(wire.GetInsightsDigestRequest(day=day))
+            assert error.value.reason == "INVALID_TIME"
+        for day in ("2000-01-01", "2199-12-31"):
+            assert (await at.GetInsightsDigest(wire.GetInsightsDigestRequest(day=day))).day == day
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Policies compared: who is decided on by which, what is recorded and told, and what changes with the experiment."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
 from comparison.assignment import Allocation, Arm, assign
 from comparison.sequential import ratio_p_value
 from mesh.clock import monotonic_clock, system_clock
-from mesh.errors import FailedPrecondition, MeshError, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
 from mesh.observability import telemetry
 from mesh.rpc import channel
 from mesh.settings import SettingError
@@ -263,16 +264,53 @@ async def test_what_is_told_counts_once_and_what_has_ended_is_dropped() -> None:
 
 async def test_what_cannot_be_told_waits() -> None:
     class Away:
-        error: MeshError = Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+        error: MeshError
 
         async def tell(self, reports: Any) -> None:
             raise self.error
 
     waiting, away = MemoryReports(), Away()
     await waiting.add([Report("", "tone", "ada", "control")])
-    with pytest.raises(Unavailable):
-        await Telling(waiting, away).tell_some()
-    assert len(await waiting.first(2)) == 1
+    for passing in (
+        Unavailable("DEPENDENCY_UNAVAILABLE", "It is away."),
+        DeadlineExceeded("DEADLINE_TOO_SHORT", "It hangs."),
+    ):
+        away.error = passing
+        with pytest.raises(type(passing)):
+            await Telling(waiting, away).tell_some()
+        assert len(await waiting.first(2)) == 1
+
+
+async def test_telling_goes_on_whatever_stands_in_its_way() -> None:
+    class Slow:
+        """Hangs, and answers once it is asked again."""
+
+        def __init__(self) -> None:
+            self.calls = 0
+            self.told = asyncio.Event()
+
+        async def tell(self, reports: Any) -> None:
+            self.calls += 1
+            if self.calls == 1:
+                raise DeadlineExceeded("DEADLINE_TOO_SHORT", "It hangs.")
+            self.told.set()
+
+    waiting, slow = MemoryReports(), Slow()
+    await waiting.add([Report("", "tone", "ada", "control")])
+    telling = asyncio.create_task(Telling(waiting, slow).run())
+    await asyncio.wait_for(slow.told.wait(), 10)
+    telling.cancel()
+
+
+async def test_what_has_ended_is_dropped() -> None:
+    class Ended:
+        error: MeshError
+
+        async def tell(self, reports: Any) -> None:
+            raise self.error
+
+    waiting, away = MemoryReports(), Ended()
+    await waiting.add([Report("", "tone", "ada", "control")])
     away.error = FailedPrecondition("EXPERIMENT_STATE_INVALID", "It has ended.")
     assert await Telling(waiting, away).tell_some() == 1
     assert not await waiting.first(2)
@@ -281,7 +319,7 @@ async def test_what_cannot_be_told_waits() -> None:
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:
     (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
     async with experiments() as mesh:
-        configurations = MeshConfigurations(mesh.dialled, valkey, "tone")
+        configurations = MeshConfigurations(mesh.dialled, valkey, "tone", system_clock)
         arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parse, written)
         assert await arms.read() == (DOCUMENT, {"acme": DOCUMENT})  # a draft decides nothing
         await mesh.act("start")
@@ -300,10 +338,10 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
 async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_a_day(valkey: redis.Client) -> None:
     async with experiments() as mesh:
         await mesh.act("start")
-        known = await MeshConfigurations(mesh.dialled, valkey, "tone").read()
+        known = await MeshConfigurations(mesh.dialled, valkey, "tone", system_clock).read()
         assert known[""] == Configured("tone", SALT, [Arm("control"), Arm("other", value="eager")], 100.0)
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
-        replica = MeshConfigurations(nobody, valkey, "tone")
+        replica = MeshConfigurations(nobody, valkey, "tone", system_clock)
         assert await replica.read() == known
         assert 86_000 < await valkey.ttl(KEPT) <= 86_400
         await valkey.delete(KEPT)
@@ -316,12 +354,17 @@ async def test_what_is_not_signed_by_the_trusted_key_is_refused(valkey: redis.Cl
         assert json.loads(signed.payload)["experiments"][0]["id"] == "tone"
         assert KeySigner(tmp_path / "key.pem").sign(signed.payload) == (signed.signature, signed.public_key)
         assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
-        trusting = MeshConfigurations(mesh.dialled, valkey, "tone", signed.public_key.hex())
+        trusting = MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, signed.public_key.hex())
         assert set(await trusting.read()) == {""}
         await valkey.delete(KEPT)
-        assert await MeshConfigurations(mesh.dialled, valkey, "tone", "00" * 32).read() == {}
+        assert await MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, "00" * 32).read() == {}
+        key = signed.public_key.hex()
+        # Somebody repeats an answer that was signed before.
+        late = MeshConfigurations(mesh.dialled, valkey, "tone", lambda: system_clock() + 86_400_000_000 + HOUR, key)
+        assert await late.read() == {}
+        assert await valkey.get(KEPT) is None
     with pytest.raises(SettingError, match="64 hexadecimal digits"):
-        MeshConfigurations(mesh.dialled, valkey, "tone", "key")
+        MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, "key")
 
 
 @pytest.mark.parametrize("value", ["none", "../eager", ""])
@@ -363,7 +406,7 @@ async def test_a_configuration_that_says_something_else_is_refused(payload: byte
 
     odd = Odd()  # type: ignore[abstract]
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(odd, to)) as dialled:
-        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
+        assert await MeshConfigurations(dialled, valkey, "tone", system_clock).read() == {}
         assert await valkey.get(KEPT) is None
         await valkey.set(KEPT, b"\xff")
-        assert await MeshConfigurations(dialled, valkey, "tone").read() == {}
+        assert await MeshConfigurations(dialled, valkey, "tone", system_clock).read() == {}

@@ -115,3 +115,28 @@ def test_files_that_cannot_be_used_stop_the_start(tmp_path: Path) -> None:
         RedisSettings("redis://localhost", ca_file=str(tmp_path / "garbage"))
     with pytest.raises(SettingError, match="cannot be read"):
         RedisSettings("redis://localhost", password_file=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nonsense",
+        "http://localhost",
+        "redis://localhost:99999/0",
+        "redis://localhost:port",
+        "redis://[::1",
+        "redis+cluster://localhost:7000,localhost:99999",
+        "http+cluster://localhost",
+    ],
+)
+def test_an_address_that_is_none_stops_the_start(url: str) -> None:
+    with pytest.raises(SettingError, match="JOURNEYMESH_REDIS_URL"):
+        RedisSettings(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://", "redis://ada:pw@[::1]:7000/0", "rediss://h", "unix:///s", "redis+cluster://a@h,h:1"]
+)
+def test_an_address_of_a_store_is_taken(url: str) -> None:
+    assert RedisSettings(url).url == url

@@ -189,3 +189,9 @@ def test_either_a_table_or_the_archive_is_read() -> None:
     for arguments in ((), ("orders.csv", "--archive", "file:///folder")):
         with pytest.raises(SystemExit):
             command(*arguments)
+
+
+def test_what_is_asked_for_is_one_thing() -> None:
+    for arguments in (("--fit", "--score"), ("--fit", "--products"), ("--score", "--products")):
+        with pytest.raises(SystemExit):
+            command("--archive", "file:///folder", "--output", "out.csv", *arguments)

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mesh.errors import Unavailable
+from mesh.errors import InvalidArgument, Unavailable
 from offline.archive import contents
 from offline.customers import archived, parts
 from offline.customers.engines import Here, Processes
@@ -216,4 +216,12 @@ def test_a_cluster_that_is_not_there_is_told() -> None:
     from offline.customers.cluster import Cluster
 
     with pytest.raises(Unavailable, match="cannot be reached"):
-        Cluster("there-is-no-such-scheme").map(killed, [1], lambda _done: None)
+        Cluster("tcp://127.0.0.1:1").map(killed, [1], lambda _done: None)
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "tcp://", "http://host:1", "tcp://host:port"])
+def test_an_address_of_no_cluster_is_refused_before_a_client_is_made(address: str) -> None:
+    from offline.customers.cluster import Cluster
+
+    with pytest.raises(InvalidArgument, match="like tls://host:8786"):
+        Cluster(address)

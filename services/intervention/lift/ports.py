@@ -46,5 +46,6 @@ class Told(Protocol):
 
         Raises:
             Unavailable: it cannot be reached; the call may be repeated.
+            DeadlineExceeded: it does not answer in time; likewise.
             MeshError: it takes none of them, and will not: for instance because it has ended.
         """

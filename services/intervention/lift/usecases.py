@@ -4,12 +4,13 @@ import asyncio
 import logging
 from typing import Final
 
-from mesh.errors import MeshError, Unavailable
+from mesh.errors import DeadlineExceeded, MeshError, Unavailable
 from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports, Told
 
 MOST_AT_ONCE: Final = 1_000
 _PAUSE_SECONDS: Final = 1.0
+_PASSING: Final = (Unavailable, DeadlineExceeded)
 _log = logging.getLogger(__name__)
 
 
@@ -30,7 +31,7 @@ class Telling:
             try:
                 while await self.tell_some():
                     pass
-            except Unavailable as error:
+            except _PASSING as error:
                 _log.warning("experiments are not told now: %s", error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
@@ -39,6 +40,7 @@ class Telling:
 
         Raises:
             Unavailable: the store or the experiments cannot be reached; what was not told stays.
+            DeadlineExceeded: the experiments do not answer in time; likewise.
         """
         found = await self._reports.first(MOST_AT_ONCE)
         groups: dict[tuple[str, str, bool], list[Report]] = {}
@@ -47,7 +49,7 @@ class Telling:
         for (_, experiment_id, _), some in sorted(groups.items(), key=lambda group: group[0][2]):
             try:
                 await self._told.tell(some)
-            except Unavailable:
+            except _PASSING:
                 raise
             except MeshError as error:
                 _log.warning("experiment %s does not take %d reports: %s", experiment_id, len(some), error)

@@ -11,6 +11,7 @@ from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
 from comparison.assignment import Arm
+from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.settings import SettingError
 from mesh.store import redis
@@ -23,6 +24,7 @@ KEPT: Final = "jm:intervention:policy-experiment"
 """The key of the last answer."""
 _KEPT_SECONDS: Final = 86_400
 _SECONDS: Final = 1.0
+_SECOND_US: Final = 1_000_000
 _SIGNED_AS: Final = b"journeymesh.experiments.1\n"
 _VERSION: Final = 1
 _log = logging.getLogger(__name__)
@@ -48,9 +50,10 @@ class _SaidExperiment(msgspec.Struct, rename="camel"):
         return Configured(self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted)
 
 
-class _Said(msgspec.Struct):
+class _Said(msgspec.Struct, rename="camel"):
     version: int
     tenant: str
+    issued_at: int
     experiments: list[_SaidExperiment]
 
 
@@ -64,6 +67,7 @@ class MeshConfigurations:
         channel: to the experiments service.
         client: where the last answer is kept, for all replicas.
         experiment_id: the experiment.
+        clock: refuses what was issued more than a day ago.
         public_key: what answers must be signed by, 64 hexadecimal digits; empty: they need not be signed.
 
     Raises:
@@ -71,11 +75,12 @@ class MeshConfigurations:
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, client: redis.Client, experiment_id: str, public_key: str = ""
+        self, channel: grpc.aio.Channel, client: redis.Client, experiment_id: str, clock: Clock, public_key: str = ""
     ) -> None:
         self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
         self._client = client
         self._experiment_id = experiment_id
+        self._clock = clock
         self._verify = verifier(public_key)
         self._is_away = False
 
@@ -108,7 +113,8 @@ class MeshConfigurations:
         """The experiment by tenant.
 
         Raises:
-            ValueError: it is not signed by the key that is trusted, of another version, or says something else.
+            ValueError: it is not signed by the key that is trusted, of another version, older than a day, or says
+                something else.
         """
         found = {}
         for each in answer.configurations:
@@ -116,6 +122,9 @@ class MeshConfigurations:
             said = _DECODE(each.payload)
             if said.version != _VERSION or said.tenant != each.tenant:
                 message = "A configuration is of another version or tenant."
+                raise ValueError(message)
+            if self._clock() - said.issued_at * _SECOND_US > _KEPT_SECONDS * _SECOND_US:
+                message = "A configuration is older than a day."
                 raise ValueError(message)
             for experiment in said.experiments:
                 if experiment.id == self._experiment_id:
