@@ -200,7 +200,8 @@ async def documents(
         yield files.read
         return
     async with channel.dial(target, traced, tls) as dialled:
-        configurations = MeshConfigurations(dialled, client, own.policy_experiment, own.experiments_public_key)
+        trusted = own.experiments_public_key
+        configurations = MeshConfigurations(dialled, client, traced.metrics, own.policy_experiment, trusted)
         yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
 
 
