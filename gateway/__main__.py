@@ -19,8 +19,9 @@ from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
 
 
-async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None) -> None:
+async def run(settings: Settings, tracing: telemetry.Telemetry) -> None:
     """Serves until the process is to end."""
+    tls = Tls.wanted(read_or_exit(TlsSettings))
     stop = lifecycle.stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
     certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
@@ -44,7 +45,7 @@ def main() -> None:
     settings = read_or_exit(Settings)
     log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
-    lifecycle.run(run(settings, tracing, Tls.wanted(read_or_exit(TlsSettings))))
+    lifecycle.run(run(settings, tracing))
     tracing.close()
 
 
