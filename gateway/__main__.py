@@ -1,9 +1,6 @@
 """Runs the gateway: settings, channels, application, serve. SIGTERM drains."""
 
 import logging
-import sys
-
-import uvloop
 
 from gateway.access import door, limits
 from gateway.access.people.sign_in import SignIn, asking
@@ -16,21 +13,22 @@ from gateway.settings import LogSettings, Settings, TelemetrySettings
 from gateway.transport.certificate import Certificates
 from mesh.clock import system_clock
 from mesh.observability import log, registry, telemetry
+from mesh.process import lifecycle
 from mesh.process.certificate import report_expiry
-from mesh.process.lifecycle import dump_no_core, in_background, spare_collections, stop_signal
 from mesh.rpc.tls import Tls, TlsSettings
-from mesh.settings import SettingError, read_or_exit
+from mesh.settings import read_or_exit
 
 
-async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None) -> None:
+async def run(settings: Settings, tracing: telemetry.Telemetry) -> None:
     """Serves until the process is to end."""
-    stop = stop_signal()
+    tls = Tls.wanted(read_or_exit(TlsSettings))
+    stop = lifecycle.stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
     certificates = Certificates.wanted(settings.certificate_file, settings.key_file)
     async with connect(settings, tracing, tls) as peers, asking(settings) as client:
         core = bootstrap(settings, peers, tracing, stop, SignIn.wanted(settings, client), web.built())
-        spare_collections()
-        async with in_background(
+        lifecycle.spare_collections()
+        async with lifecycle.in_background(
             operation.watch_services(core),
             door.follow_keys(core.door, peers.access, peers.people, system_clock),
             limits.follow_limits(core.rates, peers.limits),
@@ -43,14 +41,11 @@ async def run(settings: Settings, tracing: telemetry.Telemetry, tls: Tls | None)
 
 def main() -> None:
     """Reads the settings and runs."""
-    dump_no_core()
+    lifecycle.dump_no_core()
     settings = read_or_exit(Settings)
     log.start("gateway", read_or_exit(LogSettings))
     tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
-    try:
-        uvloop.run(run(settings, tracing, Tls.wanted(read_or_exit(TlsSettings))))
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
+    lifecycle.run(run(settings, tracing))
     tracing.close()
 
 

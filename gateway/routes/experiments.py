@@ -414,7 +414,7 @@ EXPERIMENT_ROUTES: Final = (
     Route(
         "GET",
         f"{_PATH}:configuration",
-        "How units get their arms in all experiments, signed if there is a key: to assign while it is away.",
+        "How units get their arms in all experiments, signed if there is a key: to assign while nobody can be asked.",
         configuration,
         wire.ExperimentConfiguration.DESCRIPTOR,
         reasons=CALLS_REASONS,

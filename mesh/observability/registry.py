@@ -268,6 +268,12 @@ OUTCOMES: Final = _counter(
 POLICY_LIVE: Final = _gauge(
     "policy_live", "1 for the version of the policy that decides.", "intervention", labels=("version",)
 )
+CONFIGURATIONS_REFUSED: Final = _counter(
+    "configurations_refused",
+    "Configurations of the experiment that compares policies that were refused: not signed by the trusted key, of "
+    "another version, or unreadable.",
+    "intervention",
+)
 DELIVERIES: Final = _counter(
     "deliveries",
     "Deliveries attempted or ended, by the state they are in.",

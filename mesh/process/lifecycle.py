@@ -1,12 +1,17 @@
-"""The life of a process: signals that end it, work in its background, garbage collection."""
+"""The life of a process: its work, signals that end it, work in its background, garbage collection."""
 
 import asyncio
 import contextlib
 import gc
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Final
+
+import uvloop
+
+from mesh.settings import SettingError
 
 _CANCEL_AGAIN_SECONDS: Final = 0.1
 # A work that is cancelled may have to end tasks of its own, which is not to be interrupted.
@@ -14,6 +19,14 @@ _CANCEL_WORK_AGAIN_SECONDS: Final = 0.5
 # Less than a page: the kernel writes no file. And the one value at which it starts no program for dumps either
 # (fs/coredump.c of Linux); 0 would.
 _NO_CORE_BYTES: Final = 1
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Runs the work of this process to its end; ends it with one sentence if a setting cannot be used."""
+    try:
+        uvloop.run(work)
+    except SettingError as error:
+        sys.exit(f"journeymesh: {error}")
 
 
 @contextlib.asynccontextmanager

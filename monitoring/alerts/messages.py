@@ -1,4 +1,4 @@
-"""Alerts: messages and models."""
+"""Alerts: messages, models, and the experiment that compares policies."""
 
 from mesh.observability import registry
 from monitoring import limits
@@ -44,6 +44,23 @@ def alerts(scale: TimeScale) -> tuple[Alert, ...]:
                 "Dashboard “Interventions and cost”: does the channel send anything?",
                 "If it does: add replicas of intervention, or raise `JOURNEYMESH_CHANNEL_CONCURRENCY`.",
                 "If it does not: check its provider and the log of intervention.",
+            ),
+        ),
+        Alert(
+            "JourneymeshConfigurationRefused",
+            Severity.TICKET,
+            summed(grown(registry.CONFIGURATIONS_REFUSED, scale(15 * MINUTE)), "namespace").by_number(">", 0),
+            0,
+            "Intervention in {{ $labels.namespace }} refuses how policies are compared.",
+            "Who is in which arm was not signed by `JOURNEYMESH_EXPERIMENTS_PUBLIC_KEY`, or cannot be read. The last "
+            "configuration that was accepted decides for a day, then the control.",
+            (
+                (
+                    "The log of intervention says why. Was the key of the experiments service made anew, or does a "
+                    "replica have another one? `GET /api/experiments:configuration` shows which one it signs with "
+                    "([experiments.md](experiments.md#assigning-by-yourself))."
+                ),
+                "If neither: somebody answers in its place, or writes to the store. Find out who can.",
             ),
         ),
         Alert(

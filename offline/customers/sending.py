@@ -1,4 +1,4 @@
-"""Sends changes of segments to ingest, as events that the mesh makes itself."""
+"""Sends segment changes to ingest, as events that the mesh makes itself."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence

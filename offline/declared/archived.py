@@ -8,7 +8,6 @@ from typing import Final
 from offline import archive
 from offline.declared.journeys import Taken
 from records import table
-from services.features.domain.event import Kind
 from services.features.translation.rows import events_of
 from services.ingest.archive.adapters.event_rows import Archived
 from services.ingest.archive.adapters.files import ParquetArchive
@@ -23,7 +22,7 @@ def is_archive(data: str) -> bool:
 
 
 def taken(data: str) -> Iterator[Taken | str]:
-    """The events in the order of the stream; those that failed, repeated ones, and what says a segment are left out.
+    """The events in the order of the stream; those that failed and repeated ones are left out.
 
     Raises:
         SettingError: the URL is no archive's.
@@ -43,8 +42,7 @@ def taken(data: str) -> Iterator[Taken | str]:
             last = place
         of = table.of_events(applied)
         for user, event in zip(of.user_id, events_of(of), strict=True):
-            # Nobody did anything: it is no moment, and no sign that a user came back.
-            yield "that say a segment" if event.kind == Kind.SEGMENT_CHANGE else Taken(user, index, event)
+            yield Taken(user, index, event)
             index += 1
 
 

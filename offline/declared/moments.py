@@ -6,6 +6,9 @@
 - daily, weekly: at midnight UTC from the day after the first event on, whether the user is active or not, until
   nothing was seen for 90 days. An event at midnight itself is known by then.
 
+What a system did (`is_system`), such as sending an e-mail, is in the features as it is when they are served. It is no
+moment, no sign that a user came back, and nothing that came true.
+
 A label that needs time after the moment is asked only where the data has that time. `no event for N days` means no
 event in the N days after this session, or after the moment where there is no session. `session is over` means that
 this was its last event. `never returns` means no event
@@ -52,31 +55,37 @@ class Timeline(NamedTuple):
 
 
 def snapshots(journey: Journey, label: Label, span: Span, columns: Columns = NO_COLUMNS) -> Iterator[Snapshot]:
-    """A journey's snapshots in time order, with the own columns."""
-    line = timeline([event.at_us for event in journey.events], _is_reached(journey, label), span)
+    """A journey's snapshots in time order, with the own columns; none of a user who did nothing."""
+    line = timeline([event.at_us for event in journey.events if not event.is_system], _is_reached(journey, label), span)
+    if not line.times_us:
+        return
     asked = _asked(journey.user_id, line, label)
     step_us = DAY_US if DAILY in label.moments else 7 * DAY_US if WEEKLY in label.moments else 0
     regular = WEEKLY if WEEKLY in label.moments else DAILY
     due_us = (line.times_us[0] // DAY_US + 1) * DAY_US + (step_us - DAY_US)
-    watch = Watch(columns)
-    for index, event in enumerate(journey.events):
+    watch, index = Watch(columns), 0
+    for event in journey.events:
         if step_us and due_us < event.at_us:
-            due_us = yield from _regular(journey, label, line, watch, (regular, due_us, step_us, index))
+            when = (regular, due_us, step_us, event.at_us - 1)
+            due_us = yield from _regular(journey, label, line, watch, index, when)
         watch.take(event)
+        if event.is_system:
+            continue
         for moment in asked.get(index, ()):
             if (found := answer(label, line, index, event.at_us)) is not None:
                 is_true, known_us = found
                 yield Snapshot(journey.user_id, moment, event.at_us, known_us, 0.0, is_true, *watch.seen(event.at_us))
+        index += 1
     if step_us:
-        yield from _regular(journey, label, line, watch, (regular, due_us, step_us, len(line.times_us)))
+        when = (regular, due_us, step_us, line.span.last_us)
+        yield from _regular(journey, label, line, watch, index, when)
 
 
 def _regular(
-    journey: Journey, label: Label, line: Timeline, watch: Watch, when: tuple[str, int, int, int]
+    journey: Journey, label: Label, line: Timeline, watch: Watch, index: int, when: tuple[str, int, int, int]
 ) -> Generator[Snapshot, None, int]:
-    """The regular snapshots that are due before an event; returns when the next one is due."""
-    moment, due_us, step_us, index = when
-    until_us = line.times_us[index] - 1 if index < len(line.times_us) else line.span.last_us
+    """The regular snapshots that are due until a time, after `index` events; returns when the next one is due."""
+    moment, due_us, step_us, until_us = when
     while due_us <= until_us:
         idle_us = due_us - line.times_us[index - 1]
         found = answer(label, line, index - 1, due_us) if idle_us <= IDLE_LIMIT_US else None
@@ -105,7 +114,8 @@ def timeline(times: list[int], is_reached: Iterable[bool], span: Span) -> Timeli
 
 def _is_reached(journey: Journey, label: Label) -> Iterator[bool]:
     for event, outcomes in zip(journey.events, journey.outcomes, strict=True):
-        yield label.of in outcomes if label.is_outcome else event.kind == KINDS.get(label.of)
+        if not event.is_system:
+            yield label.of in outcomes if label.is_outcome else event.kind == KINDS.get(label.of)
 
 
 def _asked(user_id: str, line: Timeline, label: Label) -> dict[int, list[str]]:

@@ -1,13 +1,12 @@
 """Composition root of the access service."""
 
-import uvloop
 from journeymesh.access.v1 import access_pb2, audit_pb2, limits_pb2, people_pb2
 from journeymesh.access.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from journeymesh.access.v1.audit_pb2_grpc import add_AuditServiceServicer_to_server
 from journeymesh.access.v1.limits_pb2_grpc import add_LimitsServiceServicer_to_server
 from journeymesh.access.v1.people_pb2_grpc import add_PeopleServiceServicer_to_server
 
-from mesh.process import server
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
@@ -47,4 +46,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

@@ -3,7 +3,7 @@
 Decides: which hours of key figures were unusual; all else it counts.
 Owns: saved segments; incidents, and what people did about them; copies of the archive, ordered by tenant, day and user,
 and a manifest of them, which can be made again.
-Calls: ingest, to which jobs send changes of segments; intervention, for what language models cost; a webhook that is
+Calls: ingest, to which jobs send segment changes; intervention, for what language models cost; a webhook that is
 told when incidents open and close, if one is set. It reads the archive's files.
 If the files cannot be read, questions fail with UNAVAILABLE and everything else goes on: it is off the path of events.
 A question that takes too much is refused, interrupted or killed, and no other question fails with it.

@@ -2,15 +2,13 @@
 
 import secrets
 
-import uvloop
 from journeymesh.analytics.v1.analytics_pb2_grpc import add_AnalyticsServiceServicer_to_server
 from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServicer_to_server
 from journeymesh.analytics.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 
 from mesh.clock import system_clock
-from mesh.process import server
-from mesh.process.lifecycle import in_background
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
@@ -37,7 +35,9 @@ async def main() -> None:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
-            in_background(gauges.follow(asking, costing, traced.metrics, system_clock, settings.gauges_seconds)),
+            lifecycle.in_background(
+                gauges.follow(asking, costing, traced.metrics, system_clock, settings.gauges_seconds)
+            ),
             watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock, traced) as jobs,
         ):
@@ -57,4 +57,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

@@ -41,7 +41,7 @@ class Settings:
     ingest_target: str = setting(
         "JOURNEYMESH_INGEST_TARGET",
         topology.address("ingest"),
-        "Where ingest is, which jobs send changes of segments to.",
+        "Where ingest is, which jobs send segment changes to.",
     )
     intervention_target: str = setting(
         "JOURNEYMESH_INTERVENTION_TARGET",

@@ -1,13 +1,12 @@
 """Composition root of the customers service."""
 
-import uvloop
 from journeymesh.customers.v1 import customers_pb2, predictions_pb2, segments_pb2
 from journeymesh.customers.v1.customers_pb2_grpc import add_CustomersServiceServicer_to_server
 from journeymesh.customers.v1.predictions_pb2_grpc import add_CustomerPredictionsServiceServicer_to_server
 from journeymesh.customers.v1.segments_pb2_grpc import add_CustomerSegmentsServiceServicer_to_server
 
 from mesh import clock
-from mesh.process import server
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
@@ -49,4 +48,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

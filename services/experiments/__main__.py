@@ -1,12 +1,10 @@
 """Composition root of the experiments service."""
 
-import uvloop
 from journeymesh.experiments.v1 import experiments_pb2
 from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 
 from mesh.clock import monotonic_clock, system_clock
-from mesh.process import server
-from mesh.process.lifecycle import in_background
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
@@ -26,7 +24,7 @@ async def main() -> None:
             settings.most_units,
             bootstrap.signer(settings.key_file),
         )
-        async with in_background(bootstrap.keep_up(use_cases)):
+        async with lifecycle.in_background(bootstrap.keep_up(use_cases)):
             await server.serve(
                 settings.listen,
                 [lambda grpc_server: add_ExperimentsServiceServicer_to_server(use_cases.servicer, grpc_server)],
@@ -38,4 +36,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

@@ -3,11 +3,10 @@
 import sys
 from typing import Final
 
-import uvloop
 from journeymesh.features.v1 import features_pb2
 from journeymesh.features.v1.features_pb2_grpc import add_FeaturesServiceServicer_to_server
 
-from mesh.process import server
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
@@ -40,4 +39,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

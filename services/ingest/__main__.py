@@ -4,7 +4,6 @@ import os
 import sys
 from typing import Final
 
-import uvloop
 from journeymesh.ingest.v1 import erasure_pb2, export_pb2, ingest_pb2
 
 from mesh import settings
@@ -54,7 +53,4 @@ async def _share(
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.exit(f"journeymesh: say which role: python -m services.ingest {'|'.join(ROLES)}")
-    try:
-        uvloop.run(main(sys.argv[1]))
-    except settings.SettingError as error:
-        sys.exit(f"journeymesh: {error}")
+    lifecycle.run(main(sys.argv[1]))

@@ -1,15 +1,13 @@
 """Composition root of the intervention service."""
 
 import logging
-import sys
 
-import uvloop
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.intervention.v1.intervention_pb2_grpc import add_InterventionServiceServicer_to_server
 
 from mesh.process import lifecycle, server
 from mesh.process.started import started
-from mesh.settings import SettingError, or_exit, read_or_exit
+from mesh.settings import or_exit, read_or_exit
 from mesh.store import redis
 from services.intervention import bootstrap
 from services.intervention.servicer import InterventionServicer
@@ -49,7 +47,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        uvloop.run(main())
-    except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
+    lifecycle.run(main())

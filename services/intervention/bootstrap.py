@@ -200,9 +200,8 @@ async def documents(
         yield files.read
         return
     async with channel.dial(target, traced, tls) as dialled:
-        configurations = MeshConfigurations(
-            dialled, client, own.policy_experiment, system_clock, own.experiments_public_key
-        )
+        named, trusted = own.policy_experiment, own.experiments_public_key
+        configurations = MeshConfigurations(dialled, client, traced.metrics, named, system_clock, trusted)
         yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
 
 

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import uvloop
 from inference import inference_pb2
 from inference.inference_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
 from journeymesh.scoring.v1 import models_pb2, scoring_pb2
@@ -10,10 +9,9 @@ from journeymesh.scoring.v1.models_pb2_grpc import add_ModelsServiceServicer_to_
 from journeymesh.scoring.v1.scoring_pb2_grpc import add_ScoringServiceServicer_to_server
 
 from mesh.clock import system_clock
-from mesh.process import server
-from mesh.process.lifecycle import in_background
+from mesh.process import lifecycle, server
 from mesh.process.started import started
-from mesh.settings import SettingError, read_or_exit
+from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from services.scoring.adapters.measured import MeasuredModels
 from services.scoring.adapters.model_directory import ModelDirectory, place
@@ -34,7 +32,7 @@ async def main() -> None:
         models, promotion = MeasuredModels(directory, telemetry.metrics), Promotion(directory, system_clock)
         servicer = ScoringServicer(Scoring(models, journals), telemetry.metrics)
         models_servicer, inference = ModelsServicer(promotion), InferenceServicer(directory)
-        async with in_background(directory.follow(), promotion.guard(models)):
+        async with lifecycle.in_background(directory.follow(), promotion.guard(models)):
             await server.serve(
                 settings.listen,
                 [
@@ -54,7 +52,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        uvloop.run(main())
-    except SettingError as error:
-        raise SystemExit("journeymesh: " + str(error)) from None
+    lifecycle.run(main())

@@ -1,10 +1,9 @@
 """Composition root of the video service."""
 
-import uvloop
 from journeymesh.video.v1 import video_pb2
 from journeymesh.video.v1.video_pb2_grpc import add_VideoServiceServicer_to_server
 
-from mesh.process import server
+from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisShards, RedisState
@@ -30,4 +29,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())

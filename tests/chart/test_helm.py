@@ -290,6 +290,36 @@ def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -
 
 
 @pytest.mark.tools
+def test_policies_of_arms_are_files_of_the_folder_that_intervention_reads() -> None:
+    named = ["--set", "policy.arms.eager=version: one", "--set", "policy.arms.Very_eager=version: two"]
+    manifests = parsed(render.manifests(named))
+    documents = of_kind(manifests, "ConfigMap")["journeymesh-policy-arms"]["data"]
+    assert {name: yaml.safe_load(text)["version"] for name, text in documents.items()} == {
+        "Very_eager.yaml": "two",
+        "eager.yaml": "one",
+    }
+    pod = services(manifests)["intervention"]
+    folder = environment(pod)["JOURNEYMESH_POLICY_ARMS"]
+    (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == folder]
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
+    assert volume["configMap"]["name"] == "journeymesh-policy-arms"
+    assert "../eager" in refusal("--set-json", 'policy.arms={"../eager":"version: one"}')
+
+
+@pytest.mark.tools
+def test_the_key_of_experiments_comes_from_a_secret_that_experiments_alone_can_read() -> None:
+    manifests = services(parsed(render.manifests(["--set", "experiments.key.secret=signing"])))
+    readers = {
+        name
+        for name, pod in manifests.items()
+        for volume in pod["spec"]["volumes"]
+        if volume.get("secret", {}).get("secretName") == "signing"
+    }
+    assert readers == {"experiments"}
+    assert environment(manifests["experiments"])["JOURNEYMESH_EXPERIMENTS_KEY_FILE"] == "/run/secrets/experiments/key"
+
+
+@pytest.mark.tools
 def test_prices_are_a_file_that_analytics_reads(tmp_path: Path) -> None:
     priced = ["--set-json", 'costs.prices=[{"name":"store","usdPerDay":12.5}]', "--set", "costs.dailyBudgetUsd=20"]
     manifests = parsed(render.manifests(priced))

@@ -51,8 +51,10 @@ _WITHOUT: Final = {
     registry.COST_BUDGET_USED.name,
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
+    registry.CONFIGURATIONS_REFUSED.name,
 }
-"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, budgets or jobs (tests/analytics)."""
+"""Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, budgets or jobs (tests/analytics), or
+policies that are compared (tests/intervention)."""
 
 
 class Reported(NamedTuple):

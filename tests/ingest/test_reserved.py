@@ -35,7 +35,7 @@ SQUATS = {
     "a copy": outcome("jm:copy:1"),
     "an arrival": outcome("jm:arrival:1"),
     "nothing but the beginning": outcome("jm:"),
-    "a client's change of segment": event("jm:segment:1:a", kind="segment_change", segment_change=CHANGE),
+    "a client's segment change": event("jm:segment:1:a", kind="segment_change", segment_change=CHANGE),
     "a change's name on another event": event("jm:segment:1:a", is_own=True),
     "another name on a change": event("jm:link:1", kind="segment_change", segment_change=CHANGE, is_own=True),
 }

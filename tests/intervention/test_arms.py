@@ -20,6 +20,7 @@ from comparison.sequential import ratio_p_value
 from mesh.clock import monotonic_clock, system_clock
 from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
 from mesh.observability import telemetry
+from mesh.observability.metrics import Metrics
 from mesh.rpc import channel
 from mesh.settings import SettingError
 from mesh.store import redis
@@ -319,7 +320,7 @@ async def test_what_has_ended_is_dropped() -> None:
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:
     (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
     async with experiments() as mesh:
-        configurations = MeshConfigurations(mesh.dialled, valkey, "tone", system_clock)
+        configurations = MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock)
         arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parse, written)
         assert await arms.read() == (DOCUMENT, {"acme": DOCUMENT})  # a draft decides nothing
         await mesh.act("start")
@@ -338,10 +339,10 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
 async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_a_day(valkey: redis.Client) -> None:
     async with experiments() as mesh:
         await mesh.act("start")
-        known = await MeshConfigurations(mesh.dialled, valkey, "tone", system_clock).read()
+        known = await MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock).read()
         assert known[""] == Configured("tone", SALT, [Arm("control"), Arm("other", value="eager")], 100.0)
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
-        replica = MeshConfigurations(nobody, valkey, "tone", system_clock)
+        replica = MeshConfigurations(nobody, valkey, Metrics(), "tone", system_clock)
         assert await replica.read() == known
         assert 86_000 < await valkey.ttl(KEPT) <= 86_400
         await valkey.delete(KEPT)
@@ -354,17 +355,30 @@ async def test_what_is_not_signed_by_the_trusted_key_is_refused(valkey: redis.Cl
         assert json.loads(signed.payload)["experiments"][0]["id"] == "tone"
         assert KeySigner(tmp_path / "key.pem").sign(signed.payload) == (signed.signature, signed.public_key)
         assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
-        trusting = MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, signed.public_key.hex())
+        trusting = MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock, signed.public_key.hex())
         assert set(await trusting.read()) == {""}
         await valkey.delete(KEPT)
-        assert await MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, "00" * 32).read() == {}
+        metrics = Metrics()
+        assert await MeshConfigurations(mesh.dialled, valkey, metrics, "tone", system_clock, "00" * 32).read() == {}
+        assert b"journeymesh_configurations_refused_total 1.0" in metrics.render()
         key = signed.public_key.hex()
         # Somebody repeats an answer that was signed before.
-        late = MeshConfigurations(mesh.dialled, valkey, "tone", lambda: system_clock() + 86_400_000_000 + HOUR, key)
+        late = MeshConfigurations(
+            mesh.dialled, valkey, metrics, "tone", lambda: system_clock() + 86_400_000_000 + HOUR, key
+        )
         assert await late.read() == {}
+        assert b"journeymesh_configurations_refused_total 2.0" in metrics.render()
         assert await valkey.get(KEPT) is None
+        await trusting.read()
+        kept: Any = await valkey.get(KEPT)
+        await valkey.set(KEPT, kept.replace(b"tone", b"tame"))  # somebody changed what is kept
+    async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
+        metrics = Metrics()
+        replica = MeshConfigurations(nobody, valkey, metrics, "tone", system_clock, signed.public_key.hex())
+        assert await replica.read() == {}
+        assert b"journeymesh_configurations_refused_total 1.0" in metrics.render()
     with pytest.raises(SettingError, match="64 hexadecimal digits"):
-        MeshConfigurations(mesh.dialled, valkey, "tone", system_clock, "key")
+        MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock, "key")
 
 
 @pytest.mark.parametrize("value", ["none", "../eager", ""])
@@ -406,7 +420,10 @@ async def test_a_configuration_that_says_something_else_is_refused(payload: byte
 
     odd = Odd()  # type: ignore[abstract]
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(odd, to)) as dialled:
-        assert await MeshConfigurations(dialled, valkey, "tone", system_clock).read() == {}
+        metrics = Metrics()
+        configurations = MeshConfigurations(dialled, valkey, metrics, "tone", system_clock)
+        assert await configurations.read() == {}
         assert await valkey.get(KEPT) is None
         await valkey.set(KEPT, b"\xff")
-        assert await MeshConfigurations(dialled, valkey, "tone", system_clock).read() == {}
+        assert await configurations.read() == {}
+        assert b"journeymesh_configurations_refused_total 3.0" in metrics.render()

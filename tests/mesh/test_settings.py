@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.process import lifecycle
 from mesh.settings import SettingError, describe, read, secret, setting
 
 
@@ -41,6 +42,14 @@ def test_the_environment_wins() -> None:
 def test_a_wrong_value_is_refused_with_a_sentence(name: str, value: str, sentence: str) -> None:
     with pytest.raises(SettingError, match=sentence.replace(".", r"\.")):
         read(Example, {name: value})
+
+
+def test_a_process_whose_setting_cannot_be_used_ends_with_a_sentence() -> None:
+    async def work() -> None:
+        raise SettingError("The key cannot be used.")
+
+    with pytest.raises(SystemExit, match=r"^journeymesh: The key cannot be used\.$"):
+        lifecycle.run(work())
 
 
 def test_every_setting_is_described() -> None:

@@ -255,6 +255,19 @@ CASES: Final = (
     ),
     Case("JourneymeshEventsSetAside", "some long ago, and a restart", one(registry.SET_ASIDE, "7x80 0x80"), "25m"),
     Case(
+        "JourneymeshConfigurationRefused",
+        "one that nobody signed",
+        one(registry.CONFIGURATIONS_REFUSED, "0x40 1x20"),
+        "11m",
+        summary="Intervention in shop refuses how policies are compared.",
+    ),
+    Case(
+        "JourneymeshConfigurationRefused",
+        "some long ago",
+        one(registry.CONFIGURATIONS_REFUSED, "3x100"),
+        "25m",
+    ),
+    Case(
         "JourneymeshStoreNearlyFull",
         "six sevenths",
         {**one(registry.STORE_MEMORY, "860x60"), **one(registry.STORE_MEMORY_LIMIT, "1000x60")},

@@ -65,7 +65,8 @@ def lived(count: int, weeks: float, seed: int) -> tuple[Histories, np.ndarray[An
 
 def test_repeats_of_a_new_customer_are_those_of_the_paper() -> None:
     weeks = (1 / 7, 1, 3, 31.8571, 32, 78)
-    found = [repeats.expected_of_a_new_customer(PUBLISHED, each) for each in weeks]
+    new = Histories(np.zeros(1), np.zeros(1), np.zeros(1))
+    found = [repeats.expected(PUBLISHED, new, each)[0] for each in weeks]  # equation 9
     assert found == pytest.approx([0.0078, 0.0532, 0.1506, 1.0405, 1.0437, 1.8580], abs=1e-4)
 
 

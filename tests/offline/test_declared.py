@@ -238,6 +238,40 @@ def test_a_later_event_changes_no_earlier_snapshot() -> None:
     assert [s.values for s in few] == [s.values for s in more][:2]
 
 
+def by_system(seconds: float, kind: int = Kind.FEATURE_INTERACTION) -> Event:
+    return msgspec.structs.replace(at(seconds, kind), is_system=True)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "no event for 2 days, at events and daily",
+        "never returns, at session end",
+        "purchase within 7 days, at events and weekly",
+        "session is over",
+        "session ends without purchase",
+    ],
+)
+def test_what_a_system_did_is_no_moment_and_no_return(sentence: str) -> None:
+    own = [at(3600), at(3660), at(86400 * 6)]
+    sent = [by_system(60), by_system(3630), by_system(86400 * 2), by_system(86400 * 20, Kind.PURCHASE)]
+    both = sorted([*own, *sent], key=lambda event: event.at_us)
+    assert asked(sentence, own, days=40)
+    expected = [(s.moment, s.at_us, s.known_us, s.is_true, s.idle_days) for s in asked(sentence, own, days=40)]
+    assert [(s.moment, s.at_us, s.known_us, s.is_true, s.idle_days) for s in asked(sentence, both, days=40)] == expected
+    assert not asked(sentence, sent, days=40)
+
+
+def test_what_a_system_reports_is_in_the_features_as_they_are_served() -> None:
+    struggle = msgspec.structs.replace(at(10, Kind.STRUGGLE_SIGNAL), attempt_count=5)
+    trouble, paid, later = [at(0), struggle], by_system(15, Kind.PURCHASE), at(20)
+    paid_for, unpaid = (
+        asked("no event for 2 days, at events", events)[-1] for events in ([*trouble, paid, later], [*trouble, later])
+    )
+    assert paid_for.at_us == unpaid.at_us == later.at_us
+    assert paid_for.rule_probability < unpaid.rule_probability  # being paid for, it is no trouble any more
+
+
 def rows_of_a_shop(users: int) -> Iterator[str]:
     yield "visitor,when,action,path"
     for number in range(users):

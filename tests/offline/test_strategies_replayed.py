@@ -13,7 +13,10 @@ from offline.decisions import archived
 from offline.decisions.archived import Record
 from offline.decisions.what_if import Alternative
 from offline.declared import archived as declared
+from offline.declared import label, moments
 from offline.declared.journeys import spill
+from offline.declared.moments import Span
+from services.features.domain.state import DAY_US
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.intervention.policy.domain.interpretation import policy_of
 from tests.builders import MINUTE_US, NOW_US, event
@@ -95,5 +98,7 @@ def test_another_policy_is_tried_on_the_same_segments(records: list[Record]) -> 
 
 def test_segments_are_no_moments_of_training(folder: Path, tmp_path: Path) -> None:
     spilled = spill(declared.taken(str(folder)), tmp_path)
-    assert spilled.left_out == {"that say a segment": 2 * USERS}
-    assert {len(each.events) for each in spilled.journeys()} == {4}
+    assert {len(each.events) for each in spilled.journeys()} == {6}
+    asked = label.parse("session is over, at events", ())
+    span = Span(spilled.first_us, spilled.last_us + DAY_US)
+    assert {len(list(moments.snapshots(each, asked, span))) for each in spilled.journeys()} == {4}

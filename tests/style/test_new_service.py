@@ -39,13 +39,12 @@ FILES: Final = {
     "__init__.py": '"""Answers with what it was asked."""\n',
     "__main__.py": '''"""Composition root of the echo service."""
 
-import uvloop
 from journeymesh.echo.v1 import echo_pb2
 from journeymesh.echo.v1.echo_pb2_grpc import add_EchoServiceServicer_to_server
 
 from mesh.observability import log, telemetry
 from mesh.observability.telemetry import TelemetrySettings
-from mesh.process import server
+from mesh.process import lifecycle, server
 from mesh.process.site import ServerSettings, open_site
 from mesh.rpc.tls import TlsSettings
 from mesh.settings import read_or_exit
@@ -71,7 +70,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    lifecycle.run(main())
 ''',
     "settings.py": '''"""Settings of the echo service."""
 

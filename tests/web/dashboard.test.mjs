@@ -4,6 +4,7 @@ import test from 'node:test'
 
 const { stability } = await import('../../web/dashboard/drift.ts')
 const { merged, news, risks, updated } = await import('../../web/dashboard/live.ts')
+const { standing } = await import('../../web/dashboard/words.ts')
 
 const happening = (members) => ({ kind: 'decision', time: '2026-01-02T10:00:00Z', userId: 'ada', decisionId: 'd-1', page: '', score: 50, level: 'medium', why: '', signal: null, target: '', reason: null, interventionId: '', action: '', channel: '', outcome: null, ...members })
 
@@ -50,4 +51,10 @@ test('a decision is news if it is for help or changes the level', () => {
 test('the risk of a user is that of the latest happening', () => {
   const all = merged([], [happening({ decisionId: 'd-1', level: 'critical' }), happening({ decisionId: 'd-2', userId: 'bob' }), happening({ decisionId: 'd-3', level: 'low' })])
   assert.deepEqual(risks(all).map(({ userId, level }) => [userId, level]), [['ada', 'low'], ['bob', 'medium']])
+})
+
+test('a decision tells the segment, group and arm that it knew, and nothing where it knew none', () => {
+  assert.equal(standing({ segment: 'At Risk', group: 'g_2', arm: 'eager' }), 'Segment: At Risk · Group: g_2 · Arm: eager')
+  assert.equal(standing({ segment: '', group: '', arm: 'control' }), 'Arm: control')
+  assert.equal(standing({ segment: '', group: '' }), '')
 })

@@ -300,6 +300,13 @@ export interface Decision {
   policyVersion: string
 }
 
+/** What the ledger has of a decision, and the archive has not; gateways before arms leave it out. */
+export interface Standing {
+  segment?: string
+  group?: string
+  arm?: string
+}
+
 /** An intervention and what came of it. */
 export interface Offered {
   intervention: { action: string; channel: string; message: string }

@@ -1,4 +1,6 @@
 // Numbers, times and names as people read them.
+import type { Standing } from './answers.ts'
+
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const precise = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
 const percent = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 })
@@ -26,3 +28,10 @@ export function seconds(value: number): string {
 }
 
 export const counted = (count: number, one: string, many = `${one}s`): string => `${number(count)} ${count === 1 ? one : many}`
+
+/** The segment, group and arm of a user at a decision; empty if there were none. */
+export function standing({ segment, group, arm }: Standing): string {
+  return Object.entries({ Segment: segment, Group: group, Arm: arm })
+    .flatMap(([word, value]) => (value ? [`${word}: ${value}`] : []))
+    .join(' · ')
+}

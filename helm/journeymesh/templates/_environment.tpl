@@ -83,12 +83,18 @@ JOURNEYMESH_KEYS_FOLDER: /run/secrets/keys
 JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
 JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
 {{- end }}
+{{- if and (eq .name "experiments") $v.experiments.key.secret }}
+JOURNEYMESH_EXPERIMENTS_KEY_FILE: /run/secrets/experiments/key
+{{- end }}
 {{- if eq .name "intervention" }}
 {{- if $v.policy.document }}
 JOURNEYMESH_POLICY: /policy/policy.yaml
 {{- end }}
 {{- if $v.policy.tenants }}
 JOURNEYMESH_TENANT_POLICIES: /tenant-policies
+{{- end }}
+{{- if $v.policy.arms }}
+JOURNEYMESH_POLICY_ARMS: /policy-arms
 {{- end }}
 JOURNEYMESH_LANGUAGE_MODEL: {{ $v.help.languageModel.kind | quote }}
 JOURNEYMESH_BEDROCK_REGION: {{ $v.help.languageModel.region | quote }}
@@ -138,6 +144,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- end -}}
 {{- if include "journeymesh.signs" . }}{{ $secrets = append $secrets .root.Values.help.webhookSecret.secret }}{{ end -}}
 {{- if eq .name "access" }}{{ $secrets = concat $secrets (list .root.Values.audit.key.secret .root.Values.keys.existingSecret) }}{{ end -}}
+{{- if eq .name "experiments" }}{{ $secrets = append $secrets .root.Values.experiments.key.secret }}{{ end -}}
 {{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
@@ -197,6 +204,21 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: tenant-policies
     configMap: {name: {{ $name }}-tenant-policies}
+{{- end }}
+{{- if and (eq .name "intervention") $v.policy.arms }}
+- path: /policy-arms
+  volume:
+    name: policy-arms
+    configMap: {name: {{ $name }}-policy-arms}
+{{- end }}
+{{- if and (eq .name "experiments") $v.experiments.key.secret }}
+- path: /run/secrets/experiments
+  volume:
+    name: experiments-key
+    secret:
+      secretName: {{ $v.experiments.key.secret }}
+      defaultMode: 0440
+      items: [{key: {{ $v.experiments.key.key | quote }}, path: key}]
 {{- end }}
 {{- if and (eq .name "analytics") (or $v.costs.prices $v.costs.dailyBudgetUsd) }}
 - path: /prices

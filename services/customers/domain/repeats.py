@@ -39,12 +39,6 @@ class Repeats(NamedTuple):
     log_likelihood: float
 
 
-def expected_of_a_new_customer(model: Repeats, weeks: float) -> float:
-    """Purchases after the first, expected in a new customer's first weeks (equation 9)."""
-    new = Histories(np.zeros(1), np.zeros(1), np.zeros(1))
-    return float(expected(model, new, weeks)[0])
-
-
 def probability_active(model: Repeats, of: Histories) -> Column:
     """How likely each customer has not left for good, 0 to 1.
 

@@ -35,11 +35,14 @@ def _key(path: Path) -> Ed25519PrivateKey:
         if not path.exists():
             _make(path)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as error:
-        message = f"{path} holds no private key in PEM: {error}"
+    except OSError as error:
+        message = f"The key in {path} cannot be used: {error.strerror}."
+        raise SettingError(message) from error
+    except (ValueError, TypeError) as error:  # no PEM, or one with a password
+        message = f"{path} holds no private key in PEM without a password."
         raise SettingError(message) from error
     if not isinstance(key, Ed25519PrivateKey):
-        message = f"The key in {path} is none of Ed25519."
+        message = f"The key in {path} is not one of Ed25519."
         raise SettingError(message)
     return key
 

@@ -1,11 +1,12 @@
 // One user: the risk of now with what it rests on, its curve, and events and decisions by session.
-import type { Decision, Entry, Journey, Offered, Risk } from '../answers.ts'
+import { useState } from 'preact/hooks'
+import type { Decision, Entry, Journey, Offered, Risk, Standing } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Contributions } from '../charts/contributions.tsx'
 import { RiskCurve } from '../charts/risk.tsx'
 import { Candidates, Card, Level, Receipt } from '../parts.tsx'
 import { changed, days, since } from '../route.ts'
-import { clock, counted, day, named, number, share, time } from '../words.ts'
+import { clock, counted, day, named, number, share, standing, time } from '../words.ts'
 import { Another } from './derived.tsx'
 
 const EVERY_SECONDS = 5
@@ -84,8 +85,9 @@ function Session({ entries }: { entries: readonly Entry[] }) {
 
 function Decided({ decision }: { decision: Decision }) {
   const { alternatives, explanation, indicators, interventionId, reasons } = decision
+  const [isOpen, setOpen] = useState(false)
   return (
-    <details>
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <Level level={decision.level} score={decision.score} /> {interventionId ? <b>Help offered</b> : 'No help'}: {reasons.map(named).join(', ')}
       </summary>
@@ -94,10 +96,18 @@ function Decided({ decision }: { decision: Decision }) {
       {alternatives.length > 0 && (
         <Candidates caption={`What decision ${decision.decisionId} considered`} of={alternatives} />
       )}
+      {isOpen && <Stood id={decision.decisionId} />}
       <p class="small">Decision <code>{decision.decisionId}</code> by policy <code>{decision.policyVersion}</code></p>
       <Another decision={decision} />
     </details>
   )
+}
+
+/** The user's segment, group and arm at a decision, as long as the ledger has it. */
+function Stood({ id }: { id: string }) {
+  const { value } = useAnswer<Standing>(`/api/decisions/${encodeURIComponent(id)}`)
+  const said = value && standing(value)
+  return said ? <p>{said}</p> : null
 }
 
 /** What became of help: its outcome, and each message with when it was sent. */

@@ -156,7 +156,7 @@ def _is_own_outcome(event: Event) -> bool:
 
 
 def _is_own_change(event: Event) -> bool:
-    """Whether the event is a change of segment that the mesh publishes itself."""
+    """Whether the event is a segment change that the mesh publishes itself."""
     is_change = event.is_own and event.event_type == Kind.SEGMENT_CHANGE
     return is_change and plain(event.event_id).startswith(SEGMENT_CHANGE_ID)
 

@@ -155,7 +155,7 @@ class Event(Protocol):
 
     @property
     def segment_change(self) -> SegmentChange:
-        """With a change of segment."""
+        """With a segment change."""
 
 
 class Table(Protocol):

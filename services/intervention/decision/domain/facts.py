@@ -123,7 +123,7 @@ class Facts(msgspec.Struct, frozen=True):
     feature_names: tuple[str, ...] = ()
     feature_schema_version: str = ""
     age_us: int = 0
-    # With a purchase that is no refund, the products; with a change of segment, what it says.
+    # With a purchase that is no refund, the products; with a segment change, what it says.
     products: tuple[str, ...] = ()
     segment: Segment | None = None
     # A copy of an event of the linked journey.

@@ -13,6 +13,8 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceSt
 from comparison.assignment import Arm
 from mesh.clock import Clock
 from mesh.errors import MeshError
+from mesh.observability import registry
+from mesh.observability.metrics import Metrics
 from mesh.settings import SettingError
 from mesh.store import redis
 from services.intervention.policy.domain.arms import Configured
@@ -66,6 +68,7 @@ class MeshConfigurations:
     Args:
         channel: to the experiments service.
         client: where the last answer is kept, for all replicas.
+        metrics: counts the answers that are refused, each time they are read.
         experiment_id: the experiment.
         clock: refuses what was issued more than a day ago.
         public_key: what answers must be signed by, 64 hexadecimal digits; empty: they need not be signed.
@@ -75,10 +78,18 @@ class MeshConfigurations:
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, client: redis.Client, experiment_id: str, clock: Clock, public_key: str = ""
+        self,
+        channel: grpc.aio.Channel,
+        client: redis.Client,
+        metrics: Metrics,
+        experiment_id: str,
+        clock: Clock,
+        public_key: str = "",
     ) -> None:
         self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
         self._client = client
+        self._metrics = metrics
+        self._metrics.count(registry.CONFIGURATIONS_REFUSED, 0)
         self._experiment_id = experiment_id
         self._clock = clock
         self._verify = verifier(public_key)
@@ -88,8 +99,8 @@ class MeshConfigurations:
         """See `services.intervention.policy.ports.Configurations`."""
         asked = wire.GetConfigurationsRequest(experiment_ids=[self._experiment_id])
         try:
-            answer = await self._stub.GetConfigurations(asked, timeout=_SECONDS)
-            found = self._configured(answer)
+            answer = (await self._stub.GetConfigurations(asked, timeout=_SECONDS)).SerializeToString()
+            found = self._accepted(answer)
         except (MeshError, ValueError) as error:
             if not self._is_away:
                 _log.warning("policies are compared as they were last, for a day at most: %s", error)
@@ -97,17 +108,29 @@ class MeshConfigurations:
             return await self._kept()
         self._is_away = False
         with redis.translating_errors():
-            await self._client.set(KEPT, answer.SerializeToString(), ex=_KEPT_SECONDS)
+            await self._client.set(KEPT, answer, ex=_KEPT_SECONDS)
         return found
 
     async def _kept(self) -> Mapping[str, Configured]:
         with redis.translating_errors():
             kept = cast("bytes | None", await self._client.get(KEPT))
         try:
-            return self._configured(wire.GetConfigurationsResponse.FromString(kept)) if kept else {}
-        except (ValueError, DecodeError) as error:
+            return self._accepted(kept) if kept else {}
+        except ValueError as error:
             _log.error("no policies are compared: %s", error)
             return {}
+
+    def _accepted(self, answer: bytes) -> Mapping[str, Configured]:
+        """See `_configured`; counts an answer that is refused.
+
+        Raises:
+            ValueError: it is refused, or is no answer.
+        """
+        try:
+            return self._configured(wire.GetConfigurationsResponse.FromString(answer))
+        except (ValueError, DecodeError) as error:
+            self._metrics.count(registry.CONFIGURATIONS_REFUSED)
+            raise ValueError(str(error)) from error
 
     def _configured(self, answer: wire.GetConfigurationsResponse) -> Mapping[str, Configured]:
         """The experiment by tenant.
