@@ -12,6 +12,7 @@ from gateway.http import parameters
 from gateway.http.asgi import Answer, Request, json
 from gateway.push import incidents as pushing
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
+from mesh.errors import InvalidArgument
 
 _PATH: Final = "/api/insights"
 _TOLD_BEFORE: Final = "/api/analytics/insights"
@@ -58,7 +59,10 @@ async def changes(core: Core, request: Request) -> Answer:
 
 async def insights_digest(core: Core, request: Request) -> Answer:
     """Tells what a day brought."""
-    asked = wire.GetInsightsDigestRequest(tenant=request.caller.tenant, day=request.query.get("day", ""))
+    day = request.query.get("day", "")
+    if not day and "day" in request.query:
+        raise InvalidArgument("INVALID_TIME", "`day` must be a day such as 2026-11-28, or be left out.")
+    asked = wire.GetInsightsDigestRequest(tenant=request.caller.tenant, day=day)
     return json(render(await core.peers.insights.GetInsightsDigest(asked)))
 
 
@@ -87,7 +91,7 @@ def _snooze(components: dict[str, Any]) -> dict[str, Any]:
 
 def _noted(components: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a change that is noted."""
-    return asking.describe(wire.NoteChangeRequest.DESCRIPTOR, components, _NOT_IN_BODY)
+    return asking.describe(wire.NoteChangeRequest.DESCRIPTOR, components, _NOT_IN_BODY) | {"required": ["what", "name"]}
 
 
 INCIDENT_ROUTES: Final = (

@@ -14,7 +14,7 @@ from images import build, gather
 from images.contents import IMAGES, Image
 
 ROOT = Path(__file__).parents[2]
-OWN = {"topology", "mesh", "records", "services", "gateway", "offline", "cli", "journeymesh", "inference"}
+OWN = {"topology", "mesh", "records", "comparison", "services", "gateway", "offline", "cli", "journeymesh", "inference"}
 BY_NAME = {"httptools", "tzdata"}
 """Distributions that another one looks for by name."""
 
@@ -69,7 +69,7 @@ def libraries(image: Image) -> set[str]:
 def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) -> None:
     rooms = {tuple(name.split(".")[:2]) for name in gather.gathered(IMAGES[service])}
     if service == "cli":  # asks over REST, and reads policies with the code that follows them
-        own = {("cli",), ("offline",), ("services",), ("services", "intervention")}
+        own = {("cli",), ("comparison",), ("offline",), ("services",), ("services", "intervention")}
     elif service == "training":
         rooms_of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
         own = {("offline",), ("services",), *(("services", room) for room in rooms_of)}
@@ -78,6 +78,7 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
         own |= {("inference",)} if service in {"gateway", "scoring"} else set()
         if service == "analytics":  # its jobs read the archive and learn for customers
             own |= {("offline",), ("services", "customers"), ("services", "ingest")}
+        own |= {("comparison",)} if service in {"analytics", "experiments", "intervention"} else set()
         own |= {("cli",)} if any(each.startswith("cli.") for each in IMAGES[service].commands) else set()
     assert {room if room[0] == "services" else room[:1] for room in rooms} - {
         ("topology",),

@@ -44,7 +44,7 @@ some_events = st.lists(an_event(), min_size=1, max_size=6)
 
 
 def test_every_member_of_an_event_has_its_place() -> None:
-    apart = {"click", "playback", "outcome", "purchase", "carried"}
+    apart = {"click", "playback", "outcome", "purchase", "segment_change", "carried"}
     assert set(event_pb2.Event.DESCRIPTOR.fields_by_name) == {*table.COLUMNS, *apart}
     assert set(table.COLUMNS) | apart <= set(event_table_pb2.EventTable.DESCRIPTOR.fields_by_name)
     assert set(table.COLUMNS) == set(Table.__annotations__)
