@@ -1,6 +1,7 @@
 """Personal data that was sent by accident, in every format, is nowhere on a running mesh."""
 
 import base64
+import contextlib
 import json
 import urllib.error
 import urllib.parse
@@ -93,12 +94,16 @@ def send_in_every_format(mesh: RunningMesh) -> list[str]:
 
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of the mesh: the store's, which has all that was ever written, the archive's and the log."""
+    """Every file of the mesh that does not go meanwhile.
+
+    The store's, which has all that was ever written, the archive's, what analytics keeps, and the log.
+    """
     for path in sorted(folder.rglob("*")):
-        if path.suffix == ".parquet":
-            yield path.name, json.dumps(pq.read_table(path, partitioning=None).to_pylist(), default=str).encode()
-        elif path.is_file() and not path.is_socket():
-            yield path.name, path.read_bytes()
+        with contextlib.suppress(FileNotFoundError):
+            if path.suffix == ".parquet":
+                yield path.name, json.dumps(pq.read_table(path, partitioning=None).to_pylist(), default=str).encode()
+            elif path.is_file() and not path.is_socket():
+                yield path.name, path.read_bytes()
 
 
 def test_what_was_sent_by_accident_is_nowhere(mesh: RunningMesh, folder: Path) -> None:
