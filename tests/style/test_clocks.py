@@ -38,6 +38,7 @@ WALL = {
     "services/intervention/language/usecases/analysis.py": "when a user was analyzed, as the answer says",
     "services/intervention/language/usecases/models.py": "whose day's budget pays; when a question began and ended",
     "services/intervention/batch/deciding.py": "the day that counts, until when help waits for words",
+    "services/intervention/policy/adapters/experiments.py": "whether what was signed is older than a day",
     "services/intervention/policy/recording.py": "when the first policy, which has no start, was recorded",
     "services/intervention/policy/usecases.py": "from when on a policy holds, for all processes",
     "services/intervention/reading.py": "which policy holds, and whether help has run out",
