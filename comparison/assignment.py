@@ -11,6 +11,8 @@ from typing import Final, Literal, NamedTuple
 
 VERSION: Final = 1
 """Of the hash; part of what is hashed."""
+SIGNED_AS: Final = b"journeymesh.experiments.1\n"
+"""Stands before a configuration that is signed, so that the signature means nothing else."""
 
 Purpose = Literal["holdout", "inclusion", "arm"]
 Reason = Literal["assigned", "held_out", "not_included"]

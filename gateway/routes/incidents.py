@@ -12,7 +12,6 @@ from gateway.http import parameters
 from gateway.http.asgi import Answer, Request, json
 from gateway.push import incidents as pushing
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
-from mesh.errors import InvalidArgument
 
 _PATH: Final = "/api/insights"
 _TOLD_BEFORE: Final = "/api/analytics/insights"
@@ -59,9 +58,7 @@ async def changes(core: Core, request: Request) -> Answer:
 
 async def insights_digest(core: Core, request: Request) -> Answer:
     """Tells what a day brought."""
-    day = request.query.get("day", "")
-    if not day and "day" in request.query:
-        raise InvalidArgument("INVALID_TIME", "`day` must be a day such as 2026-11-28, or be left out.")
+    day = parameters.date(request.query.get("day"), "day")
     asked = wire.GetInsightsDigestRequest(tenant=request.caller.tenant, day=day)
     return json(render(await core.peers.insights.GetInsightsDigest(asked)))
 
@@ -118,7 +115,7 @@ INCIDENT_ROUTES: Final = (
         "What a day brought: the incidents that opened, that closed, and that were open at its end.",
         insights_digest,
         wire.GetInsightsDigestResponse.DESCRIPTOR,
-        reasons=("INVALID_TIME", *CALLS_REASONS),
+        reasons=("INVALID_PARAMETER", "INVALID_TIME", *CALLS_REASONS),
         query=(text("day", "The day, in the zone of the watch; yesterday by default.", format="date"),),
     ),
     Route(

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from mesh.clock import system_clock
-from mesh.errors import MeshError, Unavailable
+from mesh.errors import FailedPrecondition, MeshError, Unavailable
 from mesh.observability import telemetry
 from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
@@ -34,6 +34,7 @@ from offline.customers.refit import Source
 from services.analytics.settings import Settings
 from services.customers.adapters.fits import RedisFits
 from services.customers.domain.fit import Fit
+from services.customers.ports import FitStore
 from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
@@ -76,15 +77,20 @@ async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publis
         fits = RedisFits(client)
         fit = await fits.fit(tenant)
         if fit is None or fit.fitted_ms != now_ms:
-            fit = await _learnt(fits, archive_url, tenant, now_ms)
+            fit = await learnt(fits, archive_url, tenant, now_ms)
         return fit, await _published(client, fits, tenant)
     finally:
         await client.aclose()
 
 
-async def _learnt(fits: RedisFits, archive_url: str, tenant: str, now_ms: int) -> Fit:
+async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int) -> Fit:
+    """Learns; up to three times, if files were joined or somebody was erased while it read.
+
+    Raises:
+        PurchaseError, FitError, MeshError: as `keeping.learn`.
+    """
     for _ in range(_TRIES - 1):
-        with contextlib.suppress(Unavailable):  # files were joined, or somebody was erased, while it was read
+        with contextlib.suppress(Unavailable, FailedPrecondition):
             return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
     return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
 

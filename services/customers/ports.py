@@ -66,7 +66,7 @@ class FitStore(Protocol):
         """Keeps what was published of users, but not of those who are not in the segment any more, or were erased."""
 
     def departed(self, tenant: str) -> AsyncIterator[Mapping[str, Published]]:
-        """Of whom something was published who are in no segment now, in parts of at most 1,000.
+        """Of whom something was published who are in no segment now, in parts of about 1,000.
 
         Raises:
             VersionMismatch: as `published`.

@@ -62,7 +62,7 @@ class Exporting:
                 ],
                 *[
                     record("intervention.reports", msgspec.structs.asdict(each))
-                    for each in await self._reports.of_users(user_ids)
+                    for each in (await self._reports.of_users(user_ids)).values()
                 ],
                 *decided,
             ]

@@ -119,7 +119,10 @@ async def test_a_day_is_told(gateway: Gateway) -> None:
     assert [len(told[of]) for of in ("opened", "closed", "open")] == [1, 0, 1]
     other = (await gateway.client.get(f"{PATH}/digest?day=2025-12-31")).json()
     assert not other["opened"]
-    refused = await gateway.client.get(f"{PATH}/digest?day=today")
+    for day in ("today", "", "20251231", "\uff12\uff10\uff12\uff15-12-31"):
+        refused = await gateway.client.get(f"{PATH}/digest", params={"day": day})
+        assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_PARAMETER")
+    refused = await gateway.client.get(f"{PATH}/digest?day=9999-12-31")
     assert (refused.status_code, refused.json()["reason"]) == (400, "INVALID_TIME")
 
 

@@ -845,7 +845,7 @@ async def write_reports(to: At) -> None:
 
 
 async def read_reports(of: At) -> dict[str, Any]:
-    return {"reports": msgspec.to_builtins(await RedisReports(of.client).first(10))}
+    return {"reports": msgspec.to_builtins([*(await RedisReports(of.client).first(10)).values()])}
 
 
 # The archive.

@@ -18,7 +18,7 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
 from comparison.assignment import Allocation, Arm, assign
 from comparison.sequential import ratio_p_value
 from mesh.clock import monotonic_clock, system_clock
-from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable
+from mesh.errors import DeadlineExceeded, FailedPrecondition, MeshError, Unavailable, VersionMismatch
 from mesh.observability import telemetry
 from mesh.observability.metrics import Metrics
 from mesh.rpc import channel
@@ -38,7 +38,7 @@ from services.intervention.exporting import Exporting
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
 from services.intervention.lift.domain.report import Report
-from services.intervention.lift.ports import Reports
+from services.intervention.lift.ports import Reports, Waiting
 from services.intervention.lift.usecases import Telling
 from services.intervention.policy.adapters.experiments import KEPT, MeshConfigurations
 from services.intervention.policy.adapters.yaml import ArmFiles, parse, written
@@ -89,7 +89,7 @@ async def test_each_user_is_decided_on_by_the_policy_of_their_arm() -> None:
         policy = await world.policies.find(each.policy_version)
         made_by = each.verdict.intervention
         assert derive(policy, each.facts, each.standing, made_by.id if made_by else "") == each.verdict
-    found = await world.reports.first(1_000)
+    found = reports_in(await world.reports.first(1_000))
     assert {each.unit: each.arm for each in found} == {user: arm_of(user) for user in USERS}
     assert {(each.tenant, each.experiment_id, each.before) for each in found} == {("", "tone", 60.0)}
 
@@ -121,11 +121,11 @@ async def test_a_batch_that_comes_again_decides_and_tells_the_same() -> None:
     world = World(EAGER)
     records = [[Row(60.0, user_id=user), Row(85.0, user_id=user, at_us=NOON_ISH + MINUTE)] for user in USERS[:40]]
     first = await world.come(0, records)
-    told, entries = await world.reports.first(1_000), await decided(world)
+    told, entries = reports_in(await world.reports.first(1_000)), await decided(world)
     again = await world.come(0, records)
     assert (again.made, again.reasons) == (first.made, first.reasons)
     assert await decided(world) == entries
-    assert await world.reports.first(1_000) == told
+    assert reports_in(await world.reports.first(1_000)) == told
 
 
 async def test_a_ramp_adds_users_and_moves_none_and_the_received_time_says_which_step() -> None:
@@ -134,7 +134,7 @@ async def test_a_ramp_adds_users_and_moves_none_and_the_received_time_says_which
     seen: list[dict[str, str]] = []
     for number, at_us in enumerate((NOON_ISH, NOON_ISH + 2 * HOUR)):
         await world.deliver(number, [[Row(60.0, user_id=user, at_us=at_us) for user in USERS]])
-        seen.append({each.unit: each.arm for each in await world.reports.first(1_000) if each.arm})
+        seen.append({each.unit: each.arm for each in reports_in(await world.reports.first(1_000)) if each.arm})
     expected = {user: arm_of(user, 10.0) for user in USERS}
     assert seen[0] == {user: arm for user, arm in expected.items() if arm}
     assert seen[0].items() < seen[1].items()
@@ -147,7 +147,7 @@ async def test_what_came_of_help_and_who_reached_the_goal_is_told() -> None:
         await world.send(outcome(report, made[0].intervention.id, user_id="bob", at_us=NOON_ISH + MINUTE))
     bought = Row(user_id="bob", at_us=NOON_ISH + 2 * MINUTE, kind=EventKind.PURCHASE, bought=Purchase(5.0, "EUR"))
     await world.send(bought)
-    found = await world.reports.first(100)
+    found = reports_in(await world.reports.first(100))
     assert {(each.unit, each.outcome) for each in found if each.unit == "bob" and not each.arm} == {
         ("bob", "shown"),
         ("bob", "accepted"),
@@ -189,20 +189,24 @@ def reports(request: pytest.FixtureRequest, valkey: redis.Client) -> Reports:
     return MemoryReports(5) if request.param == "memory" else RedisReports(valkey, 5)
 
 
+def reports_in(of: Waiting) -> list[Report]:
+    return [*of.values()]
+
+
 async def test_reports_wait_once_each_arms_first(reports: Reports) -> None:
     came = [Report("", "tone", "ada", outcome="accepted"), Report("", "tone", "bob", outcome="shown")]
     met = [Report("", "tone", "ada", "control", 60.0), Report("acme", "tone", "ada", "other", 1.5)]
     for _ in range(2):
         assert await reports.add([*came, *met]) == 0
-    assert {*(await reports.first(2))} == {*met}
-    assert {*(await reports.first(100))} == {*met, *came}
-    assert {*(await reports.of_users(["ada"]))} == {came[0], met[0]}
-    assert {*(await reports.of_users([qualified("acme", "ada")]))} == {met[1]}
+    assert {*reports_in(await reports.first(2))} == {*met}
+    assert {*reports_in(await reports.first(100))} == {*met, *came}
+    assert {*reports_in(await reports.of_users(["ada"]))} == {came[0], met[0]}
+    assert {*reports_in(await reports.of_users([qualified("acme", "ada")]))} == {met[1]}
     more = [Report("", "tone", f"u-{number}", outcome="shown") for number in range(3)]
     assert await reports.add([*came, *more]) == 2
     for _ in range(2):
-        await reports.remove(met)
-    assert not {*met} & {*(await reports.first(100))}
+        await reports.remove([name for name, each in (await reports.first(100)).items() if each in met])
+    assert not {*met} & {*reports_in(await reports.first(100))}
     assert await reports.add([]) == 0
 
 
@@ -245,7 +249,7 @@ async def test_what_is_told_counts_once_and_what_has_ended_is_dropped() -> None:
         made = await world.send(*[Row(90.0, user_id=user) for user in USERS[:100]])
         for each in made:
             await world.send(outcome(Outcome.ACCEPTED, each.intervention.id, user_id=each.decision.facts.user_id))
-        kept = await world.reports.first(1_000)
+        kept = reports_in(await world.reports.first(1_000))
         telling = Telling(world.reports, ToldExperiments(mesh.dialled))
         for _ in range(2):
             assert await telling.tell_some() == len(kept)
@@ -317,14 +321,39 @@ async def test_what_has_ended_is_dropped() -> None:
     assert not await waiting.first(2)
 
 
+async def test_reports_of_a_newer_version_are_done_with_or_left_to_it(valkey: redis.Client) -> None:
+    report = Report("", "tone", "ada", "control")
+    longer, newer = ([version, [*msgspec.structs.astuple(report), "more"]] for version in (1, 2))
+    await valkey.zadd("jm:intervention:reports", {msgspec.msgpack.encode(each): 0 for each in (longer, newer)})
+
+    class Taking:
+        async def tell(self, reports: Any) -> None:
+            assert reports == [report]
+
+    reports = RedisReports(valkey)
+    assert await Telling(reports, Taking()).tell_some() == 1
+    assert await Telling(reports, Taking()).tell_some() == 0
+    assert await valkey.zrange("jm:intervention:reports", 0, -1) == [msgspec.msgpack.encode(newer)]
+    with pytest.raises(VersionMismatch):
+        await reports.of_users(["bob"])
+
+
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:
     (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
     async with experiments() as mesh:
         configurations = MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock)
-        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parse, written)
+        parsed: list[str] = []
+
+        def parsing(text: str) -> object:
+            parsed.append(text)
+            return parse(text)
+
+        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parsing, written)
         assert await arms.read() == (DOCUMENT, {"acme": DOCUMENT})  # a draft decides nothing
         await mesh.act("start")
         of_mesh, of_tenants = await arms.read()
+        assert (await arms.read()).of_mesh == of_mesh
+        assert len(parsed) == 2  # that of each arm; what has not changed is not made again
         policy = policy_of(parse(of_mesh))
         assert policy == policy_of(parse(EAGER))
         assert of_tenants == {"acme": DOCUMENT}  # which has no such experiment
@@ -340,7 +369,7 @@ async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_
     async with experiments() as mesh:
         await mesh.act("start")
         known = await MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock).read()
-        assert known[""] == Configured("tone", SALT, [Arm("control"), Arm("other", value="eager")], 100.0)
+        assert known[""] == Configured("tone", SALT, (Arm("control"), Arm("other", value="eager")), 100.0)
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
         replica = MeshConfigurations(nobody, valkey, Metrics(), "tone", system_clock)
         assert await replica.read() == known
@@ -385,7 +414,7 @@ async def test_what_is_not_signed_by_the_trusted_key_is_refused(valkey: redis.Cl
 async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_path: Path) -> None:
     class Fixed:
         async def read(self) -> dict[str, Configured]:
-            return {"": Configured("tone", SALT, [Arm("control"), Arm("other", value=value)], 50.0)}
+            return {"": Configured("tone", SALT, (Arm("control"), Arm("other", value=value)), 50.0)}
 
     (tmp_path.parent / "eager.yaml").write_text(DOCUMENT)
     arms = Arms(documents(DOCUMENT), Fixed(), ArmFiles(str(tmp_path)), parse, written)
@@ -405,7 +434,7 @@ async def test_what_waits_to_be_told_of_a_person_is_exported_and_erased() -> Non
     for _ in range(2):
         await erasing.erase(["ada"], "pseudonym")
     assert (await erasing.kept(["ada"]))["intervention.reports"] == 0
-    assert {each.unit for each in await world.reports.first(10)} == {"bob"}
+    assert {each.unit for each in reports_in(await world.reports.first(10))} == {"bob"}
 
 
 @pytest.mark.parametrize(

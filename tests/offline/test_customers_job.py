@@ -17,19 +17,23 @@ import psutil
 import pytest
 
 from mesh.clock import system_clock
+from mesh.errors import FailedPrecondition, Unavailable
 from mesh.observability import telemetry
 from mesh.store import redis
 from offline.archive import contents
 from offline.customers import archived, keeping
 from offline.customers import job as learning
 from offline.customers.refit import Whole
+from records import tenants
 from services.analytics.adapters.children import Child, Children
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import HELD_US, Job, Outcome, State
 from services.analytics.running import Queueing, Running
 from services.customers.adapters.fits import RedisFits, encode
 from services.customers.adapters.memory import MemoryFits
+from services.customers.domain.fit import Fit
 from services.customers.domain.history import history
+from services.customers.ports import Standing
 from services.ingest.archive.adapters.files import ParquetArchive
 from tests.customers.fits import shop
 from tests.ingest.harness import running
@@ -222,3 +226,41 @@ async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Pat
 async def test_what_a_process_says_last_is_what_came_of_it(said: str, outcome: Outcome) -> None:
     with contextlib.closing(Child(["printf", "%s", said])) as child:
         assert await child.outcome() == outcome
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_it_reads_again_if_somebody_is_erased_meanwhile(archive_url: str, times: int) -> None:
+    class Erased(MemoryFits):
+        """Erases somebody after each of the first times at which a job looked who was erased."""
+
+        left = times
+
+        async def fit(self, tenant: str) -> Fit | None:
+            if self.left:
+                self.left -= 1
+                await self.erase([tenants.qualified("acme", "nobody")])
+            return await super().fit(tenant)
+
+    now_ms = system_clock() // 1000
+    learning_again = learning.learnt(Erased(), archive_url, "acme", now_ms)
+    if times < 3:
+        assert (await learning_again).fitted_ms == now_ms
+    else:
+        with pytest.raises(FailedPrecondition) as refused:
+            await learning_again
+        assert refused.value.reason == "ERASURE_UNFINISHED"
+
+
+async def test_it_reads_again_what_could_not_be_read(archive_url: str) -> None:
+    class Away(MemoryFits):
+        """Cannot be reached once."""
+
+        is_away = True
+
+        async def standing(self, tenant: str) -> Standing:
+            if self.is_away:
+                self.is_away = False
+                raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+            return await super().standing(tenant)
+
+    assert (await learning.learnt(Away(), archive_url, "acme", system_clock() // 1000)).customers == 40

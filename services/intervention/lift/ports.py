@@ -1,9 +1,12 @@
 """What the room needs from the outside."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 from services.intervention.lift.domain.report import Report
+
+Waiting: TypeAlias = Mapping[bytes, Report]
+"""Reports that wait, by what names them in the store."""
 
 
 class Reports(Protocol):
@@ -16,25 +19,28 @@ class Reports(Protocol):
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def first(self, count: int) -> Sequence[Report]:
+    async def first(self, count: int) -> Waiting:
         """Some reports, at most so many; no outcome while anybody's arm waits. Empty if there are none.
+
+        What only a newer version can read is left to it.
 
         Raises:
             Unavailable: the store cannot be reached.
         """
 
-    async def remove(self, reports: Sequence[Report]) -> None:
+    async def remove(self, names: Collection[bytes]) -> None:
         """Removes reports; those that are gone already are no error.
 
         Raises:
             Unavailable: the store cannot be reached; the call may be repeated.
         """
 
-    async def of_users(self, user_ids: Sequence[str]) -> Sequence[Report]:
+    async def of_users(self, user_ids: Sequence[str]) -> Waiting:
         """The reports about these users, by their qualified ids.
 
         Raises:
             Unavailable: the store cannot be reached.
+            VersionMismatch: only a newer version can read some report.
         """
 
 

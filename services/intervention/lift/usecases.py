@@ -43,12 +43,12 @@ class Telling:
             DeadlineExceeded: the experiments do not answer in time; likewise.
         """
         found = await self._reports.first(MOST_AT_ONCE)
-        groups: dict[tuple[str, str, bool], list[Report]] = {}
-        for each in found:
-            groups.setdefault((each.tenant, each.experiment_id, not each.arm), []).append(each)
+        groups: dict[tuple[str, str, bool], dict[bytes, Report]] = {}
+        for name, each in found.items():
+            groups.setdefault((each.tenant, each.experiment_id, not each.arm), {})[name] = each
         for (_, experiment_id, _), some in sorted(groups.items(), key=lambda group: group[0][2]):
             try:
-                await self._told.tell(some)
+                await self._told.tell([*some.values()])
             except _PASSING:
                 raise
             except MeshError as error:

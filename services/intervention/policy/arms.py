@@ -1,11 +1,16 @@
 """Writes an experiment into the documents of policies, so that a change of its ramp is a change of the policy."""
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from records.tenants import DEFAULT
 from services.intervention.policy.domain.arms import Configured, composed, needed
 from services.intervention.policy.domain.interpretation import PolicyError
 from services.intervention.policy.ports import Configurations, Documents, Texts, refused
+
+_KEPT: Final = 256
+"""Documents that are remembered: they are read each second, and seldom change."""
 
 
 class Arms:
@@ -32,6 +37,7 @@ class Arms:
         self._texts = texts
         self._parse = parse
         self._written = written
+        self._made = functools.lru_cache(_KEPT)(self._make)
 
     async def read(self) -> Documents:
         """The documents as they are now; for one that cannot be made, a text that says why and is no policy.
@@ -54,8 +60,12 @@ class Arms:
         arms = needed(experiment)
         if not arms:
             return text
+        return self._made(text, experiment, tuple([await self._texts.read(arm.value) for arm in arms]))
+
+    def _make(self, text: str, experiment: Configured | None, texts: tuple[str, ...]) -> str:
         try:
-            policies = {arm.name: self._parse(await self._texts.read(arm.value)) for arm in arms}
+            of_arms = zip(needed(experiment), texts, strict=True)
+            policies = {arm.name: self._parse(its) for arm, its in of_arms}
             return self._written(composed(self._parse(text), experiment, policies))
         except PolicyError as error:
             return refused(str(error))

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from mesh.signing import SigningKeyError, signing_key
 from services.access.audit.domain.entry import EMPTY, HASH_BYTES, Head
 
 _VERSION: Final = 1
 _SIGNED_AS: Final = b"journeymesh audit head\n"
 _RECEIPT_SIGNED_AS: Final = b"journeymesh erasure receipt\n"
 """Each stands before what is signed, so that the signature means nothing else."""
-_OWNER_ONLY: Final = 0o600
 _ENDING: Final = b"\n"
 
 
@@ -81,10 +80,12 @@ def opened(path: Path, key_path: Path) -> HeadsFile:
         HeadsError: one of them cannot be used.
     """
     try:
-        key = _key(key_path)
+        key = signing_key(key_path)
         if not path.exists() or not path.stat().st_size:
             _append(path, {"version": _VERSION, "publicKey": _public_digits(key)})
         _drop_unfinished(path)
+    except SigningKeyError as error:
+        raise HeadsError(str(error)) from error
     except OSError as error:
         message = f"{error.filename} cannot be used: {error.strerror}."
         raise HeadsError(message) from error
@@ -138,30 +139,6 @@ def _head(line: bytes, public_key: str) -> Head:
 
 def _signed(said: Mapping[str, Any]) -> bytes:
     return _SIGNED_AS + json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _key(path: Path) -> Ed25519PrivateKey:
-    """The private key in a file; a missing one is made, for the owner alone."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb") as file:
-            file.write(
-                Ed25519PrivateKey.generate().private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
-            )
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        pass
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (ValueError, TypeError) as error:
-        message = f"{path} holds no private key in PEM."
-        raise HeadsError(message) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        message = f"The key in {path} is none of Ed25519."
-        raise HeadsError(message)
-    return key
 
 
 def _public_digits(key: Ed25519PrivateKey) -> str:

@@ -1,19 +1,36 @@
 """Reports that wait to be told: in memory, and in a sorted set of Redis."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 import msgspec
 
+from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records.tenants import qualified
 from services.intervention.lift.domain.report import Report
+from services.intervention.lift.ports import Waiting
 
 MOST: Final = 100_000
 """Reports that wait; more come only once some are told."""
 _KEY: Final = "jm:intervention:reports"
+_VERSION: Final = 1
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """What is stored; a report grows at its end."""
+
+    version: int
+    report: Report
+
+
+class _Version(msgspec.Struct, array_like=True):
+    version: int
+
+
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
-_DECODE: Final = msgspec.msgpack.Decoder(Report).decode
+_DECODE: Final = msgspec.msgpack.Decoder(_Packed).decode
+_DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 # KEYS: the sorted set. ARGV: how many it may hold, then score and member of each report.
 _ADD: Final = redis.Script("""
 local left, refused = tonumber(ARGV[1]) - redis.call('ZCARD', KEYS[1]), 0
@@ -32,47 +49,47 @@ class NoReports:
         """See `services.intervention.lift.ports.Reports`."""
         return 0
 
-    async def first(self, count: int) -> Sequence[Report]:  # noqa: ARG002 - the port's
+    async def first(self, count: int) -> Waiting:  # noqa: ARG002 - the port's
         """See `services.intervention.lift.ports.Reports`."""
-        return ()
+        return {}
 
-    async def remove(self, reports: Sequence[Report]) -> None:
+    async def remove(self, names: Collection[bytes]) -> None:
         """See `services.intervention.lift.ports.Reports`."""
 
-    async def of_users(self, user_ids: Sequence[str]) -> Sequence[Report]:  # noqa: ARG002 - the port's
+    async def of_users(self, user_ids: Sequence[str]) -> Waiting:  # noqa: ARG002 - the port's
         """See `services.intervention.lift.ports.Reports`."""
-        return ()
+        return {}
 
 
 class MemoryReports:
     """Keeps reports in memory: for tests."""
 
     def __init__(self, most: int = MOST) -> None:
-        self._reports: dict[Report, None] = {}
+        self._reports: dict[bytes, Report] = {}
         self._most = most
 
     async def add(self, reports: Sequence[Report]) -> int:
         """See `services.intervention.lift.ports.Reports`."""
         refused = 0
         for each in reports:
-            if each in self._reports or len(self._reports) < self._most:
-                self._reports[each] = None
+            if (name := _encoded(each)) in self._reports or len(self._reports) < self._most:
+                self._reports[name] = each
             else:
                 refused += 1
         return refused
 
-    async def first(self, count: int) -> Sequence[Report]:
+    async def first(self, count: int) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        return sorted(self._reports, key=_rank)[:count]
+        return dict(sorted(self._reports.items(), key=lambda each: _rank(each[1]))[:count])
 
-    async def remove(self, reports: Sequence[Report]) -> None:
+    async def remove(self, names: Collection[bytes]) -> None:
         """See `services.intervention.lift.ports.Reports`."""
-        for each in reports:
+        for each in names:
             self._reports.pop(each, None)
 
-    async def of_users(self, user_ids: Sequence[str]) -> Sequence[Report]:
+    async def of_users(self, user_ids: Sequence[str]) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        return [each for each in self._reports if _user_id(each) in user_ids]
+        return {name: each for name, each in self._reports.items() if _user_id(each) in user_ids}
 
 
 class RedisReports:
@@ -86,25 +103,39 @@ class RedisReports:
         """See `services.intervention.lift.ports.Reports`."""
         if not reports:
             return 0
-        members = [part for each in reports for part in (_rank(each), _ENCODE(each))]
+        members = [part for each in reports for part in (_rank(each), _encoded(each))]
         (refused,) = await _ADD.run(self._client, redis.Call([_KEY], [self._most, *members]))
         return int(refused)
 
-    async def first(self, count: int) -> Sequence[Report]:
+    async def first(self, count: int) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        with redis.translating_errors():
-            blobs = cast("list[bytes]", await self._client.zrange(_KEY, 0, count - 1))
-        return [_DECODE(each) for each in blobs]
+        return {blob: _DECODE(blob).report for blob in await self._blobs(count) if _is_known(blob)}
 
-    async def remove(self, reports: Sequence[Report]) -> None:
+    async def remove(self, names: Collection[bytes]) -> None:
         """See `services.intervention.lift.ports.Reports`."""
-        if reports:
+        if names:
             with redis.translating_errors():
-                await self._client.zrem(_KEY, *map(_ENCODE, reports))
+                await self._client.zrem(_KEY, *names)
 
-    async def of_users(self, user_ids: Sequence[str]) -> Sequence[Report]:
+    async def of_users(self, user_ids: Sequence[str]) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        return [each for each in await self.first(self._most) if _user_id(each) in user_ids]
+        blobs = await self._blobs(self._most)
+        if not all(map(_is_known, blobs)):
+            raise VersionMismatch("A report to experiments was stored by a newer version of the service.")
+        reports = {blob: _DECODE(blob).report for blob in blobs}
+        return {blob: each for blob, each in reports.items() if _user_id(each) in user_ids}
+
+    async def _blobs(self, count: int) -> list[bytes]:
+        with redis.translating_errors():
+            return cast("list[bytes]", await self._client.zrange(_KEY, 0, count - 1))
+
+
+def _encoded(report: Report) -> bytes:
+    return _ENCODE(_Packed(_VERSION, report))
+
+
+def _is_known(blob: bytes) -> bool:
+    return _DECODE_VERSION(blob).version <= _VERSION
 
 
 def _rank(report: Report) -> int:

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
-from comparison.assignment import Arm
+from comparison.assignment import SIGNED_AS, Arm
 from mesh.clock import Clock
 from mesh.errors import MeshError
 from mesh.observability import registry
@@ -27,7 +27,6 @@ KEPT: Final = "jm:intervention:policy-experiment"
 _KEPT_SECONDS: Final = 86_400
 _SECONDS: Final = 1.0
 _SECOND_US: Final = 1_000_000
-_SIGNED_AS: Final = b"journeymesh.experiments.1\n"
 _VERSION: Final = 1
 _log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class _SaidExperiment(msgspec.Struct, rename="camel"):
 
     def configured(self) -> Configured:
         """In the words of the domain."""
-        arms = [Arm(arm.name, arm.weight, arm.value) for arm in self.arms]
+        arms = tuple(Arm(arm.name, arm.weight, arm.value) for arm in self.arms)
         return Configured(self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted)
 
 
@@ -173,7 +172,7 @@ def verifier(public_key: str) -> Any:  # noqa: ANN401 - a function of payload an
 
     def verify(payload: bytes, signature: bytes) -> None:
         try:
-            key.verify(signature, _SIGNED_AS + payload)
+            key.verify(signature, SIGNED_AS + payload)
         except InvalidSignature:
             message = "A configuration is not signed by the key that is trusted."
             raise ValueError(message) from None

@@ -15,7 +15,7 @@ class Configured(NamedTuple):
 
     id: str
     salt: str
-    arms: Sequence[Arm]
+    arms: tuple[Arm, ...]
     percent: float = 0.0
     holdout_percent: float = 0.0
     promoted: str = ""
