@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 import grpc
 
@@ -9,6 +10,9 @@ from mesh.observability import telemetry
 from mesh.process.server import Register
 from mesh.process.server import serving as serving_on
 from mesh.rpc import channel
+
+# What is tested answers in milliseconds; a process of its own that must start first may wait for a core.
+_TIMEOUT_SECONDS: Final = 30.0
 
 
 @contextlib.asynccontextmanager
@@ -19,6 +23,6 @@ async def serving(
     traced = observed_by or telemetry.off()
     async with (
         serving_on("127.0.0.1:0", registers, [], {}, traced) as port,
-        channel.dial(f"127.0.0.1:{port}", traced) as dialled,
+        channel.dial(f"127.0.0.1:{port}", traced, timeout_seconds=_TIMEOUT_SECONDS) as dialled,
     ):
         yield dialled

@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document, generated from the table of routes and the types they use."""
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -42,28 +43,38 @@ _SECURITY: Final = {
     },
 }
 
+_COMPONENTS: Final = "#/components/{kind}/{name}"
+_TRACE_ID: Final = "X-Trace-Id"
+_RETRY_AFTER: Final = "Retry-After"
 _HEADERS: Final = {
-    "X-Trace-Id": {
+    _TRACE_ID: {
         "description": "The trace of the request.",
         "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-    }
+    },
+    _RETRY_AFTER: {"description": "Seconds to wait.", "schema": {"type": "string"}},
 }
 
 
 def document(routes: Sequence[Route]) -> bytes:
     """The document as JSON."""
-    components: shapes.Schema = {}
-    shapes.of(problems.Problem, components)
+    schemas: shapes.Schema = {}
+    shapes.of(problems.Problem, schemas)
+    responses: dict[str, shapes.Schema] = {}
     paths: dict[str, shapes.Schema] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas, responses)
     about = "Sees struggle and helps in time. Every answer carries the id of its trace. Errors are RFC 9457 problems."
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
             "info": {"title": "Journeymesh", "version": "1", "description": about},
             "paths": paths,
-            "components": {"schemas": components, "securitySchemes": _SECURITY},
+            "components": {
+                "schemas": schemas,
+                "responses": responses,
+                "headers": _HEADERS,
+                "securitySchemes": _SECURITY,
+            },
         }
     )
 
@@ -73,12 +84,12 @@ def media_type(route: Route) -> str:
     return route.answer if isinstance(route.answer, str) else asgi.JSON
 
 
-def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
+def _operation(route: Route, schemas: shapes.Schema, responses: dict[str, shapes.Schema]) -> shapes.Schema:
     is_segments = route.path.startswith("/v1/")
     name = f"segment_{route.path.rpartition('/')[2]}" if is_segments else getattr(route.serve, "__name__", "")
-    succeeds: dict[str, Any] = {"description": route.summary, "headers": _HEADERS}
+    succeeds: dict[str, Any] = {"description": route.summary, "headers": _headers(_TRACE_ID)}
     if route.answer != NOTHING:
-        succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, components)}}
+        succeeds["content"] = {media_type(route): {"schema": shapes.of(route.answer, schemas)}}
         succeeds["content"] |= {name: {"schema": {"type": "string"}} for name in route.other_answers}
     operation: dict[str, Any] = {
         "operationId": name.strip("_"),
@@ -87,12 +98,12 @@ def _operation(route: Route, components: shapes.Schema) -> shapes.Schema:
         "parameters": _parameters(route),
         "responses": {
             str(route.status): succeeds,
-            **_problems(route),
+            **_problems(route, responses),
         },
     }
     if route.body is not None:
         bodies = {asgi.JSON: route.body, **route.other_bodies}
-        taken = {name: {"schema": shapes.of(shape, components)} for name, shape in bodies.items()}
+        taken = {name: {"schema": shapes.of(shape, schemas)} for name, shape in bodies.items()}
         operation["requestBody"] = {"required": route.needs_body, "content": taken}
     return operation
 
@@ -115,7 +126,8 @@ def _parameters(route: Route) -> list[shapes.Schema]:
     return found + asked
 
 
-def _problems(route: Route) -> shapes.Schema:
+def _problems(route: Route, responses: dict[str, shapes.Schema]) -> shapes.Schema:
+    """References to answers that tell of problems, by status; what many routes answer stands in `responses` once."""
     by_status: dict[int, list[str]] = defaultdict(list)
     always = _ALWAYS if route.is_always_served else (*_ALWAYS, *_WHERE_BOUND)
     needs = NEEDS[route.method, route.path]
@@ -124,16 +136,27 @@ def _problems(route: Route) -> shapes.Schema:
         meaning, statuses = problems.REASONS[reason]
         for status in statuses:
             by_status[status].append(f"`{reason}`: {meaning}")
-    return {str(status): _problem(status, by_status[status]) for status in sorted(by_status)}
+    found = {}
+    for status, reasons in sorted(by_status.items()):
+        problem = _problem(status, reasons)
+        name = f"{status}-{hashlib.sha256(problem['description'].encode()).hexdigest()[:8]}"
+        responses[name] = problem
+        found[str(status)] = _reference("responses", name)
+    return found
 
 
 def _problem(status: int, reasons: Sequence[str]) -> shapes.Schema:
-    headers = dict(_HEADERS)
-    if status in problems.RETRY_STATUSES:
-        headers["Retry-After"] = {"description": "Seconds to wait.", "schema": {"type": "string"}}
     schema = {"$ref": shapes.REFERENCE.format(name="Problem")}
     return {
         "description": "\n".join(reasons),
-        "headers": headers,
+        "headers": _headers(_TRACE_ID, *([_RETRY_AFTER] if status in problems.RETRY_STATUSES else [])),
         "content": {problems.CONTENT_TYPE: {"schema": schema}},
     }
+
+
+def _headers(*names: str) -> shapes.Schema:
+    return {name: _reference("headers", name) for name in names}
+
+
+def _reference(kind: str, name: str) -> shapes.Schema:
+    return {"$ref": _COMPONENTS.format(kind=kind, name=name)}

@@ -45,8 +45,17 @@ async def test_every_schema_is_one(gateway: Gateway) -> None:
     for schema in described["components"]["schemas"].values():
         jsonschema.Draft202012Validator.check_schema(schema)
     text = msgspec.json.encode(described).decode()
-    for reference in {part.split('"')[0] for part in text.split('"$ref":"#/components/schemas/')[1:]}:
-        assert reference in described["components"]["schemas"]
+    references = {part.split('"')[0] for part in text.split('"$ref":"#/components/')[1:]}
+    assert {reference.partition("/")[0] for reference in references} == {"schemas", "responses", "headers"}
+    for reference in references:
+        kind, _, name = reference.partition("/")
+        assert name in described["components"][kind]
+
+
+async def test_what_many_routes_answer_stands_in_the_document_once(gateway: Gateway) -> None:
+    responses = (await document(gateway))["components"]["responses"]
+    statuses_and_texts = [(name.partition("-")[0], answer["description"]) for name, answer in responses.items()]
+    assert len(statuses_and_texts) == len(set(statuses_and_texts))
 
 
 def test_no_two_messages_share_a_name() -> None:
@@ -68,12 +77,15 @@ def test_no_two_messages_share_a_name() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 async def test_every_error_of_a_route_is_documented(gateway: Gateway, route: Route) -> None:
-    responses = (await document(gateway))["paths"][route.path][route.method.lower()]["responses"]
+    described = await document(gateway)
+    responses = described["paths"][route.path][route.method.lower()]["responses"]
     assert str(route.status) in responses
     for reason in route.reasons:
         for status in problems.REASONS[reason].statuses:
-            assert f"`{reason}`" in responses[str(status)]["description"]
-            assert list(responses[str(status)]["content"]) == [problems.CONTENT_TYPE]
+            name = responses[str(status)]["$ref"].removeprefix("#/components/responses/")
+            answer = described["components"]["responses"][name]
+            assert f"`{reason}`" in answer["description"]
+            assert list(answer["content"]) == [problems.CONTENT_TYPE]
 
 
 @pytest.mark.parametrize(
