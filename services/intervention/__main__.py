@@ -26,6 +26,7 @@ async def main() -> None:
         documents = bootstrap.documents(client, own, models.experiments_target, traced, site.tls)
         async with documents as read, over_redis as (core, workers, gauges, telling), recording as recordings:
             await or_exit(lambda: policies.begin(read))
+            await or_exit(core.copywriter.prompts.begin)
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
                 policies.watch(read),

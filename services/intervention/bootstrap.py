@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import grpc
+
 from mesh.clock import Clock, system_clock
 from mesh.observability.telemetry import Telemetry
 from mesh.rpc import channel
@@ -34,6 +36,7 @@ from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.adapters.insights import MeshInsights
+from services.intervention.language.adapters.prompts import MemoryPrompts, NoPrompts, PromptFiles, RedisPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.adapters.spans import ModelSpans
 from services.intervention.language.adapters.trials import MeshTrials
@@ -42,6 +45,7 @@ from services.intervention.language.ports import Insights, Model, Trials
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
 from services.intervention.lift.ports import Reports
@@ -52,7 +56,7 @@ from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
 from services.intervention.policy.adapters.experiments import MeshConfigurations
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
-from services.intervention.policy.adapters.yaml import ArmFiles, PolicyFiles, parse, written
+from services.intervention.policy.adapters.yaml import NamedFiles, PolicyFiles, parse, written
 from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
@@ -159,7 +163,8 @@ async def over_redis(
                 own.watch_poll_seconds,
                 models,
                 Live(RedisFeed(client), own.live_limit),
-                MeshTrials(experiments, models.experiment) if models.experiment else NoTrials(),
+                _trials(experiments, models),
+                _prompts(client, models),
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
@@ -202,7 +207,7 @@ async def documents(
     async with channel.dial(target, traced, tls) as dialled:
         named, trusted = own.policy_experiment, own.experiments_public_key
         configurations = MeshConfigurations(dialled, client, traced.metrics, named, system_clock, trusted)
-        yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
+        yield Arms(files.read, configurations, NamedFiles(own.policy_arms), parse, written).read
 
 
 @contextlib.asynccontextmanager
@@ -248,6 +253,7 @@ def in_memory(
         ModelSettings(),
         Live(MemoryFeed(), 10),
         NoTrials(),
+        Prompts(NoPrompts(), MemoryPrompts(), clock, "", ""),
     )
 
 
@@ -264,10 +270,11 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     limits: ModelSettings,
     live: Live,
     trials: Trials,
+    prompts: Prompts,
 ) -> Core:
     state, shards, ledger, outbox, reports = stores
     copywriter = Copywriter(
-        models, state, listeners, clock, time.monotonic, trials, deadline_seconds=limits.wording_seconds
+        models, state, listeners, clock, time.monotonic, trials, prompts, deadline_seconds=limits.wording_seconds
     )
     words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
     deciding = Deciding(
@@ -296,6 +303,19 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         Exporting(state, ledger, outbox, policies, reports),
         live,
     )
+
+
+def _trials(experiments: grpc.aio.Channel, settings: ModelSettings) -> Trials:
+    """What compares models and prompts, if anything does."""
+    if not (settings.experiment or settings.prompt_experiment):
+        return NoTrials()
+    return MeshTrials(experiments, settings.experiment, settings.prompt_experiment)
+
+
+def _prompts(client: redis.Client, settings: ModelSettings) -> Prompts:
+    """The prompts that word help."""
+    texts = PromptFiles(settings.prompts) if settings.prompts else NoPrompts()
+    return Prompts(texts, RedisPrompts(client), system_clock, settings.prompt, settings.prompt_experiment)
 
 
 @contextlib.contextmanager

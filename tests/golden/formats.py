@@ -103,11 +103,13 @@ from services.intervention.decision.state import CONTACTS, UNDELIVERED
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery
 from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.adapters.prompts import NoPrompts, RedisPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.reports import RedisReports
 from services.intervention.lift.domain.report import Report as TrialReport
 from services.intervention.live.adapters.memory import MemoryFeed
@@ -375,6 +377,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         ModelSettings(),
         live,
         NoTrials(),
+        Prompts(NoPrompts(), RedisPrompts(at_.client), clock, "", ""),
     )
     return InterventionServicer(*core, Metrics())
 

@@ -36,11 +36,13 @@ from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.prompts import MemoryPrompts, NoPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.reports import MemoryReports
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
@@ -62,6 +64,11 @@ MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 # A Wednesday, ten in the morning in Berlin.
 NOON_ISH = 1_767_776_400_000_000
+
+
+def no_prompts() -> Prompts:
+    """Only the built-in prompt."""
+    return Prompts(NoPrompts(), MemoryPrompts(), lambda: NOON_ISH, "", "")
 
 
 @dataclasses.dataclass
@@ -321,7 +328,7 @@ class World:
             None, lambda _: MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0)
         )
         copywriter = Copywriter(
-            models, self.state, self.listeners, self.clock, self.clock, NoTrials(), deadline_seconds=5
+            models, self.state, self.listeners, self.clock, self.clock, NoTrials(), no_prompts(), deadline_seconds=5
         )
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         erasing = Erasing(self.state, self.ledger, self.outbox, self.reports)

@@ -25,8 +25,9 @@ from services.intervention.language.ports import Call, Spending, Trials
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from tests import bedrock
-from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts
+from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts, no_prompts
 
 NO_LIMITS = Amount(0, 0)
 TEMPLATE = "It looks like the form is giving you trouble. Would you like to chat with one of us now?"
@@ -130,6 +131,7 @@ async def model_world(
     spending: Spending | None = None,
     deadline_seconds: float = 5.0,
     trials: Trials | None = None,
+    prompts: Prompts | None = None,
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
@@ -137,9 +139,9 @@ async def model_world(
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
         counted = spending or MemorySpending()
         models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits)
-        compared = trials or NoTrials()
+        compared, worded = trials or NoTrials(), prompts or no_prompts()
         copywriter = Copywriter(
-            models, state, listeners, clock, time.monotonic, compared, deadline_seconds=deadline_seconds
+            models, state, listeners, clock, time.monotonic, compared, worded, deadline_seconds=deadline_seconds
         )
         running = asyncio.create_task(copywriter.run())
         try:

@@ -41,7 +41,7 @@ from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports, Waiting
 from services.intervention.lift.usecases import Telling
 from services.intervention.policy.adapters.experiments import KEPT, MeshConfigurations
-from services.intervention.policy.adapters.yaml import ArmFiles, parse, written
+from services.intervention.policy.adapters.yaml import NamedFiles, parse, written
 from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.interpretation import PolicyError, policy_of
@@ -348,7 +348,7 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
             parsed.append(text)
             return parse(text)
 
-        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parsing, written)
+        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, NamedFiles(str(tmp_path)), parsing, written)
         assert await arms.read() == (DOCUMENT, {"acme": DOCUMENT})  # a draft decides nothing
         await mesh.act("start")
         of_mesh, of_tenants = await arms.read()
@@ -417,7 +417,7 @@ async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_p
             return {"": Configured("tone", SALT, (Arm("control"), Arm("other", value=value)), 50.0)}
 
     (tmp_path.parent / "eager.yaml").write_text(DOCUMENT)
-    arms = Arms(documents(DOCUMENT), Fixed(), ArmFiles(str(tmp_path)), parse, written)
+    arms = Arms(documents(DOCUMENT), Fixed(), NamedFiles(str(tmp_path)), parse, written)
     assert why_refused((await arms.read()).of_mesh)
     with pytest.raises(PolicyError):
         policy_of(parse((await arms.read()).of_mesh))
