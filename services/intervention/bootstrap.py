@@ -291,6 +291,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         clock,
         words_us=words_us,
         tell=live.tell,
+        compares_words=bool(limits.experiment or limits.prompt_experiment),
     )
     reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(

@@ -278,7 +278,7 @@ def _dated(start_us: int, document: str) -> tuple[DatedPolicy, Policy]:
 class World:
     """The service over memory, fed record by record, under policies by their start."""
 
-    def __init__(self, document: str = DOCUMENT, *later: tuple[int, str]) -> None:
+    def __init__(self, document: str = DOCUMENT, *later: tuple[int, str], compares_words: bool = False) -> None:
         self.clock = ManualClock()
         self.state = MemoryState()
         self.shards = MemoryShards()
@@ -306,6 +306,7 @@ class World:
             self._notice,
             self.clock,
             tell=self.live.tell,
+            compares_words=compares_words,
         )
         self.reading = Reading(
             self.policies,

@@ -365,6 +365,40 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
         assert (await arms.read()).of_mesh == DOCUMENT
 
 
+@pytest.mark.parametrize("promoted", ["", "other"])
+async def test_a_tenant_without_a_policy_compares_with_the_mesh_s_while_its_experiment_decides(
+    tmp_path: Path, promoted: str
+) -> None:
+    (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
+    of_acme = Configured("tone", "tone", DEFINITION.arms, 100.0, promoted=promoted)
+
+    class Fixed:
+        def __init__(self) -> None:
+            self.configured = {"acme": of_acme}
+
+        async def read(self) -> dict[str, Configured]:
+            return self.configured
+
+    fixed, files = Fixed(), NamedFiles(str(tmp_path))
+    arms = Arms(documents(DOCUMENT, other=DOCUMENT), fixed, files, parse, written)
+    of_mesh, of_tenants = await arms.read()
+    assert of_mesh == DOCUMENT
+    assert of_tenants is not None
+    assert of_tenants["other"] == DOCUMENT
+    policy = policy_of(parse(of_tenants["acme"]), "acme")
+    assert {governing(policy, qualified("acme", user))[1] for user in USERS[:20]} == (
+        {""} if promoted else {"control", "other"}
+    )
+    assert (policy.trigger_score == 50) == bool(promoted)
+    # Once it has ended the mesh's policy decides for the tenant again.
+    fixed.configured = {"acme": of_acme._replace(percent=0.0, promoted="")}
+    assert await arms.read() == (DOCUMENT, {"other": DOCUMENT})
+    # Where tenants' policies are not looked at, those in force stay.
+    assert (
+        await Arms(documents(DOCUMENT), Fixed(), NamedFiles(str(tmp_path)), parse, written).read()
+    ).of_tenants is None
+
+
 async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_a_day(valkey: redis.Client) -> None:
     async with experiments() as mesh:
         await mesh.act("start")

@@ -200,14 +200,8 @@ async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> No
 async def test_words_are_late_once_the_user_has_answered() -> None:
     async with model_world(words(GOOD)) as world:
         one, waits = help_(1), help_(2)
-        for user_id, made in (("ada", one), ("bob", waits)):
-            user = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
-            if made is one:
-                report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
-                user = user_state.reported(policy(), user, report, NOON_ISH)
-            batch = applied.Batch("events", "1", (1,))
-            sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
-            await world.state.save({USERS.key(user_id): sealed}, None)
+        await world.offered(one, "ada", Outcome.ACCEPTED)
+        await world.offered(waits, "bob")
         late = await world.generated(one, known_facts("ada"))
         assert (late.text, late.is_used, late.refusal) == ("", False, "late")
         assert late.cost_micro_usd > 0

@@ -15,23 +15,27 @@ from comparison.assignment import Arm
 from mesh.clock import monotonic_clock, system_clock
 from mesh.settings import SettingError
 from mesh.store import redis
+from records.tenants import qualified
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.bootstrap import UseCases
 from services.experiments.domain.definition import Definition, Metric, Score
+from services.intervention.decision.domain.facts import Outcome
 from services.intervention.language.adapters.prompts import MemoryPrompts, NoPrompts, PromptFiles, RedisPrompts
 from services.intervention.language.adapters.trials import MeshTrials
 from services.intervention.language.domain.conversation import Answer, NotAnswered, Refusal, Stop
-from services.intervention.language.domain.generated_copy import Said, brief, said_in
+from services.intervention.language.domain.generated_copy import GeneratedCopy, Said, brief, said_in
 from services.intervention.language.domain.prompt import COPYWRITING, Prompt, PromptError, prompt_of
 from services.intervention.language.domain.screening import DATA_END, DATA_START
 from services.intervention.language.ports import KeptPrompt, PromptStore
+from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.prompts import Prompts
+from services.intervention.lift.domain.report import Report
 from services.intervention.settings import ModelSettings
 from services.intervention.translation.reports import prompts_message
 from tests import bedrock
 from tests.bedrock import words
-from tests.intervention.builders import NOON_ISH
+from tests.intervention.builders import NOON_ISH, Row, World, outcome
 from tests.intervention.model_world import GOOD, help_, known_facts, model_world
 from tests.serving import serving
 
@@ -135,25 +139,15 @@ def test_what_a_prompt_says_may_not_come_back() -> None:
     assert refused.value.refusal is Refusal.LEAK
 
 
-@pytest.mark.parametrize(
-    ("asks", "members", "confidence"),
-    [
-        (True, {"confidence": 0.8}, 0.8),
-        (True, {}, None),
-        (True, {"confidence": 8}, None),
-        (False, {}, None),
-        (False, {"confidence": 0.8}, None),
-    ],
-)
-def test_confidence_is_taken_where_it_is_asked_for(
-    asks: bool, members: dict[str, Any], confidence: float | None
-) -> None:
-    prompt = prompt_of(document(asks_confidence=asks))
-    answer = Answer(json.dumps({"message": GOOD, **members}), (), Stop.END, 1, 1)
-    asked = brief(help_(), known_facts(), prompt)
-    if asks == bool(members) and (confidence is not None or not asks):
-        assert said_in(answer, asked) == Said(GOOD, confidence)
-    else:
+def test_confidence_is_taken_where_it_is_asked_for() -> None:
+    asking, other = (brief(help_(), known_facts(), prompt_of(document(asks_confidence=each))) for each in (True, False))
+
+    def said(members: dict[str, object]) -> Answer:
+        return Answer(json.dumps({"message": GOOD, **members}), (), Stop.END, 1, 1)
+
+    assert said_in(said({"confidence": 0.8}), asking) == Said(GOOD, 0.8)
+    assert said_in(said({}), other) == Said(GOOD, None)
+    for answer, asked in ((said({}), asking), (said({"confidence": 8}), asking), (said({"confidence": 0.8}), other)):
         with pytest.raises(NotAnswered) as refused:
             said_in(answer, asked)
         assert refused.value.refusal is Refusal.MALFORMED
@@ -186,9 +180,9 @@ async def test_what_cannot_be_in_force_stops_the_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_redis", [False, True])
 async def test_a_version_has_one_text_for_good_whoever_uses_it(
-    is_redis: bool,
+    is_redis: bool,  # noqa: FBT001
     valkey: redis.Client,
-    tmp_path: Path,  # noqa: FBT001
+    tmp_path: Path,
 ) -> None:
     kept: PromptStore = RedisPrompts(valkey) if is_redis else MemoryPrompts()
     first, other = prompt_of(document()), prompt_of(document(text=PLAIN))
@@ -261,7 +255,7 @@ async def test_each_user_gets_the_prompt_of_their_arm_and_what_came_of_it_counts
         _, totals, results = await use_cases.experiments.results("", "tone")
         assert sum(results.units.values()) == 12
         assert min(results.units.values()) > 0
-        by_name = {each.metric.name: each for each in results.findings}
+        by_name = {each.metric: each for each in results.findings}
         assert by_name["score"].treated.mean > 0.5
         assert by_name["cost_usd"].treated.mean > 0
         assert by_name["confidence"].treated.mean == pytest.approx(0.7)
@@ -282,3 +276,46 @@ async def test_who_has_an_arm_without_a_usable_prompt_gets_the_one_in_force_and_
         assert arms == {("tone", "control")}
         _, totals, _ = await use_cases.experiments.results("", "tone")
         assert {*totals.assigned} == {"control"}
+
+
+async def _offered(world: World, arms: tuple[tuple[str, str], ...]) -> str:
+    """The id of an offer to Ada whose words these arms chose."""
+    (made,) = await world.send(Row(90.0, user_id=qualified("acme", "ada")))
+    words_ = GeneratedCopy("Come.", "model", "warm-1", "0" * 64, True, "", 1, 1, 1.0, NOON_ISH, False, arms)
+    await world.state.save({GENERATED_COPY.key(made.intervention.id): GENERATED_COPY.encode(words_)}, None)
+    return made.intervention.id
+
+
+async def test_what_came_of_help_is_told_to_the_experiments_that_chose_its_words() -> None:
+    world = World(compares_words=True)
+    offer = await _offered(world, (("tone", "warm"), ("model", "lite")))
+    await world.send(outcome(Outcome.SHOWN, offer, user_id=qualified("acme", "ada")))
+    await world.send(outcome(Outcome.ACCEPTED, offer, user_id=qualified("acme", "ada")))
+    told = [*(await world.reports.first(10)).values()]
+    assert told == [
+        Report("acme", experiment_id, "ada", outcome=came)
+        for came in ("shown", "accepted")
+        for experiment_id in ("tone", "model")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("compares_words", "arms"), [(True, ()), (False, (("tone", "warm"),))], ids=["takes no part", "nothing is compared"]
+)
+async def test_nothing_is_told_of_other_help(compares_words: bool, arms: tuple[tuple[str, str], ...]) -> None:  # noqa: FBT001
+    world = World(compares_words=compares_words)
+    await world.send(outcome(Outcome.ACCEPTED, await _offered(world, arms), user_id=qualified("acme", "ada")))
+    assert not await world.reports.first(10)
+
+
+async def test_what_is_done_before_the_words_are_there_counts_too(tmp_path: Path) -> None:
+    """Otherwise the slower prompt would look as if its help were accepted less."""
+    found = prompts(folder(tmp_path, warm=document()))
+    async with experiment() as (use_cases, trials), model_world(_says, trials=trials, prompts=found) as world:
+        await world.offered(help_(1), "u-1", Outcome.ACCEPTED)
+        copy = await world.generated(help_(1), known_facts(user_id="u-1"))
+        assert (copy.is_used, copy.refusal) == (False, "late")
+        _, totals, _ = await use_cases.experiments.results("", "tone")
+        ((_, group),) = totals.assigned.items()
+        assert group.sums["accepted"].x == 1.0
+        assert group.sums["score"].x > 0.5

@@ -133,11 +133,11 @@ class Copywriter:
         found = msgspec.structs.replace(found, arms=tuple((arm.experiment_id, arm.name) for arm in counted))
         owner = await ownership.owner(self._state, user_id, asked.help_.id)
         current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
-        if current is not None and not outcome.is_waiting(current):
-            # The user has answered the template; the ledger must not show another text.
+        if current:
             came = came._replace(outcome=current.name.lower())
-            if found.is_used:
-                found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
+        if found.is_used and current is not None and not outcome.is_waiting(current):
+            # The user has answered the template; the ledger must not show another text.
+            found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
         if counted:
             await self._trials.report(user_id, counted, came)
         await self._state.save({GENERATED_COPY.key(asked.help_.id): GENERATED_COPY.encode(found)}, None)
