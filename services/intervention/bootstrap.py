@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import grpc
@@ -48,19 +48,20 @@ from services.intervention.language.usecases.models import Models
 from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
+from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.ports import Reports
-from services.intervention.lift.usecases import Telling
+from services.intervention.lift.usecases import Judges, Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
-from services.intervention.policy.adapters.experiments import MeshConfigurations
+from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations, NoConfigurations
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import NamedFiles, PolicyFiles, parse, written
 from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
-from services.intervention.policy.ports import Documents
+from services.intervention.policy.ports import Configurations, Documents
 from services.intervention.policy.recording import Recording
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
@@ -101,8 +102,8 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling]]:
-    """The service over Redis, its delivery workers, its gauges and what tells experiments.
+) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling, Judges]]:
+    """The service over Redis, its delivery workers, its gauges, what tells experiments, and which models these judge.
 
     Raises:
         SettingError: a setting needs another that is missing.
@@ -150,6 +151,7 @@ async def over_redis(
         scoring, video, experiments = [
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
+        judges = Judges(_judging(experiments, client, traced, own))
         yield (
             _core(
                 stores,
@@ -165,10 +167,12 @@ async def over_redis(
                 Live(RedisFeed(client), own.live_limit),
                 _trials(experiments, models),
                 _prompts(client, models),
+                lambda: judges.by_tenant,
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
             Telling(stores.reports, ToldExperiments(experiments)),
+            judges,
         )
 
 
@@ -271,6 +275,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     live: Live,
     trials: Trials,
     prompts: Prompts,
+    judged: Callable[[], Mapping[str, Judged]] = dict,
 ) -> Core:
     state, shards, ledger, outbox, reports = stores
     copywriter = Copywriter(
@@ -292,6 +297,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         words_us=words_us,
         tell=live.tell,
         compares_words=bool(limits.experiment or limits.prompt_experiment),
+        judged=judged,
     )
     reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(
@@ -304,6 +310,18 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         Exporting(state, ledger, outbox, policies, reports),
         live,
     )
+
+
+def _judging(experiments: grpc.aio.Channel, client: redis.Client, traced: Telemetry, own: Settings) -> Configurations:
+    """How the experiment that judges scoring models is configured.
+
+    Raises:
+        SettingError: the key that it is signed by is none.
+    """
+    if not own.scoring_experiment:
+        return NoConfigurations()
+    named, trusted = own.scoring_experiment, own.experiments_public_key
+    return MeshConfigurations(experiments, client, traced.metrics, named, system_clock, trusted, KEPT_OF_MODELS)
 
 
 def _trials(experiments: grpc.aio.Channel, settings: ModelSettings) -> Trials:

@@ -32,10 +32,16 @@ class Settings:
     policy_arms: str = setting(
         "JOURNEYMESH_POLICY_ARMS", "", "The folder of the policies of that experiment's arms, `<value>.yaml`."
     )
+    scoring_experiment: str = setting(
+        "JOURNEYMESH_SCORING_EXPERIMENT",
+        "",
+        "Id of an experiment that judges a canary of scoring: its arms have as values versions of models. Empty: none "
+        "does.",
+    )
     experiments_public_key: str = setting(
         "JOURNEYMESH_EXPERIMENTS_PUBLIC_KEY",
         "",
-        "What the configuration of that experiment must be signed by: 64 hexadecimal digits. Empty: it need not be "
+        "What the configuration of these experiments must be signed by: 64 hexadecimal digits. Empty: it need not be "
         "signed.",
     )
     access_target: str = setting(
@@ -75,6 +81,8 @@ class Settings:
         """Raises `SettingError` if policies are to be compared and nothing says where they are."""
         if self.policy_experiment and not self.policy_arms:
             raise SettingError("JOURNEYMESH_POLICY_EXPERIMENT needs JOURNEYMESH_POLICY_ARMS.")
+        if self.scoring_experiment and self.scoring_experiment == self.policy_experiment:
+            raise SettingError("One experiment compares policies or judges a canary, not both.")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
 from services.intervention.language.usecases.prompts import Prompts
-from services.intervention.lift.adapters.reports import MemoryReports
+from services.intervention.lift.adapters.reports import MOST, MemoryReports
+from services.intervention.lift.domain.judged import Judged
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import MemoryPolicies
@@ -278,7 +279,14 @@ def _dated(start_us: int, document: str) -> tuple[DatedPolicy, Policy]:
 class World:
     """The service over memory, fed record by record, under policies by their start."""
 
-    def __init__(self, document: str = DOCUMENT, *later: tuple[int, str], compares_words: bool = False) -> None:
+    def __init__(
+        self,
+        document: str = DOCUMENT,
+        *later: tuple[int, str],
+        compares_words: bool = False,
+        judged: Mapping[str, Judged] | None = None,
+        most_reports: int = MOST,
+    ) -> None:
         self.clock = ManualClock()
         self.state = MemoryState()
         self.shards = MemoryShards()
@@ -290,7 +298,7 @@ class World:
         dated = [_dated(*each) for each in ((0, document), *later)]
         store = MemoryPolicies([each for each, _ in dated])
         self.policies = Policies(store, MemoryPolicies(), parse, self.clock, Timeline(dated))
-        self.reports = MemoryReports()
+        self.reports = MemoryReports(most_reports)
         self.notice_count = 0
         self.live = Live(MemoryFeed(), 2, pause_seconds=0.01)
         self.deciding = Deciding(
@@ -307,6 +315,7 @@ class World:
             self.clock,
             tell=self.live.tell,
             compares_words=compares_words,
+            judged=lambda: judged or {},
         )
         self.reading = Reading(
             self.policies,

@@ -11,6 +11,7 @@ from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
 from services.intervention.batch import comparing, effects, telling
 from services.intervention.batch.effects import Created
+from services.intervention.batch.judging import Judging
 from services.intervention.batch.rows import (
     Rows,
     contacts_after,
@@ -34,6 +35,7 @@ from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELI
 from services.intervention.delivery.ports import Outbox
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.lift.domain import tally
+from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports
 from services.intervention.lift.state import TALLIES, tally_name
@@ -76,6 +78,7 @@ class Deciding:
         words_us: how long messages wait for generated copy, in microseconds; 0: not at all.
         tell: is told what happened once it is recorded.
         compares_words: whether experiments compare the models or prompts that word help.
+        judged: the experiments that judge scoring models now, by tenant.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -95,6 +98,7 @@ class Deciding:
         words_us: int = 0,
         tell: Tell = telling.nobody,
         compares_words: bool = False,
+        judged: Callable[[], Mapping[str, Judged]] = dict,
     ) -> None:
         self._policies = policies
         self._state = state
@@ -110,6 +114,7 @@ class Deciding:
         self._words_us = words_us
         self._tell = tell
         self._compares_words = compares_words
+        self._judging = Judging(judged)
         self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
@@ -169,8 +174,10 @@ class Deciding:
             )
             told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
             told += await self._of_words(users.outcomes)
+            told += self._judging.reports(policies, batch, rows, in_question, users.outcomes)
             if told and (refused := await self._reports.add(told)):
                 _log.warning("%d reports to experiments are lost: too many wait", refused)
+                self._judging.forget()
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(
