@@ -128,6 +128,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         ("GET", "/api/videos/{videoId}"): Scope.READ_FIGURES,
         ("GET", "/api/lift"): Scope.READ_FIGURES,
         ("GET", "/api/policies"): Scope.READ_FIGURES,
+        ("GET", "/api/prompts"): Scope.READ_FIGURES,
         ("GET", "/api/models/usage"): Scope.READ_FIGURES,
         ("GET", "/api/models/live/card"): Scope.READ_FIGURES,
         ("GET", "/api/models"): Scope.READ_FIGURES,

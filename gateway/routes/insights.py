@@ -1,4 +1,4 @@
-"""Routes about policies, lift, the analysis of a user, and the use of language models."""
+"""Routes about policies, prompts, lift, the analysis of a user, and the use of language models."""
 
 from typing import Annotated, Final
 
@@ -30,6 +30,11 @@ async def policies(core: Core, request: Request) -> Answer:
     """The policies that decided, decide and will decide."""
     asked = intervention_pb2.ListPoliciesRequest(tenant=request.caller.tenant)
     return json(render(await core.peers.intervention.ListPolicies(asked)))
+
+
+async def prompts(core: Core, _request: Request) -> Answer:
+    """The prompts that word help, now and before."""
+    return json(render(await core.peers.intervention.ListPrompts(intervention_pb2.ListPromptsRequest())))
 
 
 async def lift(core: Core, request: Request) -> Answer:

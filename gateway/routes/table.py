@@ -349,6 +349,13 @@ ROUTES: Final = (
         reasons=CALLS_REASONS,
     ),
     _get(
+        "/api/prompts",
+        "The prompts by which language models word help, now and before, and what is wrong with documents.",
+        insights.prompts,
+        intervention_pb2.ListPromptsResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+    ),
+    _get(
         "/api/lift",
         "What help changed: those who were helped against those who were held out.",
         insights.lift,

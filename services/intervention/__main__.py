@@ -24,8 +24,9 @@ async def main() -> None:
         over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
         recording = bootstrap.recording(client, own.access_target, traced, site.tls)
         documents = bootstrap.documents(client, own, models.experiments_target, traced, site.tls)
-        async with documents as read, over_redis as (core, workers, gauges, telling), recording as recordings:
+        async with documents as read, over_redis as (core, workers, gauges, telling, judges), recording as recordings:
             await or_exit(lambda: policies.begin(read))
+            await or_exit(core.copywriter.prompts.begin)
             servicer = InterventionServicer(*core, traced.metrics)
             async with lifecycle.in_background(
                 policies.watch(read),
@@ -34,6 +35,7 @@ async def main() -> None:
                 workers.run(),
                 gauges.run(),
                 telling.run(),
+                judges.run(),
                 *(each.run() for each in recordings),
             ):
                 await server.serve(

@@ -3,8 +3,10 @@
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+import grpc
 
 from mesh.clock import Clock, system_clock
 from mesh.observability.telemetry import Telemetry
@@ -34,6 +36,7 @@ from services.intervention.gauges import Gauges
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.adapters.insights import MeshInsights
+from services.intervention.language.adapters.prompts import MemoryPrompts, NoPrompts, PromptFiles, RedisPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.adapters.spans import ModelSpans
 from services.intervention.language.adapters.trials import MeshTrials
@@ -42,21 +45,23 @@ from services.intervention.language.ports import Insights, Model, Trials
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
+from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.ports import Reports
-from services.intervention.lift.usecases import Telling
+from services.intervention.lift.usecases import Judges, Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
-from services.intervention.policy.adapters.experiments import MeshConfigurations
+from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations, NoConfigurations
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
-from services.intervention.policy.adapters.yaml import ArmFiles, PolicyFiles, parse, written
+from services.intervention.policy.adapters.yaml import NamedFiles, PolicyFiles, parse, written
 from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
-from services.intervention.policy.ports import Documents
+from services.intervention.policy.ports import Configurations, Documents
 from services.intervention.policy.recording import Recording
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Reading
@@ -97,8 +102,8 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling]]:
-    """The service over Redis, its delivery workers, its gauges and what tells experiments.
+) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling, Judges]]:
+    """The service over Redis, its delivery workers, its gauges, what tells experiments, and which models these judge.
 
     Raises:
         SettingError: a setting needs another that is missing.
@@ -146,6 +151,7 @@ async def over_redis(
         scoring, video, experiments = [
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
+        judges = Judges(_judging(experiments, client, traced, own))
         yield (
             _core(
                 stores,
@@ -159,11 +165,14 @@ async def over_redis(
                 own.watch_poll_seconds,
                 models,
                 Live(RedisFeed(client), own.live_limit),
-                MeshTrials(experiments, models.experiment) if models.experiment else NoTrials(),
+                _trials(experiments, models),
+                _prompts(client, models),
+                lambda: judges.by_tenant,
             ),
             workers,
             Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
             Telling(stores.reports, ToldExperiments(experiments)),
+            judges,
         )
 
 
@@ -202,7 +211,7 @@ async def documents(
     async with channel.dial(target, traced, tls) as dialled:
         named, trusted = own.policy_experiment, own.experiments_public_key
         configurations = MeshConfigurations(dialled, client, traced.metrics, named, system_clock, trusted)
-        yield Arms(files.read, configurations, ArmFiles(own.policy_arms), parse, written).read
+        yield Arms(files.read, configurations, NamedFiles(own.policy_arms), parse, written).read
 
 
 @contextlib.asynccontextmanager
@@ -248,6 +257,7 @@ def in_memory(
         ModelSettings(),
         Live(MemoryFeed(), 10),
         NoTrials(),
+        Prompts(NoPrompts(), MemoryPrompts(), clock, "", ""),
     )
 
 
@@ -264,10 +274,12 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     limits: ModelSettings,
     live: Live,
     trials: Trials,
+    prompts: Prompts,
+    judged: Callable[[], Mapping[str, Judged]] = dict,
 ) -> Core:
     state, shards, ledger, outbox, reports = stores
     copywriter = Copywriter(
-        models, state, listeners, clock, time.monotonic, trials, deadline_seconds=limits.wording_seconds
+        models, state, listeners, clock, time.monotonic, trials, prompts, deadline_seconds=limits.wording_seconds
     )
     words_us = round(limits.wording_seconds * 1e6) if models.is_on else 0
     deciding = Deciding(
@@ -284,6 +296,8 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         clock,
         words_us=words_us,
         tell=live.tell,
+        compares_words=bool(limits.experiment or limits.prompt_experiment),
+        judged=judged,
     )
     reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(
@@ -296,6 +310,31 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         Exporting(state, ledger, outbox, policies, reports),
         live,
     )
+
+
+def _judging(experiments: grpc.aio.Channel, client: redis.Client, traced: Telemetry, own: Settings) -> Configurations:
+    """How the experiment that judges scoring models is configured.
+
+    Raises:
+        SettingError: the key that it is signed by is none.
+    """
+    if not own.scoring_experiment:
+        return NoConfigurations()
+    named, trusted = own.scoring_experiment, own.experiments_public_key
+    return MeshConfigurations(experiments, client, traced.metrics, named, system_clock, trusted, KEPT_OF_MODELS)
+
+
+def _trials(experiments: grpc.aio.Channel, settings: ModelSettings) -> Trials:
+    """What compares models and prompts, if anything does."""
+    if not (settings.experiment or settings.prompt_experiment):
+        return NoTrials()
+    return MeshTrials(experiments, settings.experiment, settings.prompt_experiment)
+
+
+def _prompts(client: redis.Client, settings: ModelSettings) -> Prompts:
+    """The prompts that word help."""
+    texts = PromptFiles(settings.prompts) if settings.prompts else NoPrompts()
+    return Prompts(texts, RedisPrompts(client), system_clock, settings.prompt, settings.prompt_experiment)
 
 
 @contextlib.contextmanager

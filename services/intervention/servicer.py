@@ -113,6 +113,10 @@ class InterventionServicer(InterventionServiceServicer):
         """Reads the policies in force, before and to come."""
         return reports.policies_message(self._reading.policies, request.tenant)
 
+    async def ListPrompts(self, _request: wire.ListPromptsRequest, _context: "Context") -> wire.ListPromptsResponse:
+        """Reads the prompts that word help, now and before."""
+        return reports.prompts_message(await self._copywriter.prompts.listed())
+
     async def GetLift(self, request: wire.GetLiftRequest, _context: "Context") -> wire.GetLiftResponse:
         """Reads what help changed."""
         async with self._places:

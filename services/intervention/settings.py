@@ -32,10 +32,16 @@ class Settings:
     policy_arms: str = setting(
         "JOURNEYMESH_POLICY_ARMS", "", "The folder of the policies of that experiment's arms, `<value>.yaml`."
     )
+    scoring_experiment: str = setting(
+        "JOURNEYMESH_SCORING_EXPERIMENT",
+        "",
+        "Id of an experiment that judges a canary of scoring: its arms have as values versions of models. Empty: none "
+        "does.",
+    )
     experiments_public_key: str = setting(
         "JOURNEYMESH_EXPERIMENTS_PUBLIC_KEY",
         "",
-        "What the configuration of that experiment must be signed by: 64 hexadecimal digits. Empty: it need not be "
+        "What the configuration of these experiments must be signed by: 64 hexadecimal digits. Empty: it need not be "
         "signed.",
     )
     access_target: str = setting(
@@ -75,6 +81,8 @@ class Settings:
         """Raises `SettingError` if policies are to be compared and nothing says where they are."""
         if self.policy_experiment and not self.policy_arms:
             raise SettingError("JOURNEYMESH_POLICY_EXPERIMENT needs JOURNEYMESH_POLICY_ARMS.")
+        if self.scoring_experiment and self.scoring_experiment == self.policy_experiment:
+            raise SettingError("One experiment compares policies or judges a canary, not both.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +188,30 @@ class ModelSettings:
         "Id of an experiment whose arms have as values the models that write generated copy; each tenant has its own "
         "experiment of this id, or none. Empty: models are not compared.",
     )
+    prompts: str = setting(
+        "JOURNEYMESH_PROMPTS",
+        "",
+        "A folder of prompts that models write generated copy by, `<name>.yaml`; a new one is used without a restart. "
+        "Empty: only the built-in one.",
+    )
+    prompt: str = setting(
+        "JOURNEYMESH_PROMPT", "", "The name of the prompt in force, out of that folder; empty: the built-in one."
+    )
+    prompt_experiment: str = setting(
+        "JOURNEYMESH_PROMPT_EXPERIMENT",
+        "",
+        "Id of an experiment whose arms have as values names of prompts, empty for the one in force; each tenant has "
+        "its own experiment of this id, or none. Empty: prompts are not compared.",
+    )
     experiments_target: str = setting(
         "JOURNEYMESH_EXPERIMENTS_TARGET", topology.address("experiments"), "Where the experiments service is."
     )
+
+    def __post_init__(self) -> None:
+        """Raises `SettingError` where a setting needs another that is missing, or one experiment has two subjects."""
+        if self.prompt and not self.prompts:
+            raise SettingError("JOURNEYMESH_PROMPT needs JOURNEYMESH_PROMPTS.")
+        if self.prompt_experiment and not self.prompts:
+            raise SettingError("JOURNEYMESH_PROMPT_EXPERIMENT needs JOURNEYMESH_PROMPTS.")
+        if self.prompt_experiment and self.prompt_experiment == self.experiment:
+            raise SettingError("One experiment compares models or prompts, not both.")

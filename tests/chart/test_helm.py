@@ -290,20 +290,27 @@ def test_policies_of_tenants_are_files_of_the_folder_that_intervention_reads() -
 
 
 @pytest.mark.tools
-def test_policies_of_arms_are_files_of_the_folder_that_intervention_reads() -> None:
-    named = ["--set", "policy.arms.eager=version: one", "--set", "policy.arms.Very_eager=version: two"]
+@pytest.mark.parametrize(
+    ("value", "setting", "name"),
+    [
+        ("policy.arms", "JOURNEYMESH_POLICY_ARMS", "journeymesh-policy-arms"),
+        ("help.prompts", "JOURNEYMESH_PROMPTS", "journeymesh-prompts"),
+    ],
+)
+def test_what_arms_name_are_files_of_the_folder_that_intervention_reads(value: str, setting: str, name: str) -> None:
+    named = ["--set", f"{value}.eager=version: one", "--set", f"{value}.Very_eager=version: two"]
     manifests = parsed(render.manifests(named))
-    documents = of_kind(manifests, "ConfigMap")["journeymesh-policy-arms"]["data"]
-    assert {name: yaml.safe_load(text)["version"] for name, text in documents.items()} == {
+    documents = of_kind(manifests, "ConfigMap")[name]["data"]
+    assert {file: yaml.safe_load(text)["version"] for file, text in documents.items()} == {
         "Very_eager.yaml": "two",
         "eager.yaml": "one",
     }
     pod = services(manifests)["intervention"]
-    folder = environment(pod)["JOURNEYMESH_POLICY_ARMS"]
+    folder = environment(pod)[setting]
     (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == folder]
     (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
-    assert volume["configMap"]["name"] == "journeymesh-policy-arms"
-    assert "../eager" in refusal("--set-json", 'policy.arms={"../eager":"version: one"}')
+    assert volume["configMap"]["name"] == name
+    assert "../eager" in refusal("--set-json", f'{value}={{"../eager":"version: one"}}')
 
 
 @pytest.mark.tools

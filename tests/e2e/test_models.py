@@ -1,5 +1,6 @@
 """Language models beside the mesh: never in the way, counted, held to a budget. A local server speaks as Bedrock."""
 
+import hashlib
 import itertools
 import json
 import statistics
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.processes
 
 HINT = "Is this step giving you trouble? Here is a short tutorial, and a link to our support."
 WORDS = "Is this step giving you trouble? One of us is happy to chat with you right now."
+WARM = "You are the warmest of hosts, and word one short offer of help.\n{data}\nKeep what the template offers."
 DAILY_TOKENS = 1_000_000
 USERS = 7
 """Fewer than are asked for side by side."""
@@ -40,12 +42,18 @@ class Asked(NamedTuple):
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     folder = tmp_path_factory.mktemp("asked")
     (folder / "policy.yaml").write_text(at_any_hour("default.yaml"))
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / "warm.yaml").write_text(
+        json.dumps({"version": "warm-1", "text": WARM, "asks_confidence": True})
+    )
     with serving(words(WORDS)) as bedrock:
         settings = {
             "JOURNEYMESH_POLICY": str(folder / "policy.yaml"),
             "JOURNEYMESH_LANGUAGE_MODEL": "bedrock",
             "JOURNEYMESH_BEDROCK_ENDPOINT": bedrock.url,
             "JOURNEYMESH_MODEL_DAILY_TOKENS": str(DAILY_TOKENS),
+            "JOURNEYMESH_PROMPTS": str(folder / "prompts"),
+            "JOURNEYMESH_PROMPT_EXPERIMENT": "tone",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -158,6 +166,58 @@ def test_the_cost_of_models_is_reported(answering: Asked) -> None:
     assert metrics['journeymesh_model_cost_usd_total{model="amazon.nova-micro-v1:0"}'] == pytest.approx(32.2e-6 * count)
 
 
+def test_prompts_are_compared_on_users(answering: Asked) -> None:
+    mesh, bedrock = answering
+    bedrock.otherwise = _as_asked
+    metrics = [{"name": "accepted", "harm": 0.1}, {"name": "confidence", "aggregation": "average"}]
+    created = {
+        "experimentId": "tone",
+        "arms": [{"name": "control"}, {"name": "warm", "value": "warm"}],
+        "metrics": metrics,
+        "score": {"speedTarget": 5_000, "costTarget": 0.002},
+        "ramp": [100],
+    }
+    assert mesh.post("/api/experiments", created).status == 201
+    assert mesh.post("/api/experiments/tone:start", {}).status == 200
+    # Which arm a user has is known beforehand.
+    users = [journey(mesh) for _ in range(8)]
+    units = [{"unit": one.user_id} for one in users]
+    arms = {
+        each["unit"]: each["arm"] for each in mesh.post("/api/experiments:assign", {"units": units}).body["assignments"]
+    }
+    versions = {"control": "wording-1", "warm": "warm-1"}
+    for one in users:
+        calculate(one, next(_pages))
+        wording = _worded(one)
+        arm = arms[one.user_id]
+        assert wording["isUsed"]
+        assert wording["arms"] == [{"experimentId": "tone", "arm": arm}]
+        assert wording["promptVersion"] == versions[arm]
+        assert wording["confidence"] == (0.7 if arm == "warm" else None)
+        assert mesh.post(f"/api/interventions/{intervention_of(one)}/outcome", {"outcome": "accepted"}).status == 202
+
+    def accepted() -> list[Any]:
+        found = mesh.get("/api/experiments/tone/results").body["findings"]
+        return [each for each in found if each["metric"] == "accepted" and each["mean"] == each["controlMean"] == 1]
+
+    until(accepted, "what came of help is not told", 30)
+    results = mesh.get("/api/experiments/tone/results").body
+    assert {each["arm"]: each["units"] for each in results["units"]} == {
+        arm: [*arms.values()].count(arm) for arm in versions
+    }
+    assert results["unmatchedReports"] == 0
+    assert {each["metric"] for each in results["findings"]} == {"score", "accepted", "confidence"}
+
+    told = mesh.get("/api/prompts").body
+    assert (told["experimentId"], told["troubles"]) == ("tone", [])
+    prompts = {each["version"]: each for each in told["prompts"]}
+    assert (prompts["wording-1"]["isInForce"], prompts["warm-1"]["names"]) == (True, ["warm"])
+    assert prompts["warm-1"]["hash"] == hashlib.sha256(prompts["warm-1"]["text"].encode()).hexdigest()
+    usage = {each["promptVersion"]: each for each in mesh.get("/api/models/usage").body["prompts"]}
+    assert usage["warm-1"]["callCounts"] == {"ok": [*arms.values()].count("warm")}
+    assert mesh.post("/api/experiments/tone:stop", {}).status == 200
+
+
 def test_a_user_is_analyzed_by_the_model_that_fits_and_what_it_looks_up_is_asked_of_the_mesh(answering: Asked) -> None:
     mesh, bedrock = answering
     one = journey(mesh)
@@ -252,6 +312,12 @@ def test_when_the_budget_is_used_up_the_next_words_are_the_template_s_also_after
             kill(mesh, "intervention")
             until(mesh.is_ready, "the mesh is not ready again")
     assert len(bedrock.requests) == requests
+
+
+def _as_asked(request: dict[str, Any]) -> Reply:
+    """Words, and how sure the model is where it is asked."""
+    asks = '"confidence"' in request["system"][0]["text"]
+    return says(json.dumps({"message": WORDS, **({"confidence": 0.7} if asks else {})}))
 
 
 def _after(gate: threading.Event, seconds: float = 30) -> Script:

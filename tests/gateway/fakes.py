@@ -542,6 +542,7 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self.watch_error: MeshError | None = None
         self.watch_left = asyncio.Event()
         self.policies = intervention_pb2.ListPoliciesResponse()
+        self.prompts = intervention_pb2.ListPromptsResponse()
         self.lift = intervention_pb2.GetLiftResponse()
         self.lift_requests: list[intervention_pb2.GetLiftRequest] = []
         self.usage = intervention_pb2.GetModelUsageResponse(degraded="off")
@@ -623,6 +624,11 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self, request: intervention_pb2.ListPoliciesRequest, context: object
     ) -> intervention_pb2.ListPoliciesResponse:
         return self.policies
+
+    async def ListPrompts(
+        self, request: intervention_pb2.ListPromptsRequest, context: object
+    ) -> intervention_pb2.ListPromptsResponse:
+        return self.prompts
 
     async def GetLift(
         self, request: intervention_pb2.GetLiftRequest, context: object

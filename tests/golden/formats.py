@@ -103,11 +103,15 @@ from services.intervention.decision.state import CONTACTS, UNDELIVERED
 from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
 from services.intervention.delivery.domain import delivery
 from services.intervention.language.adapters.budget_redis import RedisSpending
+from services.intervention.language.adapters.prompts import NoPrompts, RedisPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.generated_copy import GeneratedCopy
+from services.intervention.language.domain.prompt import COPYWRITING, Prompt
+from services.intervention.language.ports import KeptPrompt
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.reports import RedisReports
 from services.intervention.lift.domain.report import Report as TrialReport
 from services.intervention.live.adapters.memory import MemoryFeed
@@ -375,6 +379,7 @@ async def _intervention(at_: At) -> InterventionServicer:
         ModelSettings(),
         live,
         NoTrials(),
+        Prompts(NoPrompts(), RedisPrompts(at_.client), clock, "", ""),
     )
     return InterventionServicer(*core, Metrics())
 
@@ -384,7 +389,8 @@ async def write_intervention(to: At) -> None:
     for sequence, row in enumerate(_HELPED, start=1):
         await service.DecideInterventions(decide_request(sequence, row), NO_CONTEXT)
     state = RedisState(to.client, "intervention", LIFETIME)
-    words = GeneratedCopy("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False)
+    arms = (("tone", "warm"),)
+    words = GeneratedCopy("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False, arms, 0.5)
     items = {
         GENERATED_COPY.key("i-3-2-0"): GENERATED_COPY.encode(words),
         UNDELIVERED.key("ada"): UNDELIVERED.encode((("i-3-6-0", "email"),)),
@@ -848,6 +854,19 @@ async def read_reports(of: At) -> dict[str, Any]:
     return {"reports": msgspec.to_builtins([*(await RedisReports(of.client).first(10)).values()])}
 
 
+async def write_prompts(to: At) -> None:
+    prompts = RedisPrompts(to.client)
+    for at_us, each in (
+        (NOW_US, COPYWRITING),
+        (NOW_US + 1, Prompt("warm-1", "Be wärmer 😀.", 90, asks_confidence=True)),
+    ):
+        assert await prompts.keep(KeptPrompt(at_us, each)) == each
+
+
+async def read_prompts(of: At) -> dict[str, Any]:
+    return {"prompts": msgspec.to_builtins(await RedisPrompts(of.client).all())}
+
+
 # The archive.
 
 LINE: Final = event_pb2.OrderLine(product_id="p-1", name="Beans", category="Coffee", quantity=2, price=9.9)
@@ -906,6 +925,7 @@ FORMATS: Final[dict[str, Format]] = {
     "customers_fit": Format(write_customers_fit, read_customers_fit),
     "intervention": Format(write_intervention, read_intervention),
     "reports": Format(write_reports, read_reports),
+    "prompts": Format(write_prompts, read_prompts),
     "ids": Format(write_ids, read_ids),
     "failed": Format(write_failed, read_failed),
     "journeys": Format(write_journeys, read_journeys),

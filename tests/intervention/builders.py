@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,15 @@ from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.language.adapters.budget_memory import MemorySpending
+from services.intervention.language.adapters.prompts import MemoryPrompts, NoPrompts
 from services.intervention.language.adapters.silence import NoInsights, NoTrials, SilentModelObserver
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.usecases.analysis import Analyses
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
-from services.intervention.lift.adapters.reports import MemoryReports
+from services.intervention.language.usecases.prompts import Prompts
+from services.intervention.lift.adapters.reports import MOST, MemoryReports
+from services.intervention.lift.domain.judged import Judged
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import MemoryPolicies
@@ -62,6 +65,11 @@ MINUTE = 60_000_000
 HOUR = 60 * MINUTE
 # A Wednesday, ten in the morning in Berlin.
 NOON_ISH = 1_767_776_400_000_000
+
+
+def no_prompts() -> Prompts:
+    """Only the built-in prompt."""
+    return Prompts(NoPrompts(), MemoryPrompts(), lambda: NOON_ISH, "", "")
 
 
 @dataclasses.dataclass
@@ -271,7 +279,14 @@ def _dated(start_us: int, document: str) -> tuple[DatedPolicy, Policy]:
 class World:
     """The service over memory, fed record by record, under policies by their start."""
 
-    def __init__(self, document: str = DOCUMENT, *later: tuple[int, str]) -> None:
+    def __init__(
+        self,
+        document: str = DOCUMENT,
+        *later: tuple[int, str],
+        compares_words: bool = False,
+        judged: Mapping[str, Judged] | None = None,
+        most_reports: int = MOST,
+    ) -> None:
         self.clock = ManualClock()
         self.state = MemoryState()
         self.shards = MemoryShards()
@@ -283,7 +298,7 @@ class World:
         dated = [_dated(*each) for each in ((0, document), *later)]
         store = MemoryPolicies([each for each, _ in dated])
         self.policies = Policies(store, MemoryPolicies(), parse, self.clock, Timeline(dated))
-        self.reports = MemoryReports()
+        self.reports = MemoryReports(most_reports)
         self.notice_count = 0
         self.live = Live(MemoryFeed(), 2, pause_seconds=0.01)
         self.deciding = Deciding(
@@ -299,6 +314,8 @@ class World:
             self._notice,
             self.clock,
             tell=self.live.tell,
+            compares_words=compares_words,
+            judged=lambda: judged or {},
         )
         self.reading = Reading(
             self.policies,
@@ -321,7 +338,7 @@ class World:
             None, lambda _: MemorySpending(), SilentModelObserver(), self.clock, self.clock, limits=Amount(0, 0)
         )
         copywriter = Copywriter(
-            models, self.state, self.listeners, self.clock, self.clock, NoTrials(), deadline_seconds=5
+            models, self.state, self.listeners, self.clock, self.clock, NoTrials(), no_prompts(), deadline_seconds=5
         )
         analyses = Analyses(models, NoInsights(), self.clock, self.clock, deadline_seconds=5)
         erasing = Erasing(self.state, self.ledger, self.outbox, self.reports)

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Mapping
 import msgspec
 
 from mesh.errors import NotFound
-from mesh.state import keyed
+from mesh.state import applied, keyed
 from mesh.state.applied import Fence
 from mesh.state.memory import MemoryState
 from services.intervention.decision.adapters.listeners import LocalListeners
-from services.intervention.decision.domain.facts import Facts, Indicator, Level
+from services.intervention.decision.domain import user_state
+from services.intervention.decision.domain.facts import Facts, Indicator, Level, Outcome, OutcomeReport
 from services.intervention.decision.domain.strategy import Intervention
+from services.intervention.decision.state import USERS
 from services.intervention.language.adapters.bedrock import BedrockModel
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.silence import NoTrials
@@ -25,8 +27,9 @@ from services.intervention.language.ports import Call, Spending, Trials
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.copywriting import Copywriter
 from services.intervention.language.usecases.models import Models
+from services.intervention.language.usecases.prompts import Prompts
 from tests import bedrock
-from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts
+from tests.intervention.builders import NOON_ISH, ManualClock, Row, facts, no_prompts, policy
 
 NO_LIMITS = Amount(0, 0)
 TEMPLATE = "It looks like the form is giving you trouble. Would you like to chat with one of us now?"
@@ -109,6 +112,15 @@ class ModelWorld:
                 self.state.saved.clear()
         return found
 
+    async def offered(self, made: Intervention, user_id: str, what: Outcome = Outcome.NONE) -> None:
+        """An offer was made to a user, and had an outcome."""
+        user = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
+        if what is not Outcome.NONE:
+            user = user_state.reported(policy(), user, OutcomeReport(made.id, what, made.channel), NOON_ISH)
+        batch = applied.Batch("events", "1", (1,))
+        sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
+        await self.state.save({USERS.key(user_id): sealed}, None)
+
     async def stored(self, intervention_id: str) -> GeneratedCopy | None:
         """What is stored of the words for an intervention."""
         return await keyed.read(self.state, GENERATED_COPY, intervention_id)
@@ -130,6 +142,7 @@ async def model_world(
     spending: Spending | None = None,
     deadline_seconds: float = 5.0,
     trials: Trials | None = None,
+    prompts: Prompts | None = None,
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
@@ -137,9 +150,9 @@ async def model_world(
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
         counted = spending or MemorySpending()
         models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits)
-        compared = trials or NoTrials()
+        compared, worded = trials or NoTrials(), prompts or no_prompts()
         copywriter = Copywriter(
-            models, state, listeners, clock, time.monotonic, compared, deadline_seconds=deadline_seconds
+            models, state, listeners, clock, time.monotonic, compared, worded, deadline_seconds=deadline_seconds
         )
         running = asyncio.create_task(copywriter.run())
         try:

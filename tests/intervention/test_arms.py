@@ -41,7 +41,7 @@ from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports, Waiting
 from services.intervention.lift.usecases import Telling
 from services.intervention.policy.adapters.experiments import KEPT, MeshConfigurations
-from services.intervention.policy.adapters.yaml import ArmFiles, parse, written
+from services.intervention.policy.adapters.yaml import NamedFiles, parse, written
 from services.intervention.policy.arms import Arms
 from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.interpretation import PolicyError, policy_of
@@ -348,7 +348,7 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
             parsed.append(text)
             return parse(text)
 
-        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, ArmFiles(str(tmp_path)), parsing, written)
+        arms = Arms(documents(DOCUMENT, acme=DOCUMENT), configurations, NamedFiles(str(tmp_path)), parsing, written)
         assert await arms.read() == (DOCUMENT, {"acme": DOCUMENT})  # a draft decides nothing
         await mesh.act("start")
         of_mesh, of_tenants = await arms.read()
@@ -363,6 +363,40 @@ async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_pat
         assert policy_of(parse((await arms.read()).of_mesh)) == policy_of(parse(edited(trigger={"score": 50})))
         await mesh.act("roll_back")
         assert (await arms.read()).of_mesh == DOCUMENT
+
+
+@pytest.mark.parametrize("promoted", ["", "other"])
+async def test_a_tenant_without_a_policy_compares_with_the_mesh_s_while_its_experiment_decides(
+    tmp_path: Path, promoted: str
+) -> None:
+    (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
+    of_acme = Configured("tone", "tone", DEFINITION.arms, 100.0, promoted=promoted)
+
+    class Fixed:
+        def __init__(self) -> None:
+            self.configured = {"acme": of_acme}
+
+        async def read(self) -> dict[str, Configured]:
+            return self.configured
+
+    fixed, files = Fixed(), NamedFiles(str(tmp_path))
+    arms = Arms(documents(DOCUMENT, other=DOCUMENT), fixed, files, parse, written)
+    of_mesh, of_tenants = await arms.read()
+    assert of_mesh == DOCUMENT
+    assert of_tenants is not None
+    assert of_tenants["other"] == DOCUMENT
+    policy = policy_of(parse(of_tenants["acme"]), "acme")
+    assert {governing(policy, qualified("acme", user))[1] for user in USERS[:20]} == (
+        {""} if promoted else {"control", "other"}
+    )
+    assert (policy.trigger_score == 50) == bool(promoted)
+    # Once it has ended the mesh's policy decides for the tenant again.
+    fixed.configured = {"acme": of_acme._replace(percent=0.0, promoted="")}
+    assert await arms.read() == (DOCUMENT, {"other": DOCUMENT})
+    # Where tenants' policies are not looked at, those in force stay.
+    assert (
+        await Arms(documents(DOCUMENT), Fixed(), NamedFiles(str(tmp_path)), parse, written).read()
+    ).of_tenants is None
 
 
 async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_a_day(valkey: redis.Client) -> None:
@@ -417,7 +451,7 @@ async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_p
             return {"": Configured("tone", SALT, (Arm("control"), Arm("other", value=value)), 50.0)}
 
     (tmp_path.parent / "eager.yaml").write_text(DOCUMENT)
-    arms = Arms(documents(DOCUMENT), Fixed(), ArmFiles(str(tmp_path)), parse, written)
+    arms = Arms(documents(DOCUMENT), Fixed(), NamedFiles(str(tmp_path)), parse, written)
     assert why_refused((await arms.read()).of_mesh)
     with pytest.raises(PolicyError):
         policy_of(parse((await arms.read()).of_mesh))

@@ -18,6 +18,7 @@ from services.intervention.decision.state import USERS
 from services.intervention.language.adapters.spans import ModelSpans
 from services.intervention.language.domain import english, generated_copy, screening
 from services.intervention.language.domain.conversation import Answer, NotAnswered, Refusal, Stop
+from services.intervention.language.domain.generated_copy import Said
 from services.intervention.language.domain.prompt import COPYWRITING, DEEP, QUICK, STRATEGY
 from services.intervention.language.ports import Call
 from services.intervention.policy.domain.message import words as template_words
@@ -43,7 +44,7 @@ def text_of(said: str) -> str:
     """What is taken of words, or why nothing is."""
     answer = Answer(json.dumps({"message": said}), (), Stop.END, 1, 1)
     try:
-        return generated_copy.text_of(answer, generated_copy.brief(help_(), known_facts()))
+        return generated_copy.said_in(answer, generated_copy.brief(help_(), known_facts())).text
     except NotAnswered as error:
         return f"<{error.refusal}>"
 
@@ -69,12 +70,12 @@ def test_every_template_can_get_generated_copy_and_would_pass_itself(difficulty:
     template = template_words([difficulty] if difficulty else [], offer)
     assert generated_copy.can_be_generated(help_(template=template))
     brief = generated_copy.brief(help_(template=template), known_facts())
-    assert generated_copy.text_of(Answer(json.dumps({"message": template}), (), Stop.END, 1, 1), brief) == template
+    assert generated_copy.said_in(Answer(json.dumps({"message": template}), (), Stop.END, 1, 1), brief).text == template
 
 
 def test_json_in_a_fence_is_json() -> None:
     answer = Answer(f'```json\n{{"message": "{GOOD}"}}\n```', (), Stop.END, 1, 1)
-    assert generated_copy.text_of(answer, generated_copy.brief(help_(), known_facts())) == GOOD
+    assert generated_copy.said_in(answer, generated_copy.brief(help_(), known_facts())) == Said(GOOD)
 
 
 @given(st.text(max_size=300) | st.lists(st.sampled_from(GOOD.split() + TEMPLATE.split()), max_size=60).map(" ".join))
@@ -199,14 +200,8 @@ async def test_a_batch_that_comes_again_asks_nothing_and_changes_nothing() -> No
 async def test_words_are_late_once_the_user_has_answered() -> None:
     async with model_world(words(GOOD)) as world:
         one, waits = help_(1), help_(2)
-        for user_id, made in (("ada", one), ("bob", waits)):
-            user = user_state.offered(policy(), user_state.NOBODY, made, NOON_ISH, is_urgent=True)
-            if made is one:
-                report = OutcomeReport(made.id, Outcome.ACCEPTED, made.channel)
-                user = user_state.reported(policy(), user, report, NOON_ISH)
-            batch = applied.Batch("events", "1", (1,))
-            sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
-            await world.state.save({USERS.key(user_id): sealed}, None)
+        await world.offered(one, "ada", Outcome.ACCEPTED)
+        await world.offered(waits, "bob")
         late = await world.generated(one, known_facts("ada"))
         assert (late.text, late.is_used, late.refusal) == ("", False, "late")
         assert late.cost_micro_usd > 0

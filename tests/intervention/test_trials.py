@@ -1,4 +1,4 @@
-"""Models compared: the user's arm says which one words an intervention, and what came of it is counted."""
+"""Models and prompts compared: the user's arm says which one words an intervention, and what came of it is counted."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from services.experiments.adapters.memory import MemoryExperiments
 from services.experiments.bootstrap import UseCases
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.intervention.language.adapters.trials import MeshTrials
-from services.intervention.language.ports import Came, Trial
+from services.intervention.language.ports import Came, Trial, TrialArm
 from tests import bedrock
 from tests.bedrock import words
 from tests.intervention.model_world import GOOD, help_, known_facts, model_world
@@ -39,7 +39,7 @@ async def experiment() -> AsyncIterator[tuple[UseCases, MeshTrials]]:
     await use_cases.experiments.create("", DEFINITION, "ann", "")
     await use_cases.experiments.change("", "words", "start", "", "ann", "")
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
-        yield use_cases, MeshTrials(dialled, "words")
+        yield use_cases, MeshTrials(dialled, "words", "")
 
 
 async def test_each_user_gets_the_model_of_their_arm_and_what_came_of_it_counts() -> None:
@@ -47,9 +47,11 @@ async def test_each_user_gets_the_model_of_their_arm_and_what_came_of_it_counts(
         for number in range(12):
             found = await world.generated(help_(number), known_facts(user_id=f"u-{number}"))
             assert found.is_used
-            told = await trials.begin(f"u-{number}")
-            assert found.model_id == told.model_id
-            assert told.counts
+            told = (await trials.begin(f"u-{number}")).model
+            assert told is not None
+            assert told.takes_part
+            assert found.model_id == told.value
+            assert found.arms == (("words", told.name),)
         assert set(world.server.model_ids) == {MICRO, LITE}
         _, totals, results = await use_cases.experiments.results("", "words")
         assert sum(results.units.values()) == 12
@@ -75,6 +77,8 @@ async def test_words_that_cannot_be_used_are_a_failure() -> None:
 
 async def test_where_the_service_is_away_the_usual_model_is_asked() -> None:
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
-        trials = MeshTrials(nobody, "words")
+        trials = MeshTrials(nobody, "words", "")
+        arm = TrialArm("words", "control", "", takes_part=True)
         assert await trials.begin("ada") == Trial()
-        await trials.report("ada", Came("i-1", is_used=True, latency_ms=1.0, cost_usd=0.0))
+        assert await trials.meet("ada", [arm], 80.0) == []
+        await trials.report("ada", [arm], Came("i-1", is_used=True, latency_ms=1.0, cost_usd=0.0))

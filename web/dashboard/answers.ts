@@ -405,7 +405,13 @@ export interface Model {
 }
 
 export interface Policies {
-  policies: { version: string; startTime: string; document: string }[]
+  policies: { version: string; startTime: string; document: string; experimentId: string }[]
+}
+
+export interface Prompts {
+  prompts: { version: string; hash: string; text: string; names: string[]; isInForce: boolean; firstUseTime: string | null }[]
+  troubles: { name: string; why: string }[]
+  experimentId: string
 }
 
 export interface Usage {

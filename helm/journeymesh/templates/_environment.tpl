@@ -96,6 +96,9 @@ JOURNEYMESH_TENANT_POLICIES: /tenant-policies
 {{- if $v.policy.arms }}
 JOURNEYMESH_POLICY_ARMS: /policy-arms
 {{- end }}
+{{- if $v.help.prompts }}
+JOURNEYMESH_PROMPTS: /prompts
+{{- end }}
 JOURNEYMESH_LANGUAGE_MODEL: {{ $v.help.languageModel.kind | quote }}
 JOURNEYMESH_BEDROCK_REGION: {{ $v.help.languageModel.region | quote }}
 JOURNEYMESH_BEDROCK_GEOGRAPHY: {{ $v.help.languageModel.geography | quote }}
@@ -210,6 +213,12 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: policy-arms
     configMap: {name: {{ $name }}-policy-arms}
+{{- end }}
+{{- if and (eq .name "intervention") $v.help.prompts }}
+- path: /prompts
+  volume:
+    name: prompts
+    configMap: {name: {{ $name }}-prompts}
 {{- end }}
 {{- if and (eq .name "experiments") $v.experiments.key.secret }}
 - path: /run/secrets/experiments

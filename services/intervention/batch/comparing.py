@@ -1,13 +1,15 @@
-"""What a batch tells of experiments that compare policies."""
+"""What a batch tells of experiments that compare policies, and of those that compare words of help."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from mesh.state.applied import Batch
-from records.tenants import plain
+from records.tenants import plain, tenant_of
 from services.intervention.batch.rows import Rows, facts_of
 from services.intervention.decision.domain.decision import Decided, reaches_goal
 from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.ledger import KeptIntervention
 from services.intervention.decision.domain.offer import Offer
+from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.lift.domain.report import CONVERTED, Report
 from services.intervention.policy.domain.policy import Policy, governing
 
@@ -51,4 +53,27 @@ def reports(
         policy = policies[rows.record_indexes[row]]
         if policy.experiment is not None and reaches_goal(policy, facts_of(batch, rows, row)):
             add(row, CONVERTED)
+    return list(found)
+
+
+def of_words(
+    outcomes: Sequence[tuple[int, Offer]],
+    made: Mapping[str, KeptIntervention | None],
+    copies: Mapping[str, GeneratedCopy | None],
+) -> list[Report]:
+    """What came of help whose words an experiment counts, for whom they were written; each once.
+
+    Args:
+        outcomes: as in `reports`.
+        made: the interventions of these offers, by id; None for one that is no longer kept.
+        copies: likewise their generated copy.
+    """
+    found: dict[Report, None] = {}
+    for _, offer in outcomes:
+        help_, copy = made[offer.id], copies[offer.id]
+        if help_ is None or copy is None or offer.outcome is Outcome.NONE:
+            continue
+        tenant, unit = tenant_of(help_.user_id), plain(help_.user_id)
+        for experiment_id, _ in copy.arms:
+            found[Report(tenant, experiment_id, unit, outcome=offer.outcome.name.lower())] = None
     return list(found)

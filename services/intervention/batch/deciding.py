@@ -11,6 +11,7 @@ from mesh.state.applied import Batch
 from mesh.state.port import Shards, StateStore
 from services.intervention.batch import comparing, effects, telling
 from services.intervention.batch.effects import Created
+from services.intervention.batch.judging import Judging
 from services.intervention.batch.rows import (
     Rows,
     contacts_after,
@@ -32,7 +33,10 @@ from services.intervention.decision.ids import decision_id, decision_id_of
 from services.intervention.decision.ports import Copywriting, Ledger, Listeners, Observer, OutcomeEvent
 from services.intervention.decision.state import CONTACTS, INTERVENTIONS, UNDELIVERED, USERS
 from services.intervention.delivery.ports import Outbox
+from services.intervention.language.state import GENERATED_COPY
 from services.intervention.lift.domain import tally
+from services.intervention.lift.domain.judged import Judged
+from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports
 from services.intervention.lift.state import TALLIES, tally_name
 from services.intervention.policy.domain.policy import DAY_US, Policy, governing
@@ -65,7 +69,7 @@ class Deciding:
         shards: the shards that have such counts.
         ledger: keeps every decision.
         outbox: takes the messages to be sent.
-        reports: takes what experiments that compare policies are told.
+        reports: takes what experiments that compare policies or words are told.
         observer: is called for each new intervention and outcome.
         listeners: are woken when what waits for a user may have changed.
         words: asks for generated copy in the background.
@@ -73,6 +77,8 @@ class Deciding:
         clock: the time for outbox and housekeeping, in Unix microseconds; no decision depends on it.
         words_us: how long messages wait for generated copy, in microseconds; 0: not at all.
         tell: is told what happened once it is recorded.
+        compares_words: whether experiments compare the models or prompts that word help.
+        judged: the experiments that judge scoring models now, by tenant.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -91,6 +97,8 @@ class Deciding:
         *,
         words_us: int = 0,
         tell: Tell = telling.nobody,
+        compares_words: bool = False,
+        judged: Callable[[], Mapping[str, Judged]] = dict,
     ) -> None:
         self._policies = policies
         self._state = state
@@ -105,6 +113,8 @@ class Deciding:
         self._reports = reports
         self._words_us = words_us
         self._tell = tell
+        self._compares_words = compares_words
+        self._judging = Judging(judged)
         self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
@@ -163,8 +173,11 @@ class Deciding:
                 ]
             )
             told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
+            told += await self._of_words(users.outcomes)
+            told += self._judging.reports(policies, batch, rows, in_question, users.outcomes)
             if told and (refused := await self._reports.add(told)):
                 _log.warning("%d reports to experiments are lost: too many wait", refused)
+                self._judging.forget()
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(
@@ -174,6 +187,14 @@ class Deciding:
             [offer.outcome for _, offer in users.outcomes],
             users.transfers,
         )
+
+    async def _of_words(self, outcomes: Sequence[tuple[int, Offer]]) -> list[Report]:
+        """What came of help whose words are compared: read only where they are, and something came."""
+        if not (self._compares_words and outcomes):
+            return []
+        ids = [offer.id for _, offer in outcomes]
+        await keyed.look(self._state, made := keyed.Seen(INTERVENTIONS, ids), copies := keyed.Seen(GENERATED_COPY, ids))
+        return comparing.of_words(outcomes, made.states, copies.states)
 
     async def _renew_tallies(self) -> None:
         """Renews the counts of all shards once a day, so that those of closed shards do not expire."""

@@ -1,10 +1,12 @@
 """What language models, their budget and the analysis of a user need from the outside."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
 from services.intervention.language.domain.budget import Amount
 from services.intervention.language.domain.conversation import Answer, Question, Refusal
+from services.intervention.language.domain.prompt import Prompt
 
 
 class Model(Protocol):
@@ -60,36 +62,88 @@ class ModelObserver(Protocol):
         """A model was called. Never raises."""
 
 
+class TrialArm(NamedTuple):
+    """A user's arm of an experiment, what it stands for (empty: the usual), and whether the user takes part."""
+
+    experiment_id: str
+    name: str
+    value: str
+    takes_part: bool
+
+
 class Trial(NamedTuple):
-    """The model that a user's arm of an experiment stands for, by its id, and whether what comes of it counts.
+    """A user's arms of the experiments that compare models and prompts; None where there is none, or no answer."""
 
-    The id is empty where there is no experiment, or no answer about it.
-    """
-
-    model_id: str = ""
-    counts: bool = False
+    model: TrialArm | None = None
+    prompt: TrialArm | None = None
 
 
 class Came(NamedTuple):
     """What came of asking a model for an intervention: whether its words could be used, and what they took.
 
-    Time and cost are None where there was no answer.
+    Time and cost are None where there was no answer, the confidence (0 to 1) where none was asked for. `outcome` is
+    what the user did before the words were there, such as `accepted`; empty for nothing.
     """
 
     intervention_id: str
     is_used: bool
     latency_ms: float | None
     cost_usd: float | None
+    confidence: float | None = None
+    outcome: str = ""
 
 
 class Trials(Protocol):
-    """An experiment that compares models. No call raises: where it is away, nothing is compared."""
+    """The experiments that compare models and prompts. No call raises: where they are away, nothing is compared."""
 
     async def begin(self, user_id: str) -> Trial:
-        """The user's model, which is asked now."""
+        """The user's arms; nothing counts yet."""
 
-    async def report(self, user_id: str, came: Came) -> None:
-        """Says what came of it, of a trial that counts. A repeated call changes nothing."""
+    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float) -> Sequence[TrialArm]:
+        """Says that arms take effect now; returns those that count. A repeated call changes nothing.
+
+        Args:
+            user_id: the user.
+            arms: those that can take effect.
+            before: the user's risk, 0 to 100.
+        """
+
+    async def report(self, user_id: str, arms: Sequence[TrialArm], came: Came) -> None:
+        """Says what came of arms that count. A repeated call changes nothing."""
+
+
+class PromptTexts(Protocol):
+    """Documents of prompts by name."""
+
+    async def names(self) -> Sequence[str]:
+        """All names, in order; none if there are no documents, or they cannot be read."""
+
+    async def read(self, name: str) -> object:
+        """The document as lists, dictionaries and scalars.
+
+        Raises:
+            PromptError: there is none, or it cannot be read.
+        """
+
+
+class KeptPrompt(NamedTuple):
+    """A prompt that was used, and when it first was, in Unix microseconds."""
+
+    first_us: int
+    prompt: Prompt
+
+
+class PromptStore(Protocol):
+    """Keeps every prompt that was ever used, by its version; nothing is removed or replaced.
+
+    All calls raise `Unavailable` where the store cannot be reached; they may be repeated.
+    """
+
+    async def keep(self, used: KeptPrompt) -> Prompt:
+        """Keeps a prompt unless there is one of its version; returns the one that is kept."""
+
+    async def all(self) -> Sequence[KeptPrompt]:
+        """All of them, the first used first. What only a newer version can read is left out."""
 
 
 class Insights(Protocol):

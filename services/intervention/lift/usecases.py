@@ -1,12 +1,18 @@
-"""Tells experiments that compare policies who met which arm, and what came of it: in the background, at least once."""
+"""Tells experiments who met which arm, and what came of it: in the background, at least once.
+
+Also knows which experiments judge scoring models.
+"""
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from mesh.errors import DeadlineExceeded, MeshError, Unavailable
+from services.intervention.lift.domain.judged import Judged, judged_by
 from services.intervention.lift.domain.report import Report
 from services.intervention.lift.ports import Reports, Told
+from services.intervention.policy.ports import Configurations
 
 MOST_AT_ONCE: Final = 1_000
 _PAUSE_SECONDS: Final = 1.0
@@ -55,3 +61,34 @@ class Telling:
                 _log.warning("experiment %s does not take %d reports: %s", experiment_id, len(some), error)
             await self._reports.remove(some)
         return len(found)
+
+
+class Judges:
+    """Knows which experiments judge scoring models now, as they were told last."""
+
+    def __init__(self, configurations: Configurations) -> None:
+        self._configurations = configurations
+        self.by_tenant: Mapping[str, Judged] = {}
+
+    async def run(self) -> None:
+        """Asks each second, without end.
+
+        Raises:
+            CancelledError: it is to end.
+        """
+        while True:
+            try:
+                await self.ask()
+            except _PASSING as error:
+                _log.warning("which models are judged is not known now: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def ask(self) -> None:
+        """Asks once.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        configured = await self._configurations.read()
+        found = {tenant: judged_by(each) for tenant, each in configured.items()}
+        self.by_tenant = {tenant: each for tenant, each in found.items() if each is not None}

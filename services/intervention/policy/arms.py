@@ -42,7 +42,8 @@ class Arms:
     async def read(self) -> Documents:
         """The documents as they are now; for one that cannot be made, a text that says why and is no policy.
 
-        A tenant without a policy of its own takes no part: the mesh's compares for the default tenant alone.
+        A tenant without a policy of its own whose experiment decides now has the mesh's, with that experiment. Where
+        tenants' policies are not looked at, such a tenant takes no part.
 
         Raises:
             Unavailable: documents or the store cannot be read.
@@ -50,9 +51,10 @@ class Arms:
         documents, configured = await self._read(), await self._configurations.read()
         of_tenants: Mapping[str, str] | None = None
         if documents.of_tenants is not None:
+            of_mesh = {tenant: documents.of_mesh for tenant, each in configured.items() if tenant and needed(each)}
             of_tenants = {
                 tenant: await self._document(text, configured.get(tenant))
-                for tenant, text in documents.of_tenants.items()
+                for tenant, text in {**of_mesh, **documents.of_tenants}.items()
             }
         return Documents(await self._document(documents.of_mesh, configured.get(DEFAULT)), of_tenants)
 

@@ -1,5 +1,6 @@
 """Interventions, their words and their deliveries, for the wire."""
 
+from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.common.v1.event_pb2 import Outcome as WireOutcome
 from journeymesh.common.v1.event_pb2 import RecommendedProduct
 from journeymesh.features.v1 import features_pb2
@@ -64,6 +65,8 @@ def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
         cost_micro_usd=of.cost_micro_usd,
         worded_time=timestamp(of.written_us),
         is_cached=of.is_cached,
+        arms=[wire.WordingArm(experiment_id=experiment_id, arm=arm) for experiment_id, arm in of.arms],
+        confidence=None if of.confidence is None else DoubleValue(value=of.confidence),
     )
 
 

@@ -11,6 +11,7 @@ from records.tenants import DEFAULT
 from services.intervention.language.domain.analysis import Analysis
 from services.intervention.language.domain.budget import NANO_A_MICRO
 from services.intervention.language.usecases.models import ModelsUsage
+from services.intervention.language.usecases.prompts import ListedPrompts
 from services.intervention.policy.usecases import Policies
 from services.intervention.reading import Lifts
 
@@ -19,15 +20,40 @@ def policies_message(of: Policies, tenant: str) -> wire.ListPoliciesResponse:
     """The policies of a tenant, newest first; for the default one those of the mesh and of all tenants."""
     of_tenants = [each for each in of.of_tenants.items() if tenant in {each[0], DEFAULT}]
     timelines = [timeline for _, timeline in of_tenants] if tenant else [of.timeline, *(each for _, each in of_tenants)]
-    dated = [each for timeline in timelines for each in timeline.dated]
+    dated = [(each, timeline.find(each.version)) for timeline in timelines for each in timeline.dated]
     return wire.ListPoliciesResponse(
         policies=[
             wire.PolicyVersion(
-                version=each.version, start_time=timestamp(each.start_us), document=each.document, tenant=each.tenant
+                version=each.version,
+                start_time=timestamp(each.start_us),
+                document=each.document,
+                tenant=each.tenant,
+                experiment_id=policy.experiment.id if policy and policy.experiment else "",
             )
-            for each in sorted(dated, key=lambda each: each.start_us, reverse=True)
+            for each, policy in sorted(dated, key=lambda each: each[0].start_us, reverse=True)
         ],
         trouble=of.trouble(tenant),
+    )
+
+
+def prompts_message(of: ListedPrompts) -> wire.ListPromptsResponse:
+    """The prompts that word help, and what is wrong with documents."""
+    return wire.ListPromptsResponse(
+        prompts=[
+            wire.PromptVersion(
+                version=each.prompt.version,
+                hash=each.prompt.hash,
+                text=each.prompt.text,
+                most_tokens=each.prompt.most_tokens,
+                asks_confidence=each.prompt.asks_confidence,
+                names=each.names,
+                is_in_force=each.is_in_force,
+                first_use_time=timestamp(each.first_us) if each.first_us else None,
+            )
+            for each in of.prompts
+        ],
+        troubles=[wire.PromptTrouble(name=name, why=why) for name, why in of.troubles.items()],
+        experiment_id=of.experiment_id,
     )
 
 
@@ -114,6 +140,16 @@ def usage_message(of: ModelsUsage, waiting_count: int, tenant: str) -> wire.GetM
             cost_micro_usd=each.cost_micro_usd,
         )
         for each in of.models
+    )
+    told.prompts.extend(
+        wire.PromptUsage(
+            prompt_version=each.version,
+            call_counts=each.call_counts,
+            input_token_count=each.input_tokens,
+            output_token_count=each.output_tokens,
+            cost_micro_usd=each.cost_micro_usd,
+        )
+        for each in of.prompts
     )
     return told
 

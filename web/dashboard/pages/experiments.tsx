@@ -6,6 +6,7 @@ import { Answer, Empty, useAnswer } from '../asking.tsx'
 import { Estimates } from '../charts/estimates.tsx'
 import { Card, Table } from '../parts.tsx'
 import { parameter, to } from '../route.ts'
+import { Compared, type Documents, subject, useDocuments } from './compared.tsx'
 import { counted, named, number, share, time } from '../words.ts'
 
 export interface Experiment {
@@ -43,25 +44,27 @@ const ACTS: Record<string, string[]> = {
 
 export function Experiments() {
   const chosen = parameter('experiment')
+  const documents = useDocuments()
   const listed = useAnswer<{ experiments: Experiment[] }>('/api/experiments', undefined, EVERY_SECONDS)
   return (
     <div class="grid">
       <Card title="All experiments" isWide>
         <Answer of={listed}>
-          {({ experiments }) => (experiments.length ? <List of={experiments} /> : <Empty>There is no experiment yet. POST /api/experiments creates one.</Empty>)}
+          {({ experiments }) => (experiments.length ? <List of={experiments} documents={documents} /> : <Empty>There is no experiment yet. POST /api/experiments creates one.</Empty>)}
         </Answer>
       </Card>
-      {chosen && <One id={chosen} changed={listed.again} />}
+      {chosen && <One id={chosen} documents={documents} changed={listed.again} />}
     </div>
   )
 }
 
-const List = ({ of }: { of: readonly Experiment[] }) => (
+const List = ({ of, documents }: { of: readonly Experiment[]; documents: Documents }) => (
   <Table
     caption="Experiments"
     rows={of}
     columns={[
       { name: 'Experiment', of: ({ definition: { experimentId, title } }) => <><a href={to('experiments', { experiment: experimentId })}>{experimentId}</a> {title}</> },
+      { name: 'Compares', of: (each) => subject(each, documents) },
       { name: 'State', of: (each) => state(each) },
       { name: 'Units', of: ({ percent }) => share(percent / 100), isNumber: true },
       { name: 'Arms', of: ({ definition }) => definition.arms.map(({ name }) => name).join(', ') },
@@ -70,7 +73,7 @@ const List = ({ of }: { of: readonly Experiment[] }) => (
   />
 )
 
-function One({ id, changed }: { id: string; changed: () => void }) {
+function One({ id, documents, changed }: { id: string; documents: Documents; changed: () => void }) {
   const path = `/api/experiments/${encodeURIComponent(id)}`
   const shown = useAnswer<Experiment>(path, undefined, EVERY_SECONDS)
   const results = useAnswer<Results>(`${path}/results`, undefined, EVERY_SECONDS)
@@ -84,6 +87,7 @@ function One({ id, changed }: { id: string; changed: () => void }) {
       <Card title={id}>
         <Answer of={shown}>{(experiment) => <State of={experiment} path={path} again={again} />}</Answer>
       </Card>
+      {shown.value && <Compared of={shown.value} documents={documents} />}
       <Card title="Is there a winner?">
         <Answer of={results}>{(found) => <Decision of={found} />}</Answer>
       </Card>

@@ -1,8 +1,10 @@
 """Null adapters for replays and tests."""
 
+from collections.abc import Sequence
+
 from mesh.errors import NotFound
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
-from services.intervention.language.ports import Call, Came, Trial
+from services.intervention.language.ports import Call, Came, Trial, TrialArm
 
 
 class SilentModelObserver:
@@ -19,7 +21,11 @@ class NoTrials:
         """See `services.intervention.language.ports.Trials`."""
         return Trial()
 
-    async def report(self, user_id: str, came: Came) -> None:
+    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float) -> Sequence[TrialArm]:  # noqa: ARG002 - the port's
+        """See `services.intervention.language.ports.Trials`."""
+        return ()
+
+    async def report(self, user_id: str, arms: Sequence[TrialArm], came: Came) -> None:
         """See `services.intervention.language.ports.Trials`."""
 
 

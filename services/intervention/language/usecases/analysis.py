@@ -124,18 +124,19 @@ class Analyses:
 
     async def _find(self, talk: _Talk, user_id: str, known: Known) -> Findings:
         if talk.complexity is Complexity.DEEP:
-            answer = await self._converse(talk, user_id)
+            question = analysis.opening()
+            answer = await self._converse(talk, user_id, question)
         else:
-            answer = await self._ask(talk, analysis.question(talk.complexity, known, user_id))
+            question = analysis.question(talk.complexity, known, user_id)
+            answer = await self._ask(talk, question)
         try:
             return analysis.findings_of(answer, talk.prompt, known)
         except NotAnswered as error:
-            self._models.unusable(talk.complexity, error.refusal)
+            self._models.unusable(talk.complexity, question, error.refusal)
             raise
 
-    async def _converse(self, talk: _Talk, user_id: str) -> Answer:
+    async def _converse(self, talk: _Talk, user_id: str, question: Question) -> Answer:
         """The model's answer once it has looked up what it wants, within turns, tokens and time."""
-        question = analysis.opening()
         for _ in range(MOST_TURNS):
             answer = await self._ask(talk, question)
             if answer.stop is not Stop.TOOL_USE:

@@ -20,11 +20,12 @@ from services.intervention.decision.ids import decision_id_of
 from services.intervention.decision.ports import Listeners
 from services.intervention.language.domain import generated_copy
 from services.intervention.language.domain.conversation import Complexity, NotAnswered, Refusal, Usage
-from services.intervention.language.domain.generated_copy import GeneratedCopy
-from services.intervention.language.domain.prompt import COPYWRITING
-from services.intervention.language.ports import Came, Trials
+from services.intervention.language.domain.generated_copy import GeneratedCopy, Said
+from services.intervention.language.domain.prompt import Prompt
+from services.intervention.language.ports import Came, Trial, TrialArm, Trials
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.language.usecases.models import Models, Origin
+from services.intervention.language.usecases.prompts import Prompts
 
 _WORKERS: Final = 8
 _MOST_WAITING: Final = 256
@@ -40,6 +41,14 @@ class _Asked(NamedTuple):
     until: float
 
 
+class _Chosen(NamedTuple):
+    """By which model and prompt copy is written, and the arms that these take effect for."""
+
+    complexity: Complexity
+    prompt: Prompt
+    arms: Sequence[TrialArm]
+
+
 class Copywriter:
     """Writes copy for a few interventions at a time. One that finds the queue full keeps its template."""
 
@@ -51,11 +60,13 @@ class Copywriter:
         clock: Callable[[], int],
         monotonic: Callable[[], float],
         trials: Trials,
+        prompts: Prompts,
         *,
         deadline_seconds: float,
     ) -> None:
         self._models = models
         self._trials = trials
+        self.prompts: Final = prompts
         self._state = state
         self._listeners = listeners
         self._clock = clock
@@ -63,7 +74,7 @@ class Copywriter:
         self._deadline_seconds = deadline_seconds
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_MOST_WAITING)
         # The latest copy by its model and the key of its brief, the most recently used last.
-        self._said: collections.OrderedDict[tuple[Complexity, str], str] = collections.OrderedDict()
+        self._said: collections.OrderedDict[tuple[Complexity, str], Said] = collections.OrderedDict()
 
     @property
     def waiting_count(self) -> int:
@@ -106,76 +117,90 @@ class Copywriter:
     async def _write(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
             return  # the batch was delivered again
-        found = await self._tried(asked)
-        if found.is_used:
-            owner = await ownership.owner(self._state, asked.facts.user_id, asked.help_.id)
-            current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
-            if current is None or outcome.is_waiting(current):
-                await self._keep(asked.help_.id, found)
-                self._listeners.wake([owner.user_id])
-                return
+        user_id, score = asked.facts.user_id, asked.facts.assessment.score
+        chosen = await self._chosen(await self._trials.begin(user_id))
+        counted = await self._trials.meet(user_id, chosen.arms, score) if chosen.arms else ()
+        began = self._monotonic()
+        found = await self._generated(asked, chosen)
+        has_answer = found.is_used or found.output_tokens > 0
+        came = Came(
+            asked.help_.id,
+            found.is_used,
+            (self._monotonic() - began) * 1e3 if has_answer else None,
+            found.cost_micro_usd / 1e6 if has_answer else None,
+            found.confidence,
+        )
+        found = msgspec.structs.replace(found, arms=tuple((arm.experiment_id, arm.name) for arm in counted))
+        owner = await ownership.owner(self._state, user_id, asked.help_.id)
+        current = user_state.outcome_at(owner.user, asked.help_.id, self._clock())
+        if current:
+            came = came._replace(outcome=current.name.lower())
+        if found.is_used and current is not None and not outcome.is_waiting(current):
             # The user has answered the template; the ledger must not show another text.
             found = msgspec.structs.replace(found, text="", is_used=False, refusal=Refusal.LATE.value)
-        await self._keep(asked.help_.id, found)
+        if counted:
+            await self._trials.report(user_id, counted, came)
+        await self._state.save({GENERATED_COPY.key(asked.help_.id): GENERATED_COPY.encode(found)}, None)
+        if found.is_used:
+            self._listeners.wake([owner.user_id])
 
-    async def _keep(self, intervention_id: str, found: GeneratedCopy) -> None:
-        await self._state.save({GENERATED_COPY.key(intervention_id): GENERATED_COPY.encode(found)}, None)
+    async def _chosen(self, trial: Trial) -> _Chosen:
+        """The model and the prompt of the user's arms; the usual ones for an arm whose value is not known here."""
+        arms = []
+        complexity, prompt = Complexity.QUICK, None
+        if trial.model:
+            known = self._models.complexity_of(trial.model.value) if trial.model.value else complexity
+            if known is not None:
+                complexity = known
+                arms.append(trial.model)
+        if trial.prompt:
+            prompt = await self.prompts.of_arm(trial.prompt.value)
+            if prompt is not None:
+                arms.append(trial.prompt)
+        return _Chosen(complexity, prompt or await self.prompts.current(), arms)
 
-    async def _tried(self, asked: _Asked) -> GeneratedCopy:
-        """Copy by the model of the user's arm, where models are compared; what came of it is reported."""
-        user_id, began = asked.facts.user_id, self._monotonic()
-        trial = await self._trials.begin(user_id)
-        complexity = self._models.complexity_of(trial.model_id) or Complexity.QUICK
-        found = await self._generated(asked, complexity)
-        if trial.counts:
-            has_answer = found.is_used or found.output_tokens > 0
-            latency_ms = (self._monotonic() - began) * 1e3 if has_answer else None
-            cost_usd = found.cost_micro_usd / 1e6 if has_answer else None
-            await self._trials.report(user_id, Came(asked.help_.id, found.is_used, latency_ms, cost_usd))
-        return found
-
-    async def _generated(self, asked: _Asked, complexity: Complexity) -> GeneratedCopy:
-        brief = generated_copy.brief(asked.help_, asked.facts)
+    async def _generated(self, asked: _Asked, chosen: _Chosen) -> GeneratedCopy:
+        complexity, brief = chosen.complexity, generated_copy.brief(asked.help_, asked.facts, chosen.prompt)
         key = (complexity, brief.key)
         remembered = self._said.get(key)
         if remembered is not None:
             self._said.move_to_end(key)
-            return self._result(asked, complexity, remembered, None, is_cached=True)
+            return self._result(asked, chosen, remembered, None, is_cached=True)
         if self._is_late(asked):
             self._models.turned_away(complexity, Refusal.LATE)
-            return self._result(asked, complexity, "", None)
+            return self._result(asked, chosen, None, None)
         remaining = asked.until - self._monotonic()
         tenant = tenant_of(asked.facts.user_id)
         origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id), tenant)
         try:
             answer, usage = await self._models.ask(complexity, brief.question, remaining, origin)
         except NotAnswered as error:
-            return self._result(asked, complexity, "", None, refusal=error.refusal)
+            return self._result(asked, chosen, None, None, refusal=error.refusal)
         try:
-            text = generated_copy.text_of(answer, brief)
+            said = generated_copy.said_in(answer, brief)
         except NotAnswered as error:
-            self._models.unusable(complexity, error.refusal)
-            return self._result(asked, complexity, "", usage, refusal=error.refusal)
-        self._remember(key, text)
-        return self._result(asked, complexity, text, usage)
+            self._models.unusable(complexity, brief.question, error.refusal)
+            return self._result(asked, chosen, None, usage, refusal=error.refusal)
+        self._remember(key, said)
+        return self._result(asked, chosen, said, usage)
 
     def _result(
         self,
         asked: _Asked,
-        complexity: Complexity,
-        text: str,
+        chosen: _Chosen,
+        said: Said | None,
         usage: Usage | None,
         *,
         refusal: Refusal | None = None,
         is_cached: bool = False,
     ) -> GeneratedCopy:
         if refusal is None and self._is_late(asked):
-            text, refusal = "", Refusal.LATE
+            said, refusal = None, Refusal.LATE
         return GeneratedCopy(
-            text=text,
-            model_id=self._models.model_id(complexity),
-            prompt_version=COPYWRITING.version,
-            prompt_hash=COPYWRITING.hash,
+            text=said.text if said else "",
+            model_id=self._models.model_id(chosen.complexity),
+            prompt_version=chosen.prompt.version,
+            prompt_hash=chosen.prompt.hash,
             is_used=refusal is None,
             refusal=refusal.value if refusal else "",
             input_tokens=usage.input_tokens if usage else 0,
@@ -183,12 +208,13 @@ class Copywriter:
             cost_micro_usd=usage.cost_micro_usd if usage else 0.0,
             written_us=self._clock(),
             is_cached=is_cached,
+            confidence=said.confidence if said else None,
         )
 
     def _is_late(self, asked: _Asked) -> bool:
         return self._monotonic() >= asked.until or self._clock() >= asked.help_.expires_us
 
-    def _remember(self, key: tuple[Complexity, str], text: str) -> None:
-        self._said[key] = text
+    def _remember(self, key: tuple[Complexity, str], said: Said) -> None:
+        self._said[key] = said
         if len(self._said) > _MOST_REMEMBERED:
             self._said.popitem(last=False)

@@ -51,6 +51,16 @@ class ModelUsage(NamedTuple):
     cost_micro_usd: float
 
 
+class PromptUsage(NamedTuple):
+    """The use of one prompt, by its version, since this process began. Calls are counted by their end."""
+
+    version: str
+    call_counts: Mapping[str, int]
+    input_tokens: int
+    output_tokens: int
+    cost_micro_usd: float
+
+
 class Day(NamedTuple):
     """What a tenant's models cost on a UTC day, which began at this time."""
 
@@ -73,16 +83,25 @@ class ModelsUsage(NamedTuple):
     models: tuple[ModelUsage, ...]
     days: tuple[Day, ...]
     """The last days that were asked about, the latest first."""
+    prompts: tuple[PromptUsage, ...] = ()
 
 
 class _Count:
-    """What one model was asked in this process."""
+    """What one model was asked, or by one prompt, in this process."""
 
     def __init__(self) -> None:
         self.calls: collections.Counter[str] = collections.Counter()
         self.input_tokens = 0
         self.output_tokens = 0
         self.nano_usd = 0
+
+    def add(self, answer: Answer | None, refusal: Refusal | None, cost: Amount) -> None:
+        """Counts a call that ended."""
+        self.calls[refusal or OK] += 1
+        self.nano_usd += cost.nano_usd
+        if answer is not None:
+            self.input_tokens += answer.input_tokens
+            self.output_tokens += answer.output_tokens
 
 
 class Models:
@@ -109,6 +128,7 @@ class Models:
         # One per model: Nova Pro may be throttled while Micro is not.
         self._breakers = {each: Breaker(_FAILURE_LIMIT, _PAUSE_SECONDS) for each in Complexity}
         self._counts = {each: _Count() for each in Complexity}
+        self._of_prompts: collections.defaultdict[str, _Count] = collections.defaultdict(_Count)
 
     @property
     def is_on(self) -> bool:
@@ -156,7 +176,8 @@ class Models:
         cost = budget.cost(complexity, answer.input_tokens, answer.output_tokens) if answer else NOTHING
         micro_usd = cost.nano_usd / NANO_A_MICRO
         self._judge(breaker, refusal)
-        self._count(complexity, answer, refusal, cost)
+        for count in self._counts[complexity], self._of_prompts[question.prompt_version]:
+            count.add(answer, refusal, cost)
         self._observer.called(
             Call(
                 model_id=self._ids[complexity],
@@ -179,11 +200,11 @@ class Models:
             raise NotAnswered(refusal or Refusal.UNAVAILABLE)
         return answer, Usage(self._ids[complexity], answer.input_tokens, answer.output_tokens, micro_usd)
 
-    def unusable(self, complexity: Complexity, refusal: Refusal) -> None:
-        """Counts an answer that was given as one that could not be used."""
-        calls = self._counts[complexity].calls
-        calls[OK] -= 1
-        calls[refusal] += 1
+    def unusable(self, complexity: Complexity, question: Question, refusal: Refusal) -> None:
+        """Counts an answer that was given to a question as one that could not be used."""
+        for count in self._counts[complexity], self._of_prompts[question.prompt_version]:
+            count.calls[OK] -= 1
+            count.calls[refusal] += 1
 
     def turned_away(self, complexity: Complexity, refusal: Refusal) -> None:
         """Counts a question that was not asked."""
@@ -213,6 +234,10 @@ class Models:
             days=tuple(Day(budget.start_us(each), amount) for each, amount in zip(days, amounts, strict=True))[
                 :day_count
             ],
+            prompts=tuple(
+                PromptUsage(each, dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
+                for each, of in sorted(self._of_prompts.items())
+            ),
         )
 
     async def _reserve(self, spending: Spending, complexity: Complexity, day: int, wanted: Amount) -> None:
@@ -234,14 +259,6 @@ class Models:
             breaker.trip(self._monotonic())
         elif refusal is not Refusal.BUSY:  # which says nothing about the model
             breaker.failed(self._monotonic())
-
-    def _count(self, complexity: Complexity, answer: Answer | None, refusal: Refusal | None, cost: Amount) -> None:
-        count = self._counts[complexity]
-        count.calls[refusal or OK] += 1
-        count.nano_usd += cost.nano_usd
-        if answer is not None:
-            count.input_tokens += answer.input_tokens
-            count.output_tokens += answer.output_tokens
 
     def _degraded(self, spent: Amount) -> str:
         if not self.is_on:

@@ -1,4 +1,4 @@
-"""How an experiment is configured: asked of the experiments service, and kept in Redis for a day."""
+"""How experiments are configured: asked of the experiments service, and kept in Redis for a day."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,9 @@ if TYPE_CHECKING:  # this name stands in the stubs only
     from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
 
 KEPT: Final = "jm:intervention:policy-experiment"
-"""The key of the last answer."""
+"""The key of the last answer about the experiment that compares policies."""
+KEPT_OF_MODELS: Final = "jm:intervention:scoring-experiment"
+"""Likewise of the one that judges scoring models."""
 _KEPT_SECONDS: Final = 86_400
 _SECONDS: Final = 1.0
 _SECOND_US: Final = 1_000_000
@@ -61,6 +63,14 @@ class _Said(msgspec.Struct, rename="camel"):
 _DECODE: Final = msgspec.json.Decoder(_Said).decode
 
 
+class NoConfigurations:
+    """No experiment."""
+
+    async def read(self) -> Mapping[str, Configured]:
+        """See `services.intervention.policy.ports.Configurations`."""
+        return {}
+
+
 class MeshConfigurations:
     """Asks over a channel that the caller opens and closes.
 
@@ -71,6 +81,7 @@ class MeshConfigurations:
         experiment_id: the experiment.
         clock: refuses what was issued more than a day ago.
         public_key: what answers must be signed by, 64 hexadecimal digits; empty: they need not be signed.
+        kept: the key under which the last answer is kept.
 
     Raises:
         SettingError: the key is none.
@@ -84,6 +95,7 @@ class MeshConfigurations:
         experiment_id: str,
         clock: Clock,
         public_key: str = "",
+        kept: str = KEPT,
     ) -> None:
         self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
         self._client = client
@@ -92,6 +104,7 @@ class MeshConfigurations:
         self._experiment_id = experiment_id
         self._clock = clock
         self._verify = verifier(public_key)
+        self._kept_under = kept
         self._is_away = False
 
     async def read(self) -> Mapping[str, Configured]:
@@ -102,21 +115,21 @@ class MeshConfigurations:
             found = self._accepted(answer)
         except (MeshError, ValueError) as error:
             if not self._is_away:
-                _log.warning("policies are compared as they were last, for a day at most: %s", error)
+                _log.warning("%s compares as it did last, for a day at most: %s", self._experiment_id, error)
             self._is_away = True
             return await self._kept()
         self._is_away = False
         with redis.translating_errors():
-            await self._client.set(KEPT, answer, ex=_KEPT_SECONDS)
+            await self._client.set(self._kept_under, answer, ex=_KEPT_SECONDS)
         return found
 
     async def _kept(self) -> Mapping[str, Configured]:
         with redis.translating_errors():
-            kept = cast("bytes | None", await self._client.get(KEPT))
+            kept = cast("bytes | None", await self._client.get(self._kept_under))
         try:
             return self._accepted(kept) if kept else {}
         except ValueError as error:
-            _log.error("no policies are compared: %s", error)
+            _log.error("%s compares nothing: %s", self._experiment_id, error)
             return {}
 
     def _accepted(self, answer: bytes) -> Mapping[str, Configured]:

@@ -38,8 +38,8 @@ def written(tree: object) -> str:
     return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
 
 
-class ArmFiles:
-    """The policies of arms: files of a folder, `<value>.yaml`."""
+class NamedFiles:
+    """Documents that the values of arms name: files of a folder, `<value>.yaml`."""
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
@@ -47,8 +47,16 @@ class ArmFiles:
     async def read(self, name: str) -> str:
         """See `services.intervention.policy.ports.Texts`."""
         if not _NAME.fullmatch(name):
-            return refused(f"the value of an arm names the file of a policy, and {name[:64]!r} cannot be one.")
+            return refused(f"the value of an arm names a file, and {name[:64]!r} cannot be one.")
         return await asyncio.to_thread(_text, self._folder / f"{name}.yaml")
+
+    def names(self) -> list[str]:
+        """The names of the documents, in order; none if the folder cannot be read."""
+        try:
+            files = [each for each in self._folder.iterdir() if each.suffix == ".yaml"]
+        except OSError:
+            return []
+        return sorted(each.stem for each in files if _NAME.fullmatch(each.stem))
 
 
 class PolicyFiles:

@@ -1,0 +1,84 @@
+"""What a batch tells of experiments that judge scoring models: whom which model assessed, and what came of it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from mesh.state.applied import Batch
+from records.tenants import plain, tenant_of
+from services.intervention.batch.rows import Rows, facts_of
+from services.intervention.decision.domain.decision import reaches_goal
+from services.intervention.decision.domain.facts import Outcome
+from services.intervention.decision.domain.offer import Offer
+from services.intervention.lift.domain.judged import Judged
+from services.intervention.lift.domain.report import CONVERTED, Report
+from services.intervention.policy.domain.policy import Policy
+
+_MOST_REMEMBERED: Final = 100_000
+
+
+class Judging:
+    """Finds it, and remembers whom it has told of, so that most batches tell nothing.
+
+    All that are assessed count, whoever is helped: the score decides who that is, so it must not decide who counts.
+    Events of bots and systems, and copies of other events, do not count.
+
+    Args:
+        judged: the experiments that run now, by tenant.
+    """
+
+    def __init__(self, judged: Callable[[], Mapping[str, Judged]]) -> None:
+        self._judged = judged
+        self._told: set[tuple[str, str, str]] = set()
+
+    def reports(
+        self,
+        policies: Mapping[int, Policy],
+        batch: Batch,
+        rows: Rows,
+        in_question: Iterable[int],
+        outcomes: Sequence[tuple[int, Offer]],
+    ) -> list[Report]:
+        """Who was assessed by which model for the first time, what came of help, and who reached the goal; each once.
+
+        Args:
+            policies: that of each record.
+            batch: the batch.
+            rows: its rows.
+            in_question: the rows that may have done anything to a user.
+            outcomes: the offers that got an outcome, each with the row that brought it.
+        """
+        judged = self._judged()
+        if not judged:
+            return []
+        found = dict.fromkeys(self._met(judged, rows))
+        for row, offer in outcomes:
+            if (by := judged.get(tenant_of(rows.user(row)))) and offer.outcome not in {Outcome.NONE, Outcome.CONVERTED}:
+                found[_came(by, rows.user(row), offer.outcome.name.lower())] = None
+        for row in in_question:
+            by = judged.get(tenant_of(rows.user(row)))
+            if by and reaches_goal(policies[rows.record_indexes[row]], facts_of(batch, rows, row)):
+                found[_came(by, rows.user(row), CONVERTED)] = None
+        return list(found)
+
+    def forget(self) -> None:
+        """Forgets who was told of, as some of it was lost: they are told of again, which changes nothing."""
+        self._told.clear()
+
+    def _met(self, judged: Mapping[str, Judged], rows: Rows) -> Iterable[Report]:
+        left_out = {*rows.bot_rows, *rows.system_rows, *rows.copied_rows}
+        for number, row in enumerate(rows.decided):
+            user_id = rows.user_ids[number]
+            by = judged.get(tenant_of(user_id))
+            if by is None or row in left_out:
+                continue
+            arm = by.arms.get(rows.other_models.get(number, rows.model_version))
+            if arm is None or (name := (by.experiment_id, arm, user_id)) in self._told:
+                continue
+            if len(self._told) >= _MOST_REMEMBERED:
+                self._told.clear()
+            self._told.add(name)
+            yield Report(tenant_of(user_id), by.experiment_id, plain(user_id), arm)
+
+
+def _came(by: Judged, user_id: str, outcome: str) -> Report:
+    return Report(tenant_of(user_id), by.experiment_id, plain(user_id), outcome=outcome)

@@ -1,0 +1,161 @@
+"""Scoring models judged by an experiment: all count for the model that assessed them, whoever is helped."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import pytest
+from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
+
+from comparison.assignment import Arm
+from mesh.clock import monotonic_clock, system_clock
+from mesh.errors import Unavailable
+from mesh.observability import telemetry
+from mesh.observability.metrics import Metrics
+from mesh.rpc import channel
+from mesh.settings import SettingError
+from mesh.store import redis
+from records.tenants import qualified
+from services.experiments import bootstrap
+from services.experiments.adapters.memory import MemoryExperiments
+from services.experiments.domain.definition import Definition, Metric
+from services.intervention.batch.deciding import BatchResult
+from services.intervention.decision.domain.facts import Outcome, Purchase
+from services.intervention.lift.adapters.experiments import ToldExperiments
+from services.intervention.lift.domain.judged import Judged, judged_by
+from services.intervention.lift.domain.report import Report
+from services.intervention.lift.usecases import Judges, Telling
+from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
+from services.intervention.policy.domain.arms import Configured
+from services.intervention.policy.domain.policy import EventKind
+from services.intervention.settings import Settings
+from tests.intervention.builders import Row, World, batch, outcome
+from tests.serving import serving
+
+# The model that the builders' rows are assessed by.
+LIVE, CANARY = "model-1", "model-2"
+ARMS = (Arm("control", 3, LIVE), Arm("candidate", 1, CANARY))
+JUDGED = Judged("canary", {LIVE: "control", CANARY: "candidate"})
+BUY = {"kind": EventKind.PURCHASE, "bought": Purchase(9.0, "EUR")}
+
+
+async def decided(world: World, *rows: Row, canary: Sequence[str] = (), model: str = LIVE) -> BatchResult:
+    """What came of a batch, in which the canary assessed some users."""
+    world.sequence += 1
+    at, made = batch(world.sequence, [rows])
+    others = {number: CANARY for number, user_id in enumerate(made.user_ids) if user_id in canary}
+    return await world.deciding.decide(at, dataclasses.replace(made, model_version=model, other_models=others))
+
+
+async def assessed(world: World, *rows: Row, canary: Sequence[str] = (), model: str = LIVE) -> list[Report]:
+    """What waits to be told after such a batch."""
+    await decided(world, *rows, canary=canary, model=model)
+    return [*(await world.reports.first(1_000)).values()]
+
+
+async def test_everybody_counts_for_the_model_that_assessed_them() -> None:
+    world = World(judged={"": JUDGED})
+    calm, troubled = Row(5.0, user_id="ada"), Row(95.0, user_id="bob")
+    elsewhere = Row(5.0, user_id=qualified("acme", "eve"))
+    told = await assessed(world, calm, troubled, elsewhere, canary=["bob"])
+    assert told == [Report("", "canary", "ada", "control"), Report("", "canary", "bob", "candidate")]
+
+
+@pytest.mark.parametrize("change", [{"is_bot": True}, {"is_system": True}, {"is_copy": True}])
+async def test_who_is_nobody_does_not_count(change: Mapping[str, bool]) -> None:
+    world = World(judged={"": JUDGED})
+    assert await assessed(world, dataclasses.replace(Row(5.0, user_id="ada"), **change)) == []
+
+
+async def test_an_assessment_by_rules_alone_is_of_no_arm() -> None:
+    world = World(judged={"": JUDGED})
+    assert await assessed(world, Row(5.0, user_id="ada"), model="rules-only") == []
+
+
+async def test_who_was_told_of_is_told_of_again_only_if_that_may_be_lost() -> None:
+    world = World(judged={"": JUDGED})
+    told = await assessed(world, Row(5.0, user_id="ada"))
+    await world.reports.remove([*await world.reports.first(10)])
+    assert await assessed(world, Row(6.0, user_id="ada")) == []
+    # A process that begins knows nobody.
+    other = World(judged={"": JUDGED})
+    assert await assessed(other, Row(5.0, user_id="ada")) == told
+    # What there was no room for is lost.
+    full = World(judged={"": JUDGED}, most_reports=1)
+    await assessed(full, Row(5.0, user_id="ada"), Row(5.0, user_id="bob"))
+    await full.reports.remove([*await full.reports.first(10)])
+    assert len(await assessed(full, Row(5.0, user_id="ada"))) == 1
+
+
+async def test_nothing_is_told_without_an_experiment() -> None:
+    assert await assessed(World(), Row(95.0, user_id="ada"), Row(5.0, user_id="bob", **BUY)) == []  # type: ignore[arg-type]
+
+
+async def test_what_came_of_it_counts_once_by_the_model() -> None:
+    use_cases = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 10_000)
+    definition = Definition(
+        "canary", "", "canary", ARMS, (Metric("converted", harm=0.1), Metric("accepted")), ramp=(100.0,)
+    )
+    await use_cases.experiments.create("", definition, "ann", "")
+    await use_cases.experiments.change("", "canary", "start", "", "ann", "")
+    users = [f"u-{number}" for number in range(40)]
+    canary = users[::4]
+    world = World(judged={"": JUDGED})
+    first = await decided(world, *[Row(95.0, user_id=user) for user in users], canary=canary)
+    made = {each.decision.facts.user_id: each.intervention.id for each in first.made}
+    await assessed(
+        world,
+        *[outcome(Outcome.ACCEPTED, made[user], user_id=user) for user in users[:20]],
+        *[Row(5.0, user_id=user, **BUY) for user in canary],  # type: ignore[arg-type]
+        canary=canary,
+    )
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        kept = [*(await world.reports.first(1_000)).values()]
+        telling = Telling(world.reports, ToldExperiments(dialled))
+        for _ in range(2):
+            assert await telling.tell_some() == len(kept)
+            await world.reports.add(kept)  # it was told, and the process was killed before it noted that
+    _, totals, results = await use_cases.experiments.results("", "canary")
+    assert results.units == {"control": 30, "candidate": 10}
+    assert totals.in_several == totals.unmatched == 0
+    converted, accepted = results.findings
+    assert (converted.treated.mean, converted.control.mean) == (1.0, 0.0)
+    assert (accepted.treated.mean, accepted.control.mean) == (0.5, 0.5)
+
+
+async def test_the_experiment_judges_while_it_runs_also_while_the_service_is_away(valkey: redis.Client) -> None:
+    use_cases = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 100)
+    await use_cases.experiments.create("", Definition("canary", "", "c", ARMS, (Metric("converted"),)), "ann", "")
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        judges = Judges(MeshConfigurations(dialled, valkey, Metrics(), "canary", system_clock, kept=KEPT_OF_MODELS))
+        await judges.ask()
+        assert judges.by_tenant == {}  # a draft
+        await use_cases.experiments.change("", "canary", "start", "", "ann", "")
+        await judges.ask()
+        assert judges.by_tenant == {"": JUDGED}
+    async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
+        away = Judges(MeshConfigurations(nobody, valkey, Metrics(), "canary", system_clock, kept=KEPT_OF_MODELS))
+        await away.ask()
+        assert away.by_tenant == {"": JUDGED}
+
+
+def test_what_does_not_run_judges_nothing() -> None:
+    assert judged_by(Configured("canary", "c", ARMS, 50.0)) == JUDGED
+    assert judged_by(Configured("canary", "c", ARMS)) is None
+    assert judged_by(Configured("canary", "c", ARMS, 100.0, promoted="candidate")) is None
+    assert judged_by(Configured("canary", "c", (Arm("control"), ARMS[1]), 1.0)) == Judged(
+        "canary", {CANARY: "candidate"}
+    )
+    with pytest.raises(SettingError, match="not both"):
+        Settings(policy_experiment="tone", policy_arms="arms", scoring_experiment="tone")
+
+
+async def test_a_store_that_is_away_changes_nothing() -> None:
+    class Away:
+        async def read(self) -> Mapping[str, Configured]:
+            raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+
+    judges = Judges(Away())
+    judges.by_tenant = {"": JUDGED}
+    with pytest.raises(Unavailable):
+        await judges.ask()
+    assert judges.by_tenant == {"": JUDGED}
