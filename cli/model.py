@@ -78,8 +78,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="VERSION", help="what this version says of the same moments")
     parser.add_argument(
         "--label",
-        default="no event for 14 days",
-        help="what came true, as in docs/training.md (default: %(default)s)",
+        help="what came true, as in docs/training.md (default: what the model tells, else: no event for 14 days)",
     )
     parser.add_argument(
         "--costs",

@@ -16,9 +16,9 @@ from mesh.settings import SettingError, read_or_exit
 from offline import archive
 from offline.decisions import archived
 from offline.declared import label
-from offline.declared.label import LabelError
+from offline.declared.label import Label, LabelError
 from offline.predictions import report, telling
-from offline.predictions.gathering import Gathering
+from offline.predictions.gathering import Gathering, latest_outcome
 from offline.predictions.measuring import Costs
 from offline.predictions.predictions import OwnColumnsError
 from offline.predictions.report import Grid, Report
@@ -31,6 +31,7 @@ from services.scoring.adapters.model_directory import ModelDirectory, UnusableMo
 
 _MOST_PREDICTIONS: Final = 100_000
 _DAY_US: Final = 86_400_000_000
+_DEFAULT_LABEL: Final = "no event for 14 days"
 
 
 async def main(arguments: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ async def main(arguments: argparse.Namespace) -> int:
 
 
 async def _report(arguments: argparse.Namespace, console: Console) -> int:
-    wanted = label.parse(arguments.label, ())
+    given = label.parse(arguments.label, ()) if arguments.label else None
     registry = ModelDirectory(place(read_or_exit(Settings).models_directory))
     model = registry.load(arguments.model) if arguments.model else None
     files = ParquetArchive(arguments.archive)
@@ -52,6 +53,7 @@ async def _report(arguments: argparse.Namespace, console: Console) -> int:
     if not found.files:
         console.print(archive.NOTHING_YET)
         return 0
+    wanted = given or _told(model.card.outcome if model is not None else latest_outcome(files))
     decision_count = sum(files.row_count(each) for each in files.files(DECISIONS))
     gathering = Gathering(wanted, one_in=-(-decision_count // _MOST_PREDICTIONS) or 1)
 
@@ -80,6 +82,14 @@ async def _report(arguments: argparse.Namespace, console: Console) -> int:
         _write(told, arguments.report)
         console.print(f"The report with its plots is in {arguments.report}.", soft_wrap=True)
     return int(bool(found.gaps))
+
+
+def _told(outcome: str) -> Label:
+    """The label of what a model tells, in words; the default if that is none that an archive can answer."""
+    try:
+        return label.parse(outcome, ())
+    except LabelError:
+        return label.parse(_DEFAULT_LABEL, ())
 
 
 def _write(told: Report, folder: Path) -> None:

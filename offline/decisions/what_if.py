@@ -30,6 +30,8 @@ _BATCH_EVENTS: Final = 1_000
 _SHOWN_DIFFERENCES: Final = 10
 # Fixed width in the archive, and part of the event position by which rows are found.
 _POSITION: Final = frozenset({"shard", "sequence", "event_index"})
+# Columns that came later, null in rows of before.
+_LATER: Final = frozenset({"event_count", "probability", "model_outcome"})
 
 
 class UnknownVersionError(Exception):
@@ -237,8 +239,8 @@ class _Batch:
 
 
 def _is_compared(name: str, archived: Row) -> bool:
-    """Whether a column is derived; older rows lack the number of events that led to the decision."""
-    return name not in _POSITION and not (name == "event_count" and archived[name] is None)
+    """Whether a column is derived; rows of older versions lack some."""
+    return name not in _POSITION and not (name in _LATER and archived[name] is None)
 
 
 def _versions(record: Record) -> tuple[str, str] | None:
@@ -266,7 +268,9 @@ def _packed(records: Sequence[Record], blocks: Mapping[int, Block], policy: Poli
 
 def _decision_rows(record: Record, block: Block, policy: Policy) -> Iterator[DecisionRow]:
     ledger = ledger_record(Reference(record.shard, record.sequence), policy, block)
-    versions = Versions(ledger.model_version, ledger.rules_version, ledger.policy_version)
+    outcomes = {each.model_version: each.outcome for each in ledger.model_outcomes}
+    model = ledger.model_version
+    versions = Versions(model, ledger.rules_version, ledger.policy_version, outcomes.get(model, ""))
     wholes = {each.row: each.decision for each in ledger.rows}
     counts = collections.Counter(ledger.covered_rows)
     columns = zip(ledger.event_indexes, ledger.kinds, ledger.reasons, ledger.assessments, strict=True)

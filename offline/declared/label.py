@@ -11,7 +11,7 @@ X and Y are event types, or outcomes of the mapping. Several moments are joined 
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from offline.declared.mapping import KINDS
@@ -24,7 +24,7 @@ NEVER: Final = "never returns"
 OVER: Final = "session is over"
 
 _FORMS: Final = (
-    (SILENT, re.compile(r"no event for (?P<days>\d{1,3}) days?")),
+    (SILENT, re.compile(r"no event (?:for|in the next) (?P<days>\d{1,3}) days?")),
     (WITHOUT, re.compile(r"session ends without (?P<of>\S+)")),
     (WITHIN, re.compile(r"(?P<of>\S+) within (?P<days>\d{1,3}) days?")),
     (NEVER, re.compile(r"never returns")),
@@ -60,6 +60,10 @@ class Label:
             OVER: OVER,
         }
         return f"{texts[self.form]}, {' and '.join(self.moments)}"
+
+    def is_of(self, other: "Label") -> bool:
+        """Whether both predict the same, at whatever moments."""
+        return replace(self, moments=other.moments) == other
 
 
 def parse(text: str, outcomes: Collection[str]) -> Label:

@@ -5,6 +5,7 @@ outcomes or identity are left out. What an anonymous user did counts for the kno
 the predictions about them.
 """
 
+import math
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
@@ -23,11 +24,14 @@ from offline.declared.label import Label
 from offline.declared.mapping import KINDS
 from offline.declared.moments import Span, Timeline
 from offline.predictions.predictions import NAMES, Predictions
+from services.ingest.archive.adapters.files import ParquetArchive
+from services.ingest.archive.domain.layout import DECISIONS
 from services.ingest.dispatch.translation.deciding import vectors_of
 from services.ingest.dispatch.translation.groups import groups_of
 from services.scoring.domain.schema import FEATURE_COUNT, HISTORY
 
 _BATCH_EVENTS: Final = 1_000
+_OUTCOME: Final = "model_outcome"
 _REPORTS: Final = frozenset({event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME, event_pb2.EVENT_TYPE_IDENTIFY})
 
 
@@ -39,6 +43,8 @@ class _Made(NamedTuple):
     score: float
     rule_score: float
     model_score: float
+    told: float
+    outcome: str
 
 
 class Gathering:
@@ -84,6 +90,8 @@ class Gathering:
             np.array([each.score for each in self._made], np.float64),
             np.array([each.rule_score for each in self._made], np.float64),
             np.array([each.model_score for each in self._made], np.float64),
+            np.array([each.told for each in self._made], np.float64),
+            np.array([each.outcome for each in self._made], np.str_),
             np.array([each is not None for each in answers], np.bool_),
             np.array([bool(each) for each in answers], np.bool_),
             np.array(self._values).reshape(len(self._made), len(NAMES)),
@@ -139,6 +147,20 @@ class Gathering:
         return crc32(user_id.encode()) % self.one_in == 0
 
 
+def latest_outcome(files: ParquetArchive) -> str:
+    """What a model of the latest hour tells the probability of, in words; empty if no decision says so.
+
+    Raises:
+        Unavailable: the storage cannot be reached.
+    """
+    for file in sorted(files.files(DECISIONS), key=lambda each: (each.hour, each.last), reverse=True):
+        for batch in files.batches(file, [_OUTCOME]):
+            found = batch.column(_OUTCOME).drop_null().to_pylist() if _OUTCOME in batch.schema.names else []
+            if found:
+                return str(found[-1])
+    return ""
+
+
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Records of one shard that were decided alike."""
     batch: list[Record] = []
@@ -176,4 +198,6 @@ def _made(row: Row, event: event_pb2.Event) -> _Made:
         row["score"],
         row["rule_score"],
         row["model_score"],
+        math.nan if row.get("probability") is None else row["probability"],
+        row.get(_OUTCOME) or "",
     )

@@ -60,11 +60,15 @@ class OfWeek:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one version said, of predictions whose outcome is known; `measures` is empty if they are too few."""
+    """What one version said, of predictions whose outcome is known; `measures` is empty if they are too few.
+
+    `told_count` says for how many of these a probability was told.
+    """
 
     version: str
     count: int
     known_count: int
+    told_count: int
     user_count: int
     base_rate: float
     measures: Report
@@ -88,6 +92,7 @@ def measured(version: str, predictions: Predictions, costs: Costs) -> Measured:
         version,
         len(predictions),
         len(known),
+        int(known.is_told.sum()),
         len(np.unique(known.users)),
         rate,
         metrics.report(named, known),
@@ -99,13 +104,17 @@ def measured(version: str, predictions: Predictions, costs: Costs) -> Measured:
 
 
 def said(predictions: Predictions) -> dict[str, Said]:
-    """What the model, the rules and both together said, as probabilities."""
-    scores = {
-        "model": predictions.model_scores,
-        "rules only": predictions.rule_scores,
-        "model and rules": predictions.scores,
+    """What was told, else said by the model; and what the model, the rules and both together said, as probabilities.
+
+    Where nothing was told, that is not repeated.
+    """
+    found = {"told": predictions.judged} if predictions.is_told.any() else {}
+    found |= {
+        "model": predictions.model_scores / 100.0,
+        "rules only": predictions.rule_scores / 100.0,
+        "model and rules": predictions.scores / 100.0,
     }
-    return {name: Said(each / 100.0, each / 100.0) for name, each in scores.items()}
+    return {name: Said(each, each) for name, each in found.items()}
 
 
 def weeks_of(predictions: Predictions) -> dict[date, Predictions]:
@@ -122,9 +131,9 @@ def _weeks(known: Predictions) -> list[OfWeek]:
         OfWeek(
             monday,
             len(its),
-            float(its.model_scores.mean()) / 100.0,
+            float(its.judged.mean()),
             float(its.is_true.mean()),
-            metrics.report({"model": said(its)["model"]}, its)["model"] if len(its) >= LEAST_ROWS else None,
+            metrics.report({"judged": Said(its.judged, its.judged)}, its)["judged"] if len(its) >= LEAST_ROWS else None,
         )
         for monday, its in weeks_of(known).items()
     ]

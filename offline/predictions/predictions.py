@@ -24,7 +24,8 @@ class Predictions:
     """Predictions as columns, a row each. Scores are 0 to 100, times Unix microseconds.
 
     `model_scores` are the model's probability in percent, `rule_scores` that of the rules; `scores` combine both.
-    `is_true` means something only where `is_known`.
+    `told` is the probability that was told, 0 to 1, NaN where none was, and `outcomes` what the version tells the
+    probability of, in words, empty where unknown. `is_true` means something only where `is_known`.
     """
 
     users: npt.NDArray[np.str_]
@@ -33,6 +34,8 @@ class Predictions:
     scores: npt.NDArray[np.float64]
     rule_scores: npt.NDArray[np.float64]
     model_scores: npt.NDArray[np.float64]
+    told: npt.NDArray[np.float64]
+    outcomes: npt.NDArray[np.str_]
     is_known: npt.NDArray[np.bool_]
     is_true: npt.NDArray[np.bool_]
     values: Matrix
@@ -41,12 +44,24 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.users)
 
+    @property
+    def is_told(self) -> npt.NDArray[np.bool_]:
+        """For which of them a probability was told."""
+        return ~np.isnan(self.told)
+
+    @property
+    def judged(self) -> npt.NDArray[np.float64]:
+        """The probability that each is judged by, 0 to 1: the one that was told, else the model's."""
+        return np.where(self.is_told, self.told, self.model_scores / 100.0)
+
     def where(self, mask: npt.NDArray[np.bool_]) -> "Predictions":
         """The predictions for which the mask holds."""
         return Predictions(*(getattr(self, field.name)[mask] for field in fields(self)))
 
     def by(self, model: Model) -> "Predictions":
         """What a model says at the same moments, whether it decided, was a shadow, or was not there at all.
+
+        Told is what it told where it decided.
 
         Raises:
             OwnColumnsError: it takes columns of the installation.
@@ -60,6 +75,8 @@ class Predictions:
             scores,
             self.rule_scores,
             100.0 * probabilities,
+            np.where(self.versions == model.card.version, self.told, np.nan),
+            np.full(len(self), model.card.outcome),
             self.is_known,
             self.is_true,
             self.values,

@@ -88,7 +88,7 @@ def _curves(report: Report) -> Mapping[str, Mapping[str, Sequence[Bin]]]:
     for number, each in enumerate(report.versions):
         told = {week.monday for week in each.weeks if week.measures}
         curves = {
-            str(monday): metrics.bins(its.model_scores / 100.0, its.is_true)
+            str(monday): metrics.bins(its.judged, its.is_true)
             for monday, its in measuring.weeks_of(each.known).items()
             if monday in told
         }
@@ -99,10 +99,17 @@ def _curves(report: Report) -> Mapping[str, Mapping[str, Sequence[Bin]]]:
 
 def _overview(report: Report) -> Grid:
     rows = [
-        (each.version, f"{each.count:,}", f"{each.known_count:,}", f"{each.user_count:,}", f"{each.base_rate:.1%}")
+        (
+            each.version,
+            f"{each.count:,}",
+            f"{each.known_count:,}",
+            f"{each.told_count:,}",
+            f"{each.user_count:,}",
+            f"{each.base_rate:.1%}",
+        )
         for each in report.versions
     ]
-    return Grid("Predictions", ("model", "predictions", "with outcome", "users", "came true"), rows)
+    return Grid("Predictions", ("model", "predictions", "with outcome", "of these told", "users", "came true"), rows)
 
 
 def _measures(of: Measured, costs: Costs) -> Grid:
@@ -136,7 +143,8 @@ def _weeks(of: Measured) -> Grid:
         for each in of.weeks
     ]
     heads = ("week of", "predictions", "predicted", "came true", "calibration error", "auroc")
-    return Grid(f"{of.version}: calibration of the model over time", heads, rows)
+    judged = "what was told" if of.told_count else "the model"
+    return Grid(f"{of.version}: calibration of {judged} over time", heads, rows)
 
 
 def _scores(of: Drift) -> Grid:

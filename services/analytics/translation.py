@@ -192,7 +192,8 @@ def calibration_of(of: wire.CalibrationQuestion, now_us: int) -> asked.Calibrati
     _require(interval is not asked.Interval.HOUR, "interval", "day, week or month")
     window = _window(of, now_us, _CALIBRATION_DAYS)
     where, segment = _conditions(of.where, "where"), _segment(of.segment)
-    return asked.Calibration(window, where, segment, of.model_version, interval, _number(of, "silent_days", 14, 90))
+    silent_days = _number(of, "silent_days", 0, asked.MOST_SILENT_DAYS) if of.silent_days else 0
+    return asked.Calibration(window, where, segment, of.model_version, interval, silent_days)
 
 
 def drift_of(of: wire.DriftQuestion, now_us: int) -> asked.Drift:

@@ -38,13 +38,17 @@ class ScoringServicer(ScoringServiceServicer):
             self._count(rows.user_ids, [each.risk for each in assessed.assessments])
             self._compare(assessed.shadowed)
         return wire.AssessUsersResponse(
-            assessments=map(translation.assessment_message, assessed.assessments),
+            assessments=map(translation.assessment_message, assessed.assessments, assessed.told),
             model_version=assessed.model_version,
             rules_version=RULES_VERSION,
             other_models=[
                 wire.ModelRows(model_version=version, rows=its_rows) for version, its_rows in assessed.others.items()
             ],
             ignores_history=not assessed.takes_history,
+            model_outcomes=[
+                wire.ModelOutcome(model_version=version, outcome=outcome)
+                for version, outcome in assessed.outcomes.items()
+            ],
         )
 
     async def GetRisk(self, request: wire.GetRiskRequest, _context: ServerContext) -> wire.GetRiskResponse:

@@ -8,12 +8,12 @@ from typing import Final, NamedTuple
 
 from records.tenants import DEFAULT, tenant_of
 from services.scoring.domain.inputs import Inputs, columns_of
-from services.scoring.domain.schema import FEATURES
+from services.scoring.domain.schema import FEATURES, SCHEMA_VERSION
 from services.scoring.domain.stages import is_in_canary
-from services.scoring.ports import Matrix, Model, Prediction, Served
+from services.scoring.ports import Card, Matrix, Model, Prediction, Served
 
-RULES_ONLY: Final = "rules-only"
-"""The version that is named where the model takes columns that were not sent."""
+RULES_ONLY: Final = Card("rules-only", "", 0, SCHEMA_VERSION, "")
+"""What stands for the model where it takes columns that were not sent."""
 # A baseline so low that the model says nothing, and no terms.
 _NO_TERMS: Final = struct.pack(f"<{len(FEATURES) + 1}f", -100.0, *[0.0] * len(FEATURES))
 
@@ -21,17 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """Rows of a batch that one model scored, by number, ascending; the columns it took, and what it says.
-
-    `rule_weights` are those that it learned, by the name of the rule.
-    """
+    """Rows of a batch that one model scored, by number, ascending; the columns it took, and what it says."""
 
     rows: Sequence[int]
-    model_version: str
-    names: tuple[str, ...]
+    card: Card
     columns: Matrix
     prediction: Prediction
-    rule_weights: Mapping[str, float] = {}
 
 
 class _Choice(NamedTuple):
@@ -108,8 +103,7 @@ def _decided(served: Served, choice: _Choice, rows: Sequence[int], features: Mat
         taken = columns_of(canary.card.features, canary.card.words, features, inputs)
         prediction = attempted(canary, taken) if taken is not None else None
         if taken is not None and prediction is not None:
-            card = canary.card
-            return Part(rows, card.version, card.features, taken, prediction, card.rules.weights)
+            return Part(rows, canary.card, taken, prediction)
     return _scored(serving.live, rows, features, inputs)
 
 
@@ -118,5 +112,5 @@ def _scored(model: Model, rows: Sequence[int], features: Matrix, inputs: Inputs)
     taken = columns_of(card.features, card.words, features, inputs)
     if taken is None:
         silence = Prediction([0.0] * len(features), _NO_TERMS * len(features))
-        return Part(rows, RULES_ONLY, FEATURES, features, silence)
-    return Part(rows, card.version, card.features, taken, model.predict(taken), card.rules.weights)
+        return Part(rows, RULES_ONLY, features, silence)
+    return Part(rows, card, taken, model.predict(taken))

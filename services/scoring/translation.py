@@ -20,7 +20,6 @@ from services.scoring.domain.explanation import Contribution, evidence
 from services.scoring.domain.history import SIGNAL_LIFETIME_US, Journal, Point, Settled, Signal, active, course
 from services.scoring.domain.inputs import NO_INPUTS, Inputs
 from services.scoring.domain.learning import Learning, learning_of
-from services.scoring.domain.risk import Risk
 from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION, SignalType, level_of
 from services.scoring.domain.stages import EVERYBODY, Stage, Stages, Wanted
 from services.scoring.ports import Card, Described
@@ -137,8 +136,8 @@ def _signal(message: features_pb2.Signal) -> Signal:
     )
 
 
-def assessment_message(assessment: Assessment) -> wire.Assessment:
-    """An assessment as a message."""
+def assessment_message(assessment: Assessment, told: float | None) -> wire.Assessment:
+    """An assessment as a message, with the probability that is told; None if none is."""
     risk = assessment.risk
     message = wire.Assessment(
         score=risk.score,
@@ -151,16 +150,18 @@ def assessment_message(assessment: Assessment) -> wire.Assessment:
     )
     if assessment.latest_signal_us:
         message.latest_signal_time_us = assessment.latest_signal_us
+    if told is not None:
+        message.probability.value = told
     return message
 
 
 def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRiskResponse:
     """A user's risk with its explanation and history, as a message."""
-    explained, journal, card = of
+    explained, journal, card, told = of
     risk = explained.assessment.risk
     return wire.GetRiskResponse(
         user_id=user_id,
-        assessment=assessment_message(explained.assessment),
+        assessment=assessment_message(explained.assessment, told),
         contributions=_indicators(explained.contributions),
         event_time=timestamp(journal.event_time_us),
         model_version=journal.model_version,
@@ -171,7 +172,7 @@ def risk_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetRisk
         struggle=wire.StruggleNow(
             score=risk.rule_score, evidence=_indicators(evidence(explained.contributions, risk.rule_score))
         ),
-        exit_risk=_exit_risk(risk, card),
+        exit_risk=_exit_risk(card, told),
     )
 
 
@@ -179,15 +180,13 @@ def _learning(of: Card | Described) -> Learning:
     return learning_of(of.own_users, is_recalibrated=of.is_recalibrated)
 
 
-def _exit_risk(risk: Risk, card: Card | None) -> wire.ExitRisk:
+def _exit_risk(card: Card | None, told: float | None) -> wire.ExitRisk:
     if card is None:
         return wire.ExitRisk()
-    state = _learning(card)
-    probability = (risk.score if card.rules.is_in_probability else risk.model_score) / 100.0
     return wire.ExitRisk(
-        probability=None if state is Learning.COLD_START else DoubleValue(value=probability),
+        probability=None if told is None else DoubleValue(value=told),
         outcome=card.outcome,
-        learning_state=models_pb2.LearningState.ValueType(state),
+        learning_state=models_pb2.LearningState.ValueType(_learning(card)),
         own_user_count=card.own_users,
     )
 
@@ -208,7 +207,7 @@ def model_message(card: Card) -> wire.GetModelResponse:
 
 def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUserResponse:
     """A user's features and assessment, as a message."""
-    explained, journal, _card = of
+    explained, journal, _card, told = of
     return wire.GetUserResponse(
         user_id=user_id,
         features=[
@@ -216,7 +215,7 @@ def user_message(user_id: str, of: UserRisk, rules_version: str) -> wire.GetUser
             for name, value in zip(FEATURES, features(journal), strict=True)
         ],
         feature_schema_version=SCHEMA_VERSION,
-        assessment=assessment_message(explained.assessment),
+        assessment=assessment_message(explained.assessment, told),
         event_time=timestamp(journal.event_time_us),
         model_version=journal.model_version,
         rules_version=rules_version,

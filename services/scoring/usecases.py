@@ -11,7 +11,7 @@ from mesh.errors import FailedPrecondition, MeshError, NotFound, Unavailable
 from mesh.state import applied, erasing, exporting, keyed
 from mesh.state.port import StateStore
 from services.scoring import serving
-from services.scoring.domain import assessment, risk, rules, stages
+from services.scoring.domain import assessment, learning, risk, rules, stages
 from services.scoring.domain.assessment import Assessment, Columns, Explained
 from services.scoring.domain.history import Journal, Settled, Signal
 from services.scoring.domain.inputs import NO_INPUTS, Inputs
@@ -59,14 +59,17 @@ class Rows(NamedTuple):
 
 
 class Assessed(NamedTuple):
-    """The result of a batch, one assessment per row.
+    """The result of a batch: one assessment per row, and the probability that is told, 0 to 1, None if none is.
 
-    `model_version` made all of them but those in `others`, which has rows by version.
+    `model_version` made all of them but those in `others`, which has rows by version. `outcomes` has, by version, what
+    it tells the probability of, in words, if that is known.
     """
 
     assessments: list[Assessment]
+    told: list[float | None]
     model_version: str
     others: Mapping[str, Sequence[int]] = {}
+    outcomes: Mapping[str, str] = {}
     shadowed: Sequence[tuple[Risk, float]] = ()
     """For rows with a shadow, the risk, and the score that the shadow would have led to."""
     takes_history: bool = True
@@ -74,11 +77,15 @@ class Assessed(NamedTuple):
 
 
 class UserRisk(NamedTuple):
-    """A user's latest assessment and journal, and the card of the model that made it; None if it is out of service."""
+    """A user's latest assessment and journal, and the card of the model that made it; None if it is out of service.
+
+    `told` is the probability that is told, 0 to 1; None if none is.
+    """
 
     explained: Explained
     journal: Journal
     card: Card | None
+    told: float | None
 
 
 class Scoring:
@@ -120,7 +127,9 @@ class Scoring:
             raise NotFound("USER_NOT_FOUND", "Nothing is known of this user.")
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
-        return UserRisk(assessment.explain(journal), journal, self._models.served().card(journal.model_version))
+        explained, card = assessment.explain(journal), self._models.served().card(journal.model_version)
+        told = learning.told(explained.assessment.risk, card.own_users, card.rules) if card is not None else None
+        return UserRisk(explained, journal, card, told)
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
         """How many entries are kept of a person with these ids, by store."""
@@ -217,13 +226,18 @@ def schema_mismatch(given: str, known: str) -> Unavailable:
 def _assessed(rows: Rows, journals: Mapping[str, Journal], parts: Sequence[Part]) -> Assessed:
     """Each user is in one part, so that their rows are assessed in order."""
     answers: dict[int, Assessment] = {}
+    told: dict[int, float | None] = {}
     rows_of = defaultdict[str, list[int]](list)
     for part in parts:
-        answers.update(zip(part.rows, _assess_in_order(rows.at(part.rows), journals, part), strict=True))
-        rows_of[part.model_version] += part.rows
+        its, card = _assess_in_order(rows.at(part.rows), journals, part), part.card
+        answers.update(zip(part.rows, its, strict=True))
+        told.update(zip(part.rows, [learning.told(each.risk, card.own_users, card.rules) for each in its], strict=True))
+        rows_of[card.version] += part.rows
     usual = max(rows_of, key=lambda version: len(rows_of[version]))
     others = {version: sorted(its_rows) for version, its_rows in rows_of.items() if version != usual}
-    return Assessed([answers[row] for row in range(len(rows.user_ids))], usual, others)
+    outcomes = {part.card.version: part.card.outcome for part in parts if part.card.outcome}
+    every = range(len(rows.user_ids))
+    return Assessed([answers[row] for row in every], [told[row] for row in every], usual, others, outcomes)
 
 
 def _by_shadow(of: Assessment, shadow: Shadow) -> float:
@@ -235,7 +249,7 @@ def _by_shadow(of: Assessment, shadow: Shadow) -> float:
 def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) -> list[Assessment]:
     columns = Columns(
         rows.event_times_us,
-        part.names,
+        part.card.features,
         part.columns.astype("<f8").tobytes(),
         rules.may_apply(rows.values.T),
         part.prediction.probabilities,
@@ -243,10 +257,10 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) ->
         rows.signals,
         rows.settled,
         rows.event_counts or [1] * len(rows.user_ids),
-        part.rule_weights,
+        part.card.rules.weights,
     )
     assess = assessment.assess
     answers = [assess(journals[user_id], columns, row) for row, user_id in enumerate(rows.user_ids)]
     for user_id, row in {user_id: row for row, user_id in enumerate(rows.user_ids)}.items():
-        assessment.settle(journals[user_id], columns, row, part.model_version)
+        assessment.settle(journals[user_id], columns, row, part.card.version)
     return answers

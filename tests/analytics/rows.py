@@ -67,6 +67,8 @@ class Decision:
     model_version: str = "m-1"
     model_score: float = 50.0
     rule_score: float = 0.0
+    probability: float | None = None
+    model_outcome: str | None = None
 
 
 def asking(
@@ -112,6 +114,8 @@ def asking(
             "model_version": each.model_version,
             "model_score": each.model_score,
             "rule_score": each.rule_score,
+            "probability": each.probability,
+            "model_outcome": each.model_outcome,
             "is_bot": each.is_bot,
             "is_system": False,
             "reasons": ["risk_too_low"],

@@ -103,6 +103,64 @@ def test_a_copied_event_is_no_prediction_of_its_own_and_another_model_can_be_nam
     assert (found.model_version, found.spans[0].prediction_count) == ("old", 1)
 
 
+TELLS = "no event for 2 days, at events"
+
+
+def told_to(count: int, outcome: str | None = TELLS, told: float | None = 0.75) -> tuple[list[Event], list[Decision]]:
+    """Users with one event each, of whom none came back."""
+    users = [f"u-{number:03}" for number in range(count)]
+    events = [Event(user, START_US, f"e-{user}") for user in users]
+    decisions = [Decision(user, START_US, f"d-{user}", probability=told, model_outcome=outcome) for user in users]
+    return events, decisions
+
+
+def test_what_was_told_is_judged_and_of_the_others_what_the_model_said() -> None:
+    events, decisions = told_to(200)
+    # Of before what was told was kept; the model said 0.5.
+    decisions[150:] = [dataclasses.replace(each, probability=None, model_outcome=None) for each in decisions[150:]]
+    found = calibration(asking(events, decisions), dataclasses.replace(ASKED, silent_days=0), WATERMARK_US)
+    whole = found.spans[0]
+    assert (found.outcome, found.silent_days, found.is_other_outcome) == (TELLS, 2, False)
+    assert (whole.known_count, whole.told_count, whole.came_true) == (200, 150, 1.0)
+    assert whole.predicted == pytest.approx((150 * 0.75 + 50 * 0.5) / 200)
+    assert whole.gap is not None
+    assert whole.gap.value == pytest.approx(1 - (150 * 0.75 + 50 * 0.5) / 200)
+    assert [(each.predicted, each.known_count) for each in whole.bins] == [(0.5, 50), (0.75, 150)]
+
+
+@pytest.mark.parametrize(("outcome", "days"), [(TELLS, 3), ("never returns", 2), ("never returns", 0), (None, 2)])
+def test_what_was_told_is_not_judged_by_something_else(outcome: str | None, days: int) -> None:
+    asked = dataclasses.replace(ASKED, silent_days=days)
+    found = calibration(asking(*told_to(150, outcome)), asked, WATERMARK_US)
+    assert found.is_other_outcome
+    assert (found.outcome, found.silent_days) == (outcome or "", days or 14)
+    assert (found.spans[0].prediction_count, found.spans[0].known_count, found.spans[0].gap) == (150, 0, None)
+
+
+def test_where_nothing_was_told_the_model_is_judged_by_whatever_is_asked_for() -> None:
+    asked = dataclasses.replace(ASKED, silent_days=3)
+    found = calibration(asking(*told_to(150, TELLS, None)), asked, WATERMARK_US)
+    whole = found.spans[0]
+    assert (found.is_other_outcome, found.silent_days) == (False, 3)
+    assert (whole.known_count, whole.told_count, whole.predicted) == (150, 0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "days"),
+    [
+        ("no event for 30 days, at session end and weekly", 30),
+        ("no event in the next 14 days", 14),
+        ("no event for 1 day", 1),
+        ("no event for 91 days", None),
+        ("no event for 0 days", None),
+        ("purchase within 7 days, at events", None),
+        ("", None),
+    ],
+)
+def test_the_silence_that_an_outcome_is_about_is_read(outcome: str, days: int | None) -> None:
+    assert measured.silence(outcome, 90) == days
+
+
 def test_of_many_predictions_those_of_some_users_are_measured() -> None:
     users = [f"u-{number}" for number in range(300)]
     events = [Event(user, START_US, f"e-{user}") for user in users]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.protobuf.wrappers_pb2 import DoubleValue
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
@@ -199,6 +200,28 @@ async def test_files_of_an_older_version_are_joined_and_those_of_a_newer_one_are
     assert [each.event for each in event_rows.archived(batch)] == [row(5).event, row(9).event]
 
 
+async def test_what_was_told_is_kept_and_decisions_of_before_it_was_kept_are_joined_without(tmp_path: Path) -> None:
+    archive = ParquetArchive(f"file://{tmp_path}")
+    for after, sequence, told in ((-1, 5, 0.25), (5, 9, 0.0), (9, 12, None)):
+        made = decision(row(sequence))
+        assessment = scoring_pb2.Assessment(probability=None if told is None else DoubleValue(value=told))
+        made = made._replace(assessment=assessment, versions=Versions("m", "r", "p", "never returns"))  # type: ignore[arg-type]
+        part = await archive.pack("3", records([row(sequence)]), [made])
+        await archive.write("3", Plan(after, sequence), {HOUR}, [part])
+    first = tmp_path / archive.files(DECISIONS)[0].path
+    older = pq.read_table(first, partitioning=None)
+    assert older.select(COLUMNS).to_pylist() == [{"probability": 0.25, "model_outcome": "never returns"}]
+    pq.write_table(older.drop_columns(COLUMNS), first)
+    await archive.compact("3", HOUR)
+    (file,) = archive.files(DECISIONS)
+    assert [each for batch in archive.batches(file, COLUMNS) for each in batch.to_pylist()] == [
+        {"probability": None, "model_outcome": None},
+        {"probability": 0.0, "model_outcome": "never returns"},
+        {"probability": None, "model_outcome": "never returns"},
+    ]
+
+
+COLUMNS = ["probability", "model_outcome"]
 FLAGS = [field.name for field in event_rows.SCHEMA if pa.types.is_boolean(field.type)]
 NEEDED = [field.name for field in event_rows.SCHEMA if not field.nullable and field.name not in FLAGS]
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.common.v1 import event_pb2
 from journeymesh.customers.v1 import customers_pb2
 from journeymesh.features.v1 import features_pb2
@@ -326,7 +327,7 @@ _HELPED: Final = (
         outcome=OutcomeReport("i-3-2-0", Outcome.ACCEPTED, "in_app"),
     ),
     Row(10.0, NOON_ISH + 4 * MINUTE, kind=EventKind.PURCHASE, bought=Purchase(12.5, "EUR", is_refund=False)),
-    Row(95.0, NOON_ISH + 30 * MINUTE, indicators=("rage_clicks",)),
+    Row(95.0, NOON_ISH + 30 * MINUTE, indicators=("rage_clicks",), told=0.625),
     Row(20.0, NOON_ISH + 31 * MINUTE, user_id="bot", is_bot=True),
     Row(
         20.0,
@@ -887,7 +888,7 @@ def _row(sequence: int) -> EventRows:
 
 async def write_archive(to: At) -> None:
     archive, rows = ParquetArchive(to.folder.as_uri()), [_row(1), _row(2)]
-    assessment = scoring_pb2.Assessment(score=80, level=scoring_pb2.RISK_LEVEL_HIGH)
+    assessment = scoring_pb2.Assessment(score=80, level=scoring_pb2.RISK_LEVEL_HIGH, probability=DoubleValue(value=0.5))
     whole = intervention_pb2.Decision(id="d-3-2-0", explanation="Why.", inputs=b"i")
     decisions = [
         DecisionRow(
@@ -897,7 +898,7 @@ async def write_archive(to: At) -> None:
             1,
             (3,),
             cast("Any", assessment),
-            Versions("m", "r", "p"),
+            Versions("m", "r", "p", "never returns"),
             its,
             1,
         )
@@ -914,6 +915,7 @@ async def read_archive(of: At) -> dict[str, Any]:
     return {
         "events": [told(cast("Message", each.event)) for each in events],
         "decisions": [[row["decision_id"], row["score"], row["reasons"], row["explanation"]] for row in rows],
+        "told": [[row["probability"], row["model_outcome"]] for row in rows if row.get("probability") is not None],
     }
 
 

@@ -128,6 +128,8 @@ class Row:
     is_system: bool = False
     is_settled: bool = False
     latest_signal_us: int = 0
+    # The probability that scoring told.
+    told: float | None = None
     # What comes to the user from an anonymous one, and whom an anonymous one turns out to be.
     standing: bytes = b""
     linked: str = ""
@@ -137,7 +139,7 @@ class Row:
         """What scoring would say."""
         indicators = tuple(Indicator(name, 10.0 - i, f"because of {name}") for i, name in enumerate(self.indicators))
         numbers = (self.score, level_of(self.score), self.confidence, 1.0, 2.0, self.strong)
-        return Assessment(*numbers, indicators, self.latest_signal_us)
+        return Assessment(*numbers, indicators, self.latest_signal_us, self.told)
 
 
 def level_of(score: float) -> Level:
@@ -214,6 +216,7 @@ def batch(first: int, records: Sequence[Sequence[Row]]) -> tuple[Batch, Rows]:
         settled_rows=[i for i, (_, _, row) in enumerate(flat) if row.is_settled],
         transfers={i: decode(row.standing) for i, (_, _, row) in enumerate(flat) if row.standing},
         linked={i: row.linked for i, (_, _, row) in enumerate(flat) if row.linked},
+        model_outcomes={"model-1": "never returns"} if any(row.told is not None for _, _, row in flat) else {},
     )
     return Batch("events", "3", tuple(range(first, first + len(records)))), rows
 

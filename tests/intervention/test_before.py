@@ -63,6 +63,19 @@ class ExceptionalBefore(msgspec.Struct, frozen=True, array_like=True):
     verdict: VerdictBefore
 
 
+class AssessmentBefore(msgspec.Struct, frozen=True, array_like=True):
+    """An assessment, as the previous version reads and writes it."""
+
+    score: float
+    level: int
+    confidence: float
+    rule_score: float
+    model_score: float
+    strong_signal_count: int
+    indicators: tuple[Any, ...] = ()
+    latest_signal_time_us: int = 0
+
+
 _EXCEPTIONAL = Block.__struct_fields__.index("exceptional")
 
 
@@ -113,3 +126,18 @@ def test_what_the_version_before_knows_is_written_once() -> None:
     assert len(read_before(ledger.encode(written))[1].verdict.reasons) == 17
     assert ledger.encode(written) == msgspec.msgpack.encode(written)
     assert ledger.decode(ledger.encode(block(row(Reason.BOT, offers=())))).exceptional[0].standing == UNKNOWN
+
+
+@pytest.mark.parametrize("told", [None, 0.0, 0.625])
+def test_the_version_before_reads_an_assessment_and_only_forgets_what_was_told(told: float | None) -> None:
+    now = Assessment(80.0, 3, 0.5, 20.0, 70.0, 1, (), 5, told)
+    before = msgspec.msgpack.decode(msgspec.msgpack.encode(now), type=AssessmentBefore)
+    again = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Assessment)
+    assert again == msgspec.structs.replace(now, probability=None)
+
+
+def test_a_block_of_the_version_before_says_of_nothing_what_it_was_about() -> None:
+    written = msgspec.structs.replace(block(KNOWN), model_outcomes={"m": "never returns"})
+    *before, outcomes = msgspec.msgpack.decode(ledger.encode(written))
+    assert outcomes == written.model_outcomes
+    assert ledger.decode(msgspec.msgpack.encode(before)).model_outcomes == {}

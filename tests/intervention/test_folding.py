@@ -30,10 +30,11 @@ INDICATORS = st.lists(
     max_size=3,
 ).map(tuple)
 ASSESSMENTS = st.builds(
-    lambda score, indicators, latest_us: Assessment(score, 4, 0.5, 1.0, 2.0, 3, indicators, latest_us),
+    lambda score, indicators, latest_us, told: Assessment(score, 4, 0.5, 1.0, 2.0, 3, indicators, latest_us, told),
     st.sampled_from([80.0, 90.5]),
     INDICATORS,
     st.integers(0, 9),
+    st.none() | st.floats(0.0, 1.0),
 )
 ROWS = st.builds(
     Exceptional,

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,10 @@ def request(sequence: int, *rows: Row) -> wire.DecideInterventionsRequest:
         settled_rows=columns.settled_rows,
         standings=[wire.StandingRow(row=i, standing=row.standing) for i, row in enumerate(rows) if row.standing],
         linked_rows=[wire.LinkedRow(row=row, user_id=user_id) for row, user_id in columns.linked.items()],
+        model_outcomes=[
+            scoring_pb2.ModelOutcome(model_version=version, outcome=each)
+            for version, each in columns.model_outcomes.items()
+        ],
     )
     for row, values in columns.features.items():
         made.features.add(row=row, values=values)
@@ -140,6 +145,34 @@ async def test_a_decision_names_the_model_that_assessed_its_user(served: Served)
     assert [each.model_version for each in found] == ["model-1", "canary-1", "model-1"]
     (record,) = (await served.stub.ReadLedger(wire.ReadLedgerRequest(shard="3", sequences=["1"]))).records
     assert [*record.other_models] == [scoring_pb2.ModelRows(model_version="canary-1", rows=[1])]
+
+
+async def test_a_decision_keeps_the_probability_that_was_told_and_of_what(served: Served) -> None:
+    asked = request(1, Row(20.0), Row(78.4, indicators=("form_errors",)), Row(20.0, user_id="cyd"))
+    asked.other_models.add(model_version="canary-1", rows=[1, 2])
+    for version, outcome in (("canary-1", "never returns"), ("model-1", "no event for 14 days"), ("other-1", "no")):
+        asked.model_outcomes.add(model_version=version, outcome=outcome)
+    asked.assessments[1].probability.value = 0.625
+    asked.assessments[2].probability.value = 0.0  # told, and not absent
+    await served.stub.DecideInterventions(asked)
+    found = [(await served.stub.GetDecision(wire.GetDecisionRequest(id=f"d-3-1-{row}"))).decision for row in range(3)]
+    assert [each.model_outcome for each in found] == ["no event for 14 days", "never returns", "never returns"]
+    told = [each.assessment.probability.value if each.assessment.HasField("probability") else None for each in found]
+    assert told == [None, 0.625, 0.0]
+    (record,) = (await served.stub.ReadLedger(wire.ReadLedgerRequest(shard="3", sequences=["1"]))).records
+    assert [each.assessment for each in found] == [*record.assessments]
+    assert {each.model_version: each.outcome for each in record.model_outcomes} == {
+        "canary-1": "never returns",
+        "model-1": "no event for 14 days",
+    }
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
+async def test_a_probability_that_is_none_is_refused(served: Served, wrong: float) -> None:
+    asked = request(1, Row(20.0))
+    asked.assessments[0].probability.value = wrong
+    with pytest.raises(InvalidArgument):
+        await served.stub.DecideInterventions(asked)
 
 
 async def test_help_is_made_waits_and_is_explained(served: Served) -> None:

@@ -46,6 +46,7 @@ from services.ingest.events.adapters.memory import (
 from services.intervention.bootstrap import in_memory
 from services.intervention.servicer import InterventionServicer
 from services.scoring.adapters.model_directory import ModelDirectory
+from services.scoring.ports import Models
 from services.scoring.servicer import ScoringServicer
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
@@ -95,8 +96,8 @@ class Mesh(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]:
-    """A mesh that archives into a folder."""
+async def running(folder: Path, document: str = DOCUMENT, models: Models | None = None) -> AsyncIterator[Mesh]:
+    """A mesh that archives into a folder; by default with the shipped model."""
     features, customers, traced = MemoryState(), MemoryState(), telemetry.off()
     interventions = in_memory([(0, document)], lambda: NOW_US)
     registers: list[Any] = [
@@ -105,7 +106,7 @@ async def running(folder: Path, document: str = DOCUMENT) -> AsyncIterator[Mesh]
         ),
         lambda to: add_FeaturesServiceServicer_to_server(FeaturesServicer(Features(features), Metrics()), to),
         lambda to: add_ScoringServiceServicer_to_server(
-            ScoringServicer(Scoring(ModelDirectory(MODELS), MemoryState()), Metrics()), to
+            ScoringServicer(Scoring(models or ModelDirectory(MODELS), MemoryState()), Metrics()), to
         ),
         lambda to: add_InterventionServiceServicer_to_server(InterventionServicer(*interventions, Metrics()), to),
         lambda to: add_CustomersServiceServicer_to_server(

@@ -292,10 +292,11 @@ def copied(folder: Path, aside: Path) -> Iterator[tuple[Query, int]]:
             yield query, manifest.watermark_us
 
 
-def calibrated(folder: Path, aside: Path) -> Calibration:
+def calibrated(folder: Path, aside: Path, silent_days: int = 14) -> Calibration:
     """The answer of analytics from copies of an archive."""
-    window = Window(NOW_US - 10 * DAY_US, NOW_US + 60 * DAY_US, "UTC")
-    asked = question.Calibration(window, (), UserFilter(), "", Interval.WEEK, 14)
+    aside.mkdir(exist_ok=True)
+    window = Window(NOW_US - 10 * DAY_US, NOW_US + 90 * DAY_US, "UTC")
+    asked = question.Calibration(window, (), UserFilter(), "", Interval.WEEK, silent_days)
     with copied(folder, aside) as (query, watermark_us):
         return calibrating.calibration(query, asked, watermark_us)
 

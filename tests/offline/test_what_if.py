@@ -208,6 +208,7 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
             row["strong_signal_count"],
             tuple(Indicator(**each) for each in row["indicators"]),
             inputs.latest_signal_time_us,
+            row["probability"],
         ),
         model_version=row["model_version"],
         rules_version=row["rules_version"],
@@ -216,6 +217,7 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
         is_copy=bool(event_.copied_event_id),
         is_system=inputs.is_system,
         is_settled=inputs.is_settled,
+        model_outcome=row["model_outcome"] or "",
     )
     intervention_id = derived_id("i", record.shard, record.sequence, index)
     verdict = derive(LOGGED, facts, inputs.standing, intervention_id)
@@ -227,7 +229,9 @@ def alone(record: Record, index: int, row: Row) -> DecisionRow:
         kind=message.kind,
         reasons=tuple(message.reasons),
         assessment=message.assessment,  # type: ignore[arg-type]
-        versions=Versions(row["model_version"], row["rules_version"], row["policy_version"]),
+        versions=Versions(
+            row["model_version"], row["rules_version"], row["policy_version"], row["model_outcome"] or ""
+        ),
         whole=message if row["inputs"] else None,
         event_count=row["event_count"],
     )

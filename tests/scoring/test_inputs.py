@@ -107,7 +107,7 @@ async def test_a_model_whose_columns_are_not_sent_is_not_asked(
     servicer: ScoringServicer, inputs: features_pb2.Inputs | None
 ) -> None:
     answer = await servicer.AssessUsers(_request(1, inputs), NO_CONTEXT)
-    assert answer.model_version == RULES_ONLY
+    assert answer.model_version == RULES_ONLY.version
     assert answer.assessments[0].model_score == 0.0
     risk = await servicer.GetRisk(wire.GetRiskRequest(user_id="ada"), NO_CONTEXT)
     assert sum(part.contribution for part in risk.contributions) == pytest.approx(risk.assessment.score)

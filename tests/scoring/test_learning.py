@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from journeymesh.scoring.v1 import models_pb2
 
 from mesh.state.memory import MemoryState
-from services.scoring.domain.learning import Learning, learning_of
+from records.tenants import qualified
+from services.scoring.domain.learning import LearnedRules, Learning, learning_of
+from services.scoring.domain.schema import SignalType
 from services.scoring.ports import Card, Served, Serving
-from services.scoring.translation import risk_message
+from services.scoring.translation import assessment_message, risk_message
 from services.scoring.usecases import Scoring
 from tests.builders import NOW_US
-from tests.scoring.builders import CALM, Fixed, OneTerm, batch, rows, values
+from tests.scoring.builders import CALM, Fixed, OneTerm, batch, rows, signal, values
 
 ROW = rows(["ada"], [NOW_US], [values(**CALM)])
 
@@ -65,6 +67,46 @@ async def test_a_probability_is_told_from_thirty_users_on(own_users: int, tells:
     assert told.exit_risk.own_user_count == own_users
     if tells:
         assert 100 * told.exit_risk.probability.value == pytest.approx(told.assessment.model_score)
+
+
+@pytest.mark.parametrize("is_in", [False, True])
+async def test_a_batch_brings_exactly_the_probability_that_is_told(*, is_in: bool) -> None:
+    model = Learned(30)
+    model.card = replace(model.card, rules=LearnedRules({"rage_clicks": 0.5}, is_in_probability=is_in))
+    scoring = Scoring(Fixed(model), MemoryState())
+    trouble = {0: [signal(strength=90.0, kind=SignalType.RAGE_CLICKS)]}
+    assessed = await scoring.assess(rows(["ada"], [NOW_US], [values()], trouble), batch(1))
+    (brought,) = map(assessment_message, assessed.assessments, assessed.told)
+    told = risk_message("ada", await scoring.read("ada"), "rules-2")
+    assert brought.probability == told.assessment.probability == told.exit_risk.probability
+    assert 100 * brought.probability.value == pytest.approx(brought.score if is_in else brought.model_score)
+    assert brought.score > brought.model_score + 1
+    assert assessed.outcomes == {"test-1": told.exit_risk.outcome}
+
+
+async def test_of_two_models_each_tells_its_own(served_by_two: Scoring) -> None:
+    ids = ["ada", qualified("acme", "ann")]
+    assessed = await served_by_two.assess(rows(ids, [NOW_US] * 2, [values()] * 2), batch(1))
+    told = dict(zip(ids, assessed.told, strict=True))
+    assert told["ada"] is None
+    assert 100 * (told[ids[1]] or 0.0) == pytest.approx(assessed.assessments[1].risk.model_score)
+    assert assessed.outcomes == {"own": "never returns"}
+    for user_id in ids:
+        assert (await served_by_two.read(user_id)).told == told[user_id]
+
+
+@pytest.fixture
+def served_by_two() -> Scoring:
+    """A model that has learned too little for most, and one of a tenant's own."""
+    one, own = Learned(29), Learned(30)
+    one.card = replace(one.card, version="live", outcome="")
+    own.card = replace(own.card, version="own", outcome="never returns")
+
+    class Both:
+        def served(self) -> Served:
+            return Served({"": Serving(one), "acme": Serving(own)})
+
+    return Scoring(Both(), MemoryState())
 
 
 async def test_a_model_out_of_service_tells_nothing_of_its_outcome() -> None:

@@ -69,7 +69,7 @@ def test_each_row_is_scored_by_the_model_of_its_user_as_if_alone(users: list[str
         usual = canary if is_in_canary(user_id, "canary", percent) else live
         model = own if apart and user_id.startswith("\x1facme") else usual
         alone = model.predict(matrix[[row]])
-        assert part.model_version == model.card.version
+        assert part.card.version == model.card.version
         assert part.prediction.probabilities[at] == alone.probabilities[0]
         width = len(alone.packed_terms)
         assert part.prediction.packed_terms[at * width : (at + 1) * width] == alone.packed_terms
@@ -78,23 +78,23 @@ def test_each_row_is_scored_by_the_model_of_its_user_as_if_alone(users: list[str
 def test_where_a_canary_fails_the_live_model_decides() -> None:
     models = Several(Serving(Named("live"), Broken("canary"), 100.0))
     (part,) = serving.score(models.served(), ["ada", "bob"], np.array([values(), values()]), NO_INPUTS)
-    assert (part.model_version, list(part.rows)) == ("live", [0, 1])
+    assert (part.card.version, list(part.rows)) == ("live", [0, 1])
 
 
 def test_a_canary_whose_columns_were_not_sent_does_not_decide() -> None:
     models = Several(Serving(Named("live"), Named("canary", features=names_of(())), 100.0))
     matrix = np.array([values(), values()])
     (part,) = serving.score(models.served(), ["ada", "bob"], matrix, NO_INPUTS)
-    assert part.model_version == "live"
+    assert part.card.version == "live"
     sent = Inputs(HISTORY_VERSION, HISTORY, np.ones((2, len(HISTORY))), (), (), np.zeros((2, 0), np.int64))
     (part,) = serving.score(models.served(), ["ada", "bob"], matrix, sent)
-    assert (part.model_version, part.columns.shape) == ("canary", (2, len(names_of(()))))
+    assert (part.card.version, part.columns.shape) == ("canary", (2, len(names_of(()))))
 
 
 def test_where_the_live_model_takes_what_was_not_sent_the_rules_decide_alone() -> None:
     models = Several(Serving(Named("live", features=names_of(()))))
     (part,) = serving.score(models.served(), ["ada"], np.array([values()]), NO_INPUTS)
-    assert (part.model_version, part.prediction.probabilities) == (serving.RULES_ONLY, [0.0])
+    assert (part.card.version, part.prediction.probabilities) == (serving.RULES_ONLY.version, [0.0])
 
 
 @pytest.mark.parametrize("users", [[], ["ada"]])

@@ -99,6 +99,7 @@ export interface CalibrationSpan {
   gap: CalibrationFigure | null
   error: CalibrationFigure | null
   bins: CalibrationBin[]
+  toldCount: number
 }
 
 export interface Calibration extends Answered {
@@ -107,6 +108,9 @@ export interface Calibration extends Answered {
   versions: { modelVersion: string; predictionCount: number }[]
   oneIn: number
   leastCount: number
+  outcome: string
+  silentDays: number
+  isOtherOutcome: boolean
 }
 
 export interface DriftItem {

@@ -270,6 +270,7 @@ class CalibrationSpan(NamedTuple):
     gap: CalibrationFigure | None
     error: CalibrationFigure | None
     bins: tuple[CalibrationBin, ...]
+    told_count: int
 
 
 class VersionCount(NamedTuple):
@@ -287,6 +288,9 @@ class Calibration(NamedTuple):
     versions: tuple[VersionCount, ...]
     one_in: int
     least_count: int
+    outcome: str
+    silent_days: int
+    is_other_outcome: bool
 
 
 class DriftItem(NamedTuple):

@@ -5,6 +5,7 @@ Intervals hold 95% and are over users, as what comes true for one prediction of 
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -17,8 +18,18 @@ BIN_COUNT: Final = 10
 DRAWS: Final = 200
 LEAST_ROWS: Final = 100
 """Fewer predictions with an outcome are counted and not measured."""
+SILENT_DAYS: Final = 14
+"""Days without an event by which a model is judged that does not say what it tells the probability of."""
+_SILENCE: Final = re.compile(r"no event (?:for|in the next) (?P<days>\d+) days?(?:, .*)?")
 _Z: Final = 1.959964
 """The 97.5th percentile of the standard normal distribution."""
+
+
+def silence(outcome: str, most: int) -> int | None:
+    """The days without an event that an outcome in words is about, 1 to `most`; None if it is another one."""
+    found = _SILENCE.fullmatch(outcome)
+    days = int(found["days"]) if found else 0
+    return days if 0 < days <= most else None
 
 
 class Figure(NamedTuple):

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from services.analytics.domain import answer, question
+from services.analytics.domain.calibration import SILENT_DAYS
 from services.analytics.domain.question import DAY_US, Field, Interval, Measure, UserFilter, Window
 
 WEEK_US: Final = 7 * DAY_US
-SILENT_DAYS: Final = 14
-"""Days after a session without an event of its user, for a prediction to come true: as of the shipped model."""
 LEAST_EVENTS: Final = 100
 """Nothing is told of a kind with fewer events in a week."""
 MOST_NAMES: Final = 100
@@ -66,7 +65,7 @@ def questions(now_us: int) -> Questions:
     """What to ask at a moment, about whole days in UTC.
 
     Drift and events: the last seven days against the seven before. Calibration: the last seven days whose outcomes are
-    known by now; a session may last for a day.
+    known by now, of models that tell of so many silent days; a session may last for a day.
     """
     end_us = now_us - now_us % DAY_US
     known_us = end_us - (SILENT_DAYS + 1) * DAY_US

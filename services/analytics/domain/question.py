@@ -336,9 +336,13 @@ class Effect(Question):
         return self.window.end_us + self.within_seconds * 1_000_000
 
 
+MOST_SILENT_DAYS = 90
+"""Outcomes of predictions are looked for in so many days after them."""
+
+
 @dataclass(frozen=True)
 class Calibration(Question):
-    """Asks whether what the model said came true."""
+    """Asks whether what the model said came true. `silent_days` is 0 for those that the model tells of."""
 
     model_version: str
     interval: Interval
@@ -352,7 +356,7 @@ class Calibration(Question):
     @property
     def read_to_us(self) -> int:
         """See `Question`: the days count from the end of a session, which may last for a day."""
-        return self.window.end_us + (self.silent_days + 1) * DAY_US
+        return self.window.end_us + ((self.silent_days or MOST_SILENT_DAYS) + 1) * DAY_US
 
 
 @dataclass(frozen=True)

@@ -407,7 +407,9 @@ def _decisions_of(
     sequence: int, events: Sequence[Event], record: intervention_pb2.LedgerRecord
 ) -> Iterable[DecisionRow]:
     """The decisions of a record as rows, in the order of the events they are about."""
-    versions = Versions(record.model_version, record.rules_version, record.policy_version)
+    outcomes = {each.model_version: each.outcome for each in record.model_outcomes}
+    model = record.model_version
+    versions = Versions(model, record.rules_version, record.policy_version, outcomes.get(model, ""))
     wholes = {each.row: each.decision for each in record.rows}
     assessments = cast("Sequence[Assessment]", record.assessments)
     columns = zip(record.event_indexes, record.kinds, record.reasons, assessments, strict=True)
@@ -417,8 +419,10 @@ def _decisions_of(
         for row, (index, kind, reason, assessment) in enumerate(columns)
     ]
     for other in record.other_models:
+        model = other.model_version
+        its = versions._replace(model=model, outcome=outcomes.get(model, ""))
         for row in other.rows:
-            rows[row] = rows[row]._replace(versions=versions._replace(model=other.model_version))
+            rows[row] = rows[row]._replace(versions=its)
     for row, decision in wholes.items():
         rows[row] = rows[row]._replace(reasons=tuple(decision.reasons), whole=decision)
     return rows

@@ -67,6 +67,10 @@ def entry(
     if rows.other_models:
         others = {number - at.start: each for number, each in rows.other_models.items() if at.start <= number < at.stop}
         block = msgspec.structs.replace(block, other_models=others)
+    if rows.model_outcomes:
+        versions = sorted({rows.model_version, *block.other_models.values()} & rows.model_outcomes.keys())
+        outcomes = {version: rows.model_outcomes[version] for version in versions}
+        block = msgspec.structs.replace(block, model_outcomes=outcomes)
     # A block depends on its record alone, not on the rest of the batch.
     if part.rows.stop - part.rows.start > len(its):
         block = msgspec.structs.replace(

@@ -46,7 +46,7 @@ class Rows:
     `kinds`, `targets` and `event_us` (when events happened, Unix microseconds) are empty where the sender leaves them
     out; then events count as happened when they were received. Lists and mappings of rows ascend; only decided rows
     have features and settled signals. `products` has what was bought, and no refunds. `struggles` are told to those who
-    watch, and decide nothing.
+    watch, and decide nothing. `model_outcomes` has, by version of a model, what it tells the probability of.
     """
 
     record_indexes: Sequence[int]
@@ -82,6 +82,7 @@ class Rows:
     decided_rows: Sequence[int] = ()
     decisions: Sequence[int] = ()
     other_models: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    model_outcomes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def decided(self) -> Sequence[int]:
@@ -173,6 +174,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
     """The facts of a row. User, event id, page, time zone and assessment are those of its decision."""
     sequence = batch.sequences[rows.record_indexes[row]]
     number = rows.number(row)
+    model_version = rows.other_models.get(number, rows.model_version)
     return Facts(
         position=EventPosition(batch.shard, sequence, rows.event_indexes[row]),
         user_id=rows.user_ids[number],
@@ -184,7 +186,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         is_bot=_has(rows.bot_rows, row),
         outcome=rows.outcomes.get(row),
         assessment=rows.assessments[number],
-        model_version=rows.other_models.get(number, rows.model_version),
+        model_version=model_version,
         rules_version=rows.rules_version,
         kind=rows.kinds[row] if rows.kinds else 0,
         target=rows.targets[row] if rows.targets else "",
@@ -198,6 +200,7 @@ def facts_of(batch: Batch, rows: Rows, row: int) -> Facts:
         is_copy=_has(rows.copied_rows, row),
         is_system=_has(rows.system_rows, row),
         is_settled=_has(rows.settled_rows, row),
+        model_outcome=rows.model_outcomes.get(model_version, ""),
     )
 
 

@@ -92,6 +92,7 @@ def decision_message(of: Decision, status: InterventionStatus | None = None) -> 
         group=segment.group if segment else "",
         segment_time=timestamp(segment.since_us) if segment and segment.name else None,
         recommended=map(product_message, segment.products if segment else ()),
+        model_outcome=facts.model_outcome,
     )
 
 
@@ -127,6 +128,10 @@ def ledger_record(at: Reference, policy: Policy, of: Block) -> wire.LedgerRecord
         covered_event_indexes=of.covered_indexes,
         covered_rows=of.covered_rows,
         other_models=_model_rows(of.other_models),
+        model_outcomes=[
+            scoring_pb2.ModelOutcome(model_version=version, outcome=outcome)
+            for version, outcome in of.model_outcomes.items()
+        ],
     )
 
 
@@ -148,6 +153,8 @@ def assessment_message(of: Assessment) -> scoring_pb2.Assessment:
     )
     for each in of.indicators:
         message.indicators.add(name=each.name, contribution=each.contribution, reason=each.reason)
+    if of.probability is not None:
+        message.probability.value = of.probability
     return message
 
 

@@ -80,6 +80,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
         decided_rows=list(request.decided_rows),
         decisions=list(request.decisions),
         other_models={row: each.model_version for each in request.other_models for row in each.rows},
+        model_outcomes={each.model_version: each.outcome for each in request.model_outcomes},
     )
     checks.values(rows, len(request.position.sequences))
     return rows
@@ -88,6 +89,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
 def _assessment(of: scoring_pb2.Assessment) -> Assessment:
     numbers = _NUMBERS(of)
     score, level, confidence, rule_score, model_score, _ = numbers
+    probability = of.probability.value if of.HasField("probability") else None
     # In place, as it is done for every row. No number but a finite one lies within a range.
     if not (
         0.0 <= score <= 100.0
@@ -95,18 +97,20 @@ def _assessment(of: scoring_pb2.Assessment) -> Assessment:
         and 0.0 <= rule_score <= 100.0
         and 0.0 <= model_score <= 100.0
         and 0 <= level <= _LAST_LEVEL
+        and (probability is None or 0.0 <= probability <= 1.0)
     ):
         if level > _LAST_LEVEL:
             raise VersionMismatch("A risk is of a level that only a newer version knows.")
         raise InvalidArgument(
-            "VALUE_OUT_OF_RANGE", "Scores are 0 to 100, confidences 0 to 1, and levels those there are."
+            "VALUE_OUT_OF_RANGE",
+            "Scores are 0 to 100, confidences and probabilities 0 to 1, and levels those there are.",
         )
     # An assessment of a low level comes without indicators: not to look spares time on most rows.
     if level == scoring_pb2.RISK_LEVEL_LOW:
-        return Assessment(*numbers)
+        return Assessment(*numbers, (), 0, probability)
     indicators = tuple([Indicator(*_INDICATOR(each)) for each in of.indicators])
     checks.finite([each.contribution for each in indicators])
-    return Assessment(*numbers, indicators, checks.time_us(of.latest_signal_time_us))
+    return Assessment(*numbers, indicators, checks.time_us(of.latest_signal_time_us), probability)
 
 
 def _report(of: InterventionOutcome) -> OutcomeReport:

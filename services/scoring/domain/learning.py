@@ -5,6 +5,8 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from services.scoring.domain.risk import Risk
+
 PROBABILITY_FROM: Final = 30
 """From so many users on, a probability means what it says; below, only the order of users is told."""
 OWN_FROM: Final = 1000
@@ -42,3 +44,10 @@ def learning_of(own_users: int, *, is_recalibrated: bool) -> Learning:
     if is_recalibrated:
         return Learning.RECALIBRATED
     return Learning.LEARNING if own_users < OWN_FROM else Learning.OWN_MODEL
+
+
+def told(risk: Risk, own_users: int, rules: LearnedRules) -> float | None:
+    """The probability of the outcome, 0 to 1, as a model tells it; None if it learned from too few users here."""
+    if own_users < PROBABILITY_FROM:
+        return None
+    return (risk.score if rules.is_in_probability else risk.model_score) / 100.0

@@ -11,12 +11,13 @@ import { counted, number, share } from '../words.ts'
 const SILENT = ['1', '7', '14', '30']
 
 export function Calibration() {
-  const silentDays = Number(parameter('silent')) || 14
+  // 0: those that the model tells of, so nothing that was told is judged by something else.
+  const silentDays = Number(parameter('silent')) || 0
   // What was predicted in the days that the reader chose is known after these days only: so it looks back as far again.
-  const body = { window: since(days.value + silentDays), silentDays, interval: days.value > 14 ? 'week' : 'day', modelVersion: parameter('version') }
+  const body = { window: since(days.value + (silentDays || 14)), silentDays, interval: days.value > 14 ? 'week' : 'day', modelVersion: parameter('version') }
   const asked = useAnswer<Found>('/api/analytics/calibration', body)
   return (
-    <Card title="Did it come true?" isWide side={<Choice label="No event for" name="silent" value={String(silentDays)} options={SILENT.map((count) => [count, counted(Number(count), 'day')])} />}>
+    <Card title="Did it come true?" isWide side={<Choice label="No event for" name="silent" value={String(silentDays)} options={[['0', 'as the model tells'], ...SILENT.map((count): [string, string] => [count, counted(Number(count), 'day')])]} />}>
       <Answer of={asked}>
         {(found) => (
           <>
@@ -42,8 +43,24 @@ function Told({ of }: { of: Found }) {
         {number(whole.waitingCount)} still {whole.waitingCount === 1 ? 'waits' : 'wait'} for theirs, and {whole.waitingCount === 1 ? 'is' : 'are'} left out.
         {oneIn > 1 && ` One in ${number(oneIn)} users was taken.`}
       </p>
-      {whole.gap ? <Measured whole={whole} spans={spans} /> : <Empty>It needs {counted(leastCount, 'outcome')}, and {number(whole.knownCount)} {whole.knownCount === 1 ? 'is' : 'are'} known.</Empty>}
+      <Judged of={of} whole={whole} />
+      {whole.gap ? <Measured whole={whole} spans={spans} /> : of.isOtherOutcome ? null : <Empty>It needs {counted(leastCount, 'outcome')}, and {number(whole.knownCount)} {whole.knownCount === 1 ? 'is' : 'are'} known.</Empty>}
     </>
+  )
+}
+
+/** What predictions are judged by: what was told, or what the model said where nothing was. */
+function Judged({ of, whole }: { of: Found; whole: CalibrationSpan }) {
+  const { outcome, silentDays, isOtherOutcome } = of
+  if (isOtherOutcome) return <Empty>What was told is the probability of “{outcome}”. {counted(silentDays, 'day')} without an event {silentDays === 1 ? 'is' : 'are'} something else, so nothing is measured here.</Empty>
+  const { toldCount, knownCount } = whole
+  if (!knownCount) return null
+  if (!toldCount) return <p class="small">No probability was told: what the model said is judged, by {counted(silentDays, 'day')} without an event.</p>
+  const others = knownCount - toldCount
+  return (
+    <p class="small">
+      Of {counted(toldCount, 'prediction')} the probability that was told is judged{others > 0 && `, of ${number(others)} others what the model said`}: “{outcome}”.
+    </p>
   )
 }
 

@@ -70,6 +70,8 @@ _OWN: Final = {
     "experiment": _same("experiment"),
     "model_version": _same("model_version"),
     "model_score": _same("model_score", "DOUBLE"),
+    "probability": _same("probability", "DOUBLE"),
+    "model_outcome": _same("model_outcome"),
     "rule_score": _same("rule_score", "DOUBLE"),
 }
 OF_THE_EVENT: Final = (

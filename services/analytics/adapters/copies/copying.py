@@ -1,7 +1,7 @@
 """The copies: made from the archive's files, one file for each kind, tenant and day, sorted by user and time.
 
-    <root>/events/v2/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
-    <root>/decisions/v2/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/events/v3/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/decisions/v3/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
     <root>/summaries/…          of each of these files (`summaries`)
     <root>/manifest.json
 

@@ -1,7 +1,7 @@
 """Whether what a model said came true: archived predictions joined with what their users did after.
 
 As `journeymesh model report` counts them (docs/predictions.md): a prediction came true if its user made no event in so
-many days after the session.
+many days after the session. It is judged by the probability that was told, where one was, else by what the model said.
 """
 
 from typing import Any
@@ -15,8 +15,8 @@ from services.analytics.adapters.questions.predictions import MOST_MEASURED, OWN
 from services.analytics.domain import answer
 from services.analytics.domain import calibration as measured
 from services.analytics.domain.answer import CalibrationBin, CalibrationFigure, CalibrationSpan
-from services.analytics.domain.calibration import LEAST_ROWS, Bin, Figure
-from services.analytics.domain.question import DAY_US, SESSION_GAP_US, Calibration
+from services.analytics.domain.calibration import LEAST_ROWS, SILENT_DAYS, Bin, Figure, silence
+from services.analytics.domain.question import DAY_US, MOST_SILENT_DAYS, SESSION_GAP_US, Calibration
 
 
 def calibration(
@@ -26,8 +26,14 @@ def calibration(
 
     Of more than `most_measured` predictions those of some users are taken, drawn by a hash of the id.
     """
-    found = predictions.taken(query, asked, (asked.window,), ("model_score",), most_measured)
-    rows = _followed(query, asked, watermark_us)
+    columns = ("model_score", "probability", "model_outcome")
+    found = predictions.taken(query, asked, (asked.window,), columns, most_measured)
+    ((outcome, told_count),) = query.rows("SELECT coalesce(max(model_outcome), ''), count(probability) FROM taken")
+    told_days = silence(outcome, MOST_SILENT_DAYS)
+    silent_days = asked.silent_days or told_days or SILENT_DAYS
+    # What was told is judged by what it was about, and by nothing else.
+    is_other = told_count > 0 and silent_days != told_days
+    rows = _followed(query, silent_days, None if is_other else watermark_us)
     buckets = intervals(query, asked.window, asked.interval)
     number = np.searchsorted(np.array([end for _, end in buckets], np.int64), rows["t"], side="right")
     of_intervals = (
@@ -35,11 +41,17 @@ def calibration(
         for at, (start, _) in enumerate(buckets)
     )
     spans = (_span(asked.window.start_us, rows, is_whole=True), *of_intervals)
-    return answer.Calibration(spans, found.version, found.versions, found.one_in, LEAST_ROWS)
+    return answer.Calibration(
+        spans, found.version, found.versions, found.one_in, LEAST_ROWS, outcome, silent_days, is_other
+    )
 
 
-def _followed(query: Query, asked: Calibration, watermark_us: int) -> dict[str, Any]:
-    """The predictions that were taken, as columns in a fixed order: user, time, probability, whether known and true."""
+def _followed(query: Query, silent_days: int, watermark_us: int | None) -> dict[str, Any]:
+    """The predictions that were taken, as columns in a fixed order.
+
+    These are user, time, probability, whether that was told, whether the outcome is known and whether it came true.
+    Without a watermark none is known.
+    """
     query.make(
         "sessions",
         f"""SELECT user_id, min(t) AS first_us, max(t) AS last_us,
@@ -54,14 +66,21 @@ def _followed(query: Query, asked: Calibration, watermark_us: int) -> dict[str, 
         ) GROUP BY user_id, number""",
     )
     found = query.rows(
-        f"""SELECT dense_rank() OVER (ORDER BY user_id), t, model_score / 100,
-            coalesce(until_us <= {query.bound(watermark_us)}, false),
+        f"""SELECT dense_rank() OVER (ORDER BY user_id), t, coalesce(probability, model_score / 100),
+            probability IS NOT NULL, coalesce(until_us <= {query.bound(watermark_us)}, false),
             coalesce(next_us IS NULL OR next_us > until_us, false) FROM (
-            SELECT taken.*, next_us, last_us + {asked.silent_days * DAY_US} AS until_us FROM taken
+            SELECT taken.*, next_us, last_us + {silent_days * DAY_US} AS until_us FROM taken
             ASOF LEFT JOIN sessions ON taken.user_id = sessions.user_id AND taken.t >= sessions.first_us
         ) ORDER BY t, decision_id"""
     )
-    kinds = {"user": np.int64, "t": np.int64, "said": np.float64, "is_known": np.bool_, "is_true": np.bool_}
+    kinds = {
+        "user": np.int64,
+        "t": np.int64,
+        "said": np.float64,
+        "is_told": np.bool_,
+        "is_known": np.bool_,
+        "is_true": np.bool_,
+    }
     columns = zip(*found, strict=True) if found else ((),) * len(kinds)
     return {name: np.array(values, kind) for (name, kind), values in zip(kinds.items(), columns, strict=True)}
 
@@ -87,6 +106,7 @@ def _span(start_us: int, rows: dict[str, Any], *, is_whole: bool = False) -> Cal
         gap,
         error,
         bins,
+        int(known["is_told"].sum()),
     )
 
 

@@ -62,14 +62,16 @@ SCHEMA: Final = pa.schema(
         pa.field("withdrawn", text_type),
         pa.field("withdrawal_reason", text_type),
         pa.field("event_count", pa.uint32()),
+        pa.field("probability", pa.float64()),
+        pa.field("model_outcome", text_type),
     ]
 )
 """As rows are packed; what is written has words as dictionaries."""
 
-DICTIONARIES: Final = ("shard", "kind", "level", "model_version", "rules_version", "policy_version")
+DICTIONARIES: Final = ("shard", "kind", "level", "model_version", "rules_version", "policy_version", "model_outcome")
 """Columns of few different values."""
 
-UNIQUE: Final = ("decision_id", "event_id", "score", "confidence", "rule_score", "model_score", "inputs")
+UNIQUE: Final = ("decision_id", "event_id", "score", "confidence", "rule_score", "model_score", "inputs", "probability")
 """Columns whose values differ from row to row."""
 
 
@@ -107,6 +109,8 @@ def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]
             _WITHDRAWALS.word(whole.withdrawn.reason) if _takes_back(whole) else None for whole in wholes
         ],
         "event_count": [row.event_count for row in rows],
+        "probability": [each.probability.value if each.HasField("probability") else None for each in assessments],
+        "model_outcome": [row.versions.outcome or None for row in rows],
     }
     return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)
 

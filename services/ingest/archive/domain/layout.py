@@ -51,6 +51,12 @@ class Indicator(Protocol):
     reason: str
 
 
+class Wrapped(Protocol):
+    """See `google.protobuf.DoubleValue`."""
+
+    value: float
+
+
 class Assessment(Protocol):
     """See `journeymesh.scoring.v1.Assessment`."""
 
@@ -62,16 +68,24 @@ class Assessment(Protocol):
     strong_signal_count: int
 
     @property
+    def probability(self) -> Wrapped:
+        """The probability that was told, 0 to 1, if `HasField` says so."""
+
+    def HasField(self, name: str) -> bool:  # noqa: N802 - the name that messages give it
+        """Whether a member that may be absent is there."""
+
+    @property
     def indicators(self) -> Sequence[Indicator]:
         """Strongest first; none for a low level."""
 
 
 class Versions(NamedTuple):
-    """What made a decision."""
+    """What made a decision. `outcome` is what the model tells the probability of, in words; empty if not known."""
 
     model: str
     rules: str
     policy: str
+    outcome: str = ""
 
 
 class DecisionRow(NamedTuple):

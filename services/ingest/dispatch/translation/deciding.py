@@ -176,6 +176,7 @@ def decide_request(
         model_version=assessed.model_version,
         rules_version=assessed.rules_version,
         other_models=assessed.other_models,
+        model_outcomes=assessed.model_outcomes,
         outcomes=[
             intervention_pb2.OutcomeRow(row=row, outcome=event.outcome)
             for row, kind, event in special

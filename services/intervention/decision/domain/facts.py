@@ -46,7 +46,8 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The risk as scoring saw it. Scores are 0 to 100, the confidence 0 to 1, indicators strongest first.
 
     `latest_signal_time_us` is the event time of the newest signal that counts, in Unix microseconds; 0 where none
-    counts and where scoring does not say.
+    counts and where scoring does not say. `probability` is the told probability of the outcome, 0 to 1; None if none
+    was told.
     """
 
     score: float
@@ -57,6 +58,7 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     strong_signal_count: int
     indicators: tuple[Indicator, ...] = ()
     latest_signal_time_us: int = 0
+    probability: float | None = None
 
 
 class OutcomeReport(msgspec.Struct, frozen=True, array_like=True):
@@ -132,6 +134,8 @@ class Facts(msgspec.Struct, frozen=True):
     is_system: bool = False
     # Signals ended with this event, because the user succeeded.
     is_settled: bool = False
+    # What the model tells the probability of, in words; empty where unknown.
+    model_outcome: str = ""
 
     @property
     def event_us(self) -> int:

@@ -43,7 +43,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     `covered_indexes` are the events of the record that led to its decisions, ascending; `covered_rows` has the row of
     the decision of each. Both are empty if each decision covers only the event it is about. `other_traces` has, by row,
     the traces of covered events, except that of the event the decision is about. `other_models` has, by row, the model
-    that assessed it, if that is not `model_version`.
+    that assessed it, if that is not `model_version`. `model_outcomes` has, by version, what a model tells the
+    probability of, in words, if that is known.
     """
 
     policy_version: str
@@ -71,6 +72,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True):
     covered_rows: Sequence[int] = ()
     other_traces: Mapping[int, tuple[bytes, ...]] = {}
     other_models: Mapping[int, str] = {}
+    model_outcomes: Mapping[str, str] = {}
 
 
 class Inputs(msgspec.Struct, frozen=True, array_like=True):
@@ -241,6 +243,7 @@ def rows_of_trace(block: Block, trace_id: bytes) -> list[int]:
 def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
     """What was known of the event that the decision of a row is about."""
     exception = block.exceptional.get(row)
+    model_version = block.other_models.get(row, block.model_version)
     return Facts(
         position=EventPosition(shard, sequence, block.event_indexes[row]),
         user_id=block.user_ids[row],
@@ -252,7 +255,7 @@ def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
         is_bot=row in block.bot_rows,
         outcome=exception.outcome if exception else None,
         assessment=block.assessments[row],
-        model_version=block.other_models.get(row, block.model_version),
+        model_version=model_version,
         rules_version=block.rules_version,
         kind=exception.kind if exception else 0,
         target=exception.target if exception else "",
@@ -264,6 +267,7 @@ def facts_at(block: Block, shard: str, sequence: int, row: int) -> Facts:
         is_copy=row in block.copied_rows,
         is_system=row in block.system_rows,
         is_settled=exception.is_settled if exception else False,
+        model_outcome=block.model_outcomes.get(model_version, ""),
     )
 
 
