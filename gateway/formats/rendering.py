@@ -1,9 +1,9 @@
 """Messages of the contracts as JSON, and the JSON schema of that: two functions over the same descriptors.
 
-Names are camelCase. Every member is present: an absent message, wrapped number or enum is null, anything else has its
-default. Enums are lower-case names without their prefix (reasons are upper case, as in problems), times are RFC 3339,
-numbers are numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send them: see
-`write_event`.
+Names are camelCase. Every member is present: an absent message, number that may be absent or enum is null, anything
+else has its default. Enums are lower-case names without their prefix (reasons are upper case, as in problems), times
+are RFC 3339, numbers are numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send
+them: see `write_event`.
 """
 
 from typing import Any, Final
@@ -96,7 +96,7 @@ def _member(of: message.Message, field: _Field) -> object:
         return {key: _value(inside, value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_value(field, item) for item in value]
-    if field.message_type is not None and not of.HasField(field.name):
+    if field.has_presence and not of.HasField(field.name):
         return None
     return _value(field, value)
 
@@ -141,7 +141,8 @@ def _item_schema(field: _Field, components: dict[str, Any], *, is_nullable: bool
         is_event = field.message_type.full_name == _EVENT
         reference = {"$ref": "#/components/schemas/Event"} if is_event else describe(field.message_type, components)
         return {"anyOf": [reference, {"type": "null"}]} if is_nullable else reference
-    plain = {"type": _TYPES[field.cpp_type]}
+    kind = _TYPES[field.cpp_type]
+    plain = {"type": [kind, "null"] if is_nullable and field.has_presence else kind}
     return plain | {"contentEncoding": "base64"} if field.type == _Field.TYPE_BYTES else plain
 
 

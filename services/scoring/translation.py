@@ -151,7 +151,7 @@ def assessment_message(assessment: Assessment, told: float | None) -> wire.Asses
     if assessment.latest_signal_us:
         message.latest_signal_time_us = assessment.latest_signal_us
     if told is not None:
-        message.probability.value = told
+        message.probability = told
     return message
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from google.protobuf.wrappers_pb2 import DoubleValue
 from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
@@ -204,7 +203,7 @@ async def test_what_was_told_is_kept_and_decisions_of_before_it_was_kept_are_joi
     archive = ParquetArchive(f"file://{tmp_path}")
     for after, sequence, told in ((-1, 5, 0.25), (5, 9, 0.0), (9, 12, None)):
         made = decision(row(sequence))
-        assessment = scoring_pb2.Assessment(probability=None if told is None else DoubleValue(value=told))
+        assessment = scoring_pb2.Assessment(probability=told)
         made = made._replace(assessment=assessment, versions=Versions("m", "r", "p", "never returns"))  # type: ignore[arg-type]
         part = await archive.pack("3", records([row(sequence)]), [made])
         await archive.write("3", Plan(after, sequence), {HOUR}, [part])

@@ -7,6 +7,7 @@ import pytest
 from journeymesh.common.v1 import error_reason_pb2, event_pb2, position_pb2
 from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
+from journeymesh.scoring.v1 import scoring_pb2
 
 from tests.gateway.fakes import SECONDS, intervention
 from tests.gateway.running import NOW_US, Gateway
@@ -243,6 +244,17 @@ async def test_decisions_are_listed_by_user_or_trace(gateway: Gateway) -> None:
     first, second = gateway.services.intervention.list_requests
     assert (first.user_id, first.page_size, second.trace_id) == ("ada", 5, "ab" * 16)
     assert (await get(gateway, "/api/decisions/d-1"))["id"] == "d-1"
+
+
+async def test_a_probability_that_was_not_told_is_null_and_not_0(gateway: Gateway) -> None:
+    gateway.services.intervention.decisions = [
+        intervention_pb2.Decision(id="d-1", assessment=scoring_pb2.Assessment(score=80)),
+        intervention_pb2.Decision(id="d-2", assessment=scoring_pb2.Assessment(score=80, probability=0)),
+    ]
+    decisions = (await get(gateway, "/api/decisions?userId=ada"))["decisions"]
+    assert [each["assessment"]["probability"] for each in decisions] == [None, 0]
+    document = await get(gateway, "/openapi.json")
+    assert document["components"]["schemas"]["Assessment"]["properties"]["probability"] == {"type": ["number", "null"]}
 
 
 def made(gateway: Gateway, outcome: str = "", *, is_ended: bool = False) -> None:

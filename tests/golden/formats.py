@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.common.v1 import event_pb2
 from journeymesh.customers.v1 import customers_pb2
 from journeymesh.features.v1 import features_pb2
@@ -888,7 +887,7 @@ def _row(sequence: int) -> EventRows:
 
 async def write_archive(to: At) -> None:
     archive, rows = ParquetArchive(to.folder.as_uri()), [_row(1), _row(2)]
-    assessment = scoring_pb2.Assessment(score=80, level=scoring_pb2.RISK_LEVEL_HIGH, probability=DoubleValue(value=0.5))
+    assessment = scoring_pb2.Assessment(score=80, level=scoring_pb2.RISK_LEVEL_HIGH, probability=0.5)
     whole = intervention_pb2.Decision(id="d-3-2-0", explanation="Why.", inputs=b"i")
     decisions = [
         DecisionRow(

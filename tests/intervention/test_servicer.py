@@ -152,12 +152,12 @@ async def test_a_decision_keeps_the_probability_that_was_told_and_of_what(served
     asked.other_models.add(model_version="canary-1", rows=[1, 2])
     for version, outcome in (("canary-1", "never returns"), ("model-1", "no event for 14 days"), ("other-1", "no")):
         asked.model_outcomes.add(model_version=version, outcome=outcome)
-    asked.assessments[1].probability.value = 0.625
-    asked.assessments[2].probability.value = 0.0  # told, and not absent
+    asked.assessments[1].probability = 0.625
+    asked.assessments[2].probability = 0.0  # told, and not absent
     await served.stub.DecideInterventions(asked)
     found = [(await served.stub.GetDecision(wire.GetDecisionRequest(id=f"d-3-1-{row}"))).decision for row in range(3)]
     assert [each.model_outcome for each in found] == ["no event for 14 days", "never returns", "never returns"]
-    told = [each.assessment.probability.value if each.assessment.HasField("probability") else None for each in found]
+    told = [each.assessment.probability if each.assessment.HasField("probability") else None for each in found]
     assert told == [None, 0.625, 0.0]
     (record,) = (await served.stub.ReadLedger(wire.ReadLedgerRequest(shard="3", sequences=["1"]))).records
     assert [each.assessment for each in found] == [*record.assessments]
@@ -170,7 +170,7 @@ async def test_a_decision_keeps_the_probability_that_was_told_and_of_what(served
 @pytest.mark.parametrize("wrong", [-0.1, 1.1, math.nan])
 async def test_a_probability_that_is_none_is_refused(served: Served, wrong: float) -> None:
     asked = request(1, Row(20.0))
-    asked.assessments[0].probability.value = wrong
+    asked.assessments[0].probability = wrong
     with pytest.raises(InvalidArgument):
         await served.stub.DecideInterventions(asked)
 

@@ -78,8 +78,8 @@ async def test_a_batch_brings_exactly_the_probability_that_is_told(*, is_in: boo
     assessed = await scoring.assess(rows(["ada"], [NOW_US], [values()], trouble), batch(1))
     (brought,) = map(assessment_message, assessed.assessments, assessed.told)
     told = risk_message("ada", await scoring.read("ada"), "rules-2")
-    assert brought.probability == told.assessment.probability == told.exit_risk.probability
-    assert 100 * brought.probability.value == pytest.approx(brought.score if is_in else brought.model_score)
+    assert brought.probability == told.assessment.probability == told.exit_risk.probability.value
+    assert 100 * brought.probability == pytest.approx(brought.score if is_in else brought.model_score)
     assert brought.score > brought.model_score + 1
     assert assessed.outcomes == {"test-1": told.exit_risk.outcome}
 

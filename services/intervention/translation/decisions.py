@@ -154,7 +154,7 @@ def assessment_message(of: Assessment) -> scoring_pb2.Assessment:
     for each in of.indicators:
         message.indicators.add(name=each.name, contribution=each.contribution, reason=each.reason)
     if of.probability is not None:
-        message.probability.value = of.probability
+        message.probability = of.probability
     return message
 
 

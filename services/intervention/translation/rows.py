@@ -89,7 +89,7 @@ def rows_of(request: wire.DecideInterventionsRequest) -> Rows:
 def _assessment(of: scoring_pb2.Assessment) -> Assessment:
     numbers = _NUMBERS(of)
     score, level, confidence, rule_score, model_score, _ = numbers
-    probability = of.probability.value if of.HasField("probability") else None
+    probability = of.probability if of.HasField("probability") else None
     # In place, as it is done for every row. No number but a finite one lies within a range.
     if not (
         0.0 <= score <= 100.0

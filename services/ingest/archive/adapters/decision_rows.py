@@ -109,7 +109,7 @@ def batch(shard: str, sequence_texts: Sequence[str], rows: Sequence[DecisionRow]
             _WITHDRAWALS.word(whole.withdrawn.reason) if _takes_back(whole) else None for whole in wholes
         ],
         "event_count": [row.event_count for row in rows],
-        "probability": [each.probability.value if each.HasField("probability") else None for each in assessments],
+        "probability": [each.probability if each.HasField("probability") else None for each in assessments],
         "model_outcome": [row.versions.outcome or None for row in rows],
     }
     return pa.record_batch([array(columns[field.name], field.type) for field in SCHEMA], schema=SCHEMA)

@@ -51,12 +51,6 @@ class Indicator(Protocol):
     reason: str
 
 
-class Wrapped(Protocol):
-    """See `google.protobuf.DoubleValue`."""
-
-    value: float
-
-
 class Assessment(Protocol):
     """See `journeymesh.scoring.v1.Assessment`."""
 
@@ -66,10 +60,7 @@ class Assessment(Protocol):
     rule_score: float
     model_score: float
     strong_signal_count: int
-
-    @property
-    def probability(self) -> Wrapped:
-        """The probability that was told, 0 to 1, if `HasField` says so."""
+    probability: float
 
     def HasField(self, name: str) -> bool:  # noqa: N802 - the name that messages give it
         """Whether a member that may be absent is there."""
