@@ -6,7 +6,9 @@ import msgspec
 from google.protobuf import descriptor
 from journeymesh.access.v1 import audit_pb2
 from journeymesh.common.v1 import event_pb2
+from journeymesh.customers.v1 import segments_pb2
 from journeymesh.ingest.v1 import ingest_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
 from gateway.contract.route import Shape
@@ -138,6 +140,16 @@ def user(components: Schema) -> Schema:
 def feature_vector(_components: Schema) -> Schema:
     """A user's features by name."""
     return _object({"userId": _TEXT, "features": _FEATURES, "featureSchemaVersion": _TEXT, "asOfTime": _MOMENT})
+
+
+def segment_performance(components: Schema) -> Schema:
+    """What segments bring, each with the lift of help."""
+    found = describe(segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR, components)
+    lift = describe(intervention_pb2.Lift.DESCRIPTOR, components)
+    each = components[segments_pb2.SegmentPerformance.DESCRIPTOR.name]
+    each["properties"] |= {"lift": {"anyOf": [lift, {"type": "null"}]}}
+    each["required"] = list(each["properties"])
+    return found
 
 
 def failed_events(components: Schema) -> Schema:

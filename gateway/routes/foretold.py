@@ -1,10 +1,14 @@
 """Routes of what is foretold of customers and of their segments, and their rows of the table."""
 
-from typing import Annotated, Final
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from journeymesh.customers.v1 import predictions_pb2, segments_pb2
+from journeymesh.intervention.v1 import intervention_pb2
 
+from gateway.contract import shapes
 from gateway.contract.route import Parameter, Route, text, up_to
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
@@ -12,7 +16,8 @@ from gateway.formats.rendering import render
 from gateway.http.asgi import Answer, Request, json
 from gateway.http.parameters import number
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
-from mesh.errors import InvalidArgument
+from mesh.errors import InvalidArgument, MeshError
+from records import tenants
 
 _DAYS: Final = 30
 _MOST_DAYS: Final = 365
@@ -85,7 +90,21 @@ async def _performance(core: Core, request: Request, segment: str) -> Answer:
     if days not in _WINDOWS:
         raise InvalidArgument("INVALID_PARAMETER", "`days` must be 30, 90 or 365.")
     asked = segments_pb2.GetSegmentPerformanceRequest(tenant=request.caller.tenant, segment=segment, days=int(days))
-    return json(render(await core.peers.customer_segments.GetSegmentPerformance(asked)))
+    found, lifts = await asyncio.gather(
+        core.peers.customer_segments.GetSegmentPerformance(asked), _lifts(core, request.caller.tenant)
+    )
+    told: dict[str, Any] = render(found)
+    return json({**told, "segments": [{**each, "lift": lifts.get(each["segment"])} for each in told["segments"]]})
+
+
+async def _lifts(core: Core, tenant: str) -> Mapping[str, object]:
+    """What help changed, by segment; empty if that cannot be read now: what segments bring is told nevertheless."""
+    try:
+        asked = intervention_pb2.GetLiftRequest(experiment=tenants.qualified(tenant, ""))
+        found = await core.peers.intervention.GetLift(asked)
+    except MeshError:
+        return {}
+    return {each.name: render(each) for each in found.lifts if each.dimension == "segment"}
 
 
 async def assign_segments(core: Core, request: Request) -> Answer:
@@ -156,9 +175,10 @@ FORETOLD_ROUTES: Final = (
     Route(
         "GET",
         "/api/segments/performance",
-        "What each segment brings in a window: orders, money by currency with shares, and how many come again.",
+        "What each segment brings in a window: orders, money by currency with shares, and how many come again; and "
+        "what help changed in it.",
         performance,
-        segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR,
+        shapes.segment_performance,
         reasons=CALLS_REASONS,
         query=_OF_WINDOW,
     ),
@@ -184,9 +204,9 @@ FORETOLD_ROUTES: Final = (
     Route(
         "GET",
         "/api/segments/{name}/performance",
-        "What a segment brings in a window.",
+        "What a segment brings in a window, and what help changed in it.",
         segment_performance,
-        segments_pb2.GetSegmentPerformanceResponse.DESCRIPTOR,
+        shapes.segment_performance,
         reasons=("CUSTOMER_SEGMENT_NOT_FOUND", *CALLS_REASONS),
         query=_OF_WINDOW,
     ),

@@ -500,9 +500,9 @@ class Predictions(predictions_pb2_grpc.CustomerPredictionsServiceServicer):
 _READY: Final = predictions_pb2.CustomersFit(state=predictions_pb2.LEARNING_STATE_READY, customer_count=40)
 
 
-def customer_segments() -> CustomerSegmentsServicer:
-    """The real one, over memory, before anything was learnt."""
-    return CustomerSegmentsServicer(Foretelling(MemoryState(), MemoryFits()), lambda: 0)
+def customer_segments(fits: MemoryFits) -> CustomerSegmentsServicer:
+    """The real one, over memory."""
+    return CustomerSegmentsServicer(Foretelling(MemoryState(), fits), lambda: 0)
 
 
 class Video(video_pb2_grpc.VideoServiceServicer):
@@ -544,6 +544,7 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self.policies = intervention_pb2.ListPoliciesResponse()
         self.prompts = intervention_pb2.ListPromptsResponse()
         self.lift = intervention_pb2.GetLiftResponse()
+        self.lift_error: MeshError | None = None
         self.lift_requests: list[intervention_pb2.GetLiftRequest] = []
         self.usage = intervention_pb2.GetModelUsageResponse(degraded="off")
         self.usage_error: MeshError | None = None
@@ -634,6 +635,8 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         self, request: intervention_pb2.GetLiftRequest, context: object
     ) -> intervention_pb2.GetLiftResponse:
         self.lift_requests.append(request)
+        if self.lift_error:
+            raise self.lift_error
         return self.lift
 
     async def AnalyzeUser(
@@ -901,6 +904,8 @@ class Services:
     video: Video = dataclasses.field(default_factory=Video)
     customers: Customers = dataclasses.field(default_factory=Customers)
     predictions: Predictions = dataclasses.field(default_factory=Predictions)
+    fits: MemoryFits = dataclasses.field(default_factory=MemoryFits)
+    """What was learnt of customers: nothing yet."""
     intervention: Interventions = dataclasses.field(default_factory=Interventions)
     analytics: Analytics = dataclasses.field(default_factory=Analytics)
     watches: MemoryWatches = dataclasses.field(default_factory=MemoryWatches)
@@ -925,7 +930,7 @@ class Services:
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         customers_pb2_grpc.add_CustomersServiceServicer_to_server(self.customers, server)
         predictions_pb2_grpc.add_CustomerPredictionsServiceServicer_to_server(self.predictions, server)
-        customer_segments_pb2_grpc.add_CustomerSegmentsServiceServicer_to_server(customer_segments(), server)
+        customer_segments_pb2_grpc.add_CustomerSegmentsServiceServicer_to_server(customer_segments(self.fits), server)
         intervention_pb2_grpc.add_InterventionServiceServicer_to_server(self.intervention, server)
         analytics_pb2_grpc.add_AnalyticsServiceServicer_to_server(self.analytics, server)
         segments_pb2_grpc.add_SegmentsServiceServicer_to_server(saved_segments(), server)

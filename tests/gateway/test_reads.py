@@ -9,6 +9,8 @@ from journeymesh.ingest.v1 import ingest_pb2
 from journeymesh.intervention.v1 import intervention_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 
+from mesh.errors import Unavailable
+from tests.customers import fits
 from tests.gateway.fakes import SECONDS, intervention
 from tests.gateway.running import NOW_US, Gateway
 
@@ -97,6 +99,26 @@ async def test_segments_of_customers_are_returned(gateway: Gateway) -> None:
     for path in ("/api/segments/Rich", "/api/segments/Rich/performance"):
         unknown = await gateway.client.get(path)
         assert (unknown.status_code, unknown.json()["reason"]) == (404, "CUSTOMER_SEGMENT_NOT_FOUND")
+
+
+async def test_what_help_changed_in_a_segment_is_told_with_what_it_brings(gateway: Gateway) -> None:
+    learnt, service = fits.learnt(), gateway.services.intervention
+    await gateway.services.fits.replace("", learnt.fit, learnt.members, learnt.grouped, 0)
+    of_one = {"treated_count": 90, "holdout_count": 30, "lift": 0.25, "lower": 0.05, "upper": 0.45, "is_known": True}
+    service.lift.lifts.add(dimension="action", name="Loyal", lift=-1)
+    service.lift.lifts.add(dimension="segment", name="Loyal", **of_one)
+    service.lift.lifts.add(dimension="segment", name="none", lift=-1)
+    told = {each["segment"]: each["lift"] for each in (await get(gateway, "/api/segments/performance"))["segments"]}
+    assert len(told) == 8
+    assert {name for name, lift in told.items() if lift} == {"Loyal"}
+    assert (told["Loyal"]["lift"], told["Loyal"]["lower"], told["Loyal"]["treatedCount"]) == (0.25, 0.05, 90)
+    for name in ("Loyal", "New"):
+        (one,) = (await get(gateway, f"/api/segments/{name}/performance"))["segments"]
+        assert one["lift"] == told[name]
+
+    service.lift_error = Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+    (one,) = (await get(gateway, "/api/segments/Loyal/performance"))["segments"]
+    assert (one["lift"], one["customerCount"]) == (None, learnt.fit.members["Loyal"])
 
 
 async def test_segments_are_assigned_to_many(gateway: Gateway) -> None:

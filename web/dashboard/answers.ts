@@ -503,6 +503,7 @@ export interface SegmentPerformances {
     startingCount: number
     returningCount: number
     conversion: number | null
+    lift: Lift | null
   }[]
 }
 

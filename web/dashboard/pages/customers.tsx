@@ -1,6 +1,7 @@
 // Segments of customers, what they bring, who moved between them, and what is foretold of one customer.
 import type { CustomerSegments, Foretold, Migration, MigrationRow, SegmentMembers, SegmentPerformances } from '../answers.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
+import { points } from '../charts/intervals.tsx'
 import { Card, Table, User } from '../parts.tsx'
 import { changed, parameter } from '../route.ts'
 import { counted, named, number, share } from '../words.ts'
@@ -142,9 +143,10 @@ function Performance() {
                 { name: 'Money', of: ({ money }) => money.map((each) => `${number(each.amount)} ${each.currency} (${share(each.share)})`).join(', '), isNumber: true },
                 { name: 'At the start', of: ({ startingCount }) => number(startingCount), isNumber: true },
                 { name: 'Ordered since', of: ({ conversion }) => conversion === null ? '' : share(conversion), isNumber: true },
+                { name: 'Help changed', of: ({ lift }) => !lift ? '' : lift.isKnown ? `${points(lift.lift)} (${points(lift.lower)} to ${points(lift.upper)})` : 'not known yet', isNumber: true },
               ]}
             />
-            <p class="note">Money has its share in that of all customers. Ordered since: of the customers who were in the segment at the start.</p>
+            <p class="note">Money has its share in that of all customers. Ordered since: of the customers who were in the segment at the start. Help changed: the conversion rate of those who were helped, against the holdout, since the experiment began.</p>
           </>
         )}
       </Answer>
