@@ -11,6 +11,7 @@ _COMMANDS = {
     "replay": "derive archived decisions again, or with another policy or model",
     "model": "list the exit-risk models, promote, try or roll back one, and report on their predictions",
     "policy": "check a policy, or learn its priors from outcomes",
+    "prompt": "check a prompt, and show what a language model is told by it",
     "experiment": "compare the arms of an experiment, from a table of its users",
     "customers": "tell what customers will buy, and which of them need what, from a table or the archive",
     "jobs": "start, follow, list and cancel work over everything that is archived",
