@@ -33,8 +33,7 @@ def main() -> None:
     from importlib import import_module
 
     parser = argparse.ArgumentParser(
-        prog="journeymesh",
-        description="Sees that somebody is struggling, helps in time, and proves that the help worked.",
+        prog="journeymesh", description="Sees that somebody struggles, helps in time, and proves that the help worked."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     parsers = {name: commands.add_parser(name, help=does) for name, does in _COMMANDS.items()}
