@@ -28,7 +28,7 @@ class Judging:
 
     def __init__(self, judged: Callable[[], Mapping[str, Judged]]) -> None:
         self._judged = judged
-        # Hashes, so that nobody's id outlives an erasure here. That two of 100,000 are the same has a chance of 1 to 10^9.
+        # Hashes, so that nobody's id outlives an erasure. Two of 100,000 are the same less than once in 10^9 times.
         self._told: set[int] = set()
 
     def reports(
