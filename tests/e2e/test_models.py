@@ -222,7 +222,7 @@ def test_prompts_are_compared_on_users(answering: Asked) -> None:
     assert (prompts["wording-1"]["isInForce"], prompts["warm-1"]["names"]) == (True, ["warm"])
     assert prompts["warm-1"]["hash"] == hashlib.sha256(prompts["warm-1"]["text"].encode()).hexdigest()
     usage = {each["promptVersion"]: each for each in mesh.get("/api/models/usage").body["prompts"]}
-    assert usage["warm-1"]["callCounts"] == {"ok": [*arms.values()].count("warm")}
+    assert usage["warm-1"]["endingCounts"] == {"ok": [*arms.values()].count("warm")}
     assert mesh.post("/api/experiments/tone:stop", {}).status == 200
 
 
