@@ -11,6 +11,7 @@ _COMMANDS = {
     "replay": "derive archived decisions again, or with another policy or model",
     "model": "list the exit-risk models, promote, try or roll back one, and report on their predictions",
     "policy": "check a policy, or learn its priors from outcomes",
+    "prompt": "check a prompt, and show what a language model is told by it",
     "experiment": "compare the arms of an experiment, from a table of its users",
     "customers": "tell what customers will buy, and which of them need what, from a table or the archive",
     "jobs": "start, follow, list and cancel work over everything that is archived",
@@ -32,8 +33,7 @@ def main() -> None:
     from importlib import import_module
 
     parser = argparse.ArgumentParser(
-        prog="journeymesh",
-        description="Sees that somebody is struggling, helps in time, and proves that the help worked.",
+        prog="journeymesh", description="Sees that somebody struggles, helps in time, and proves that the help worked."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     parsers = {name: commands.add_parser(name, help=does) for name, does in _COMMANDS.items()}

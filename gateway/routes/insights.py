@@ -5,12 +5,14 @@ from typing import Annotated, Final
 import msgspec
 from journeymesh.intervention.v1 import intervention_pb2
 
+from gateway.contract.route import Route, text
 from gateway.core import Core
 from gateway.formats.json.refusal import decoded
 from gateway.formats.rendering import render
 from gateway.formats.schema import enum_numbers
 from gateway.http import parameters
 from gateway.http.asgi import Answer, Request, json
+from gateway.routes.questions import CALLS_REASONS
 from mesh.errors import InvalidArgument
 from records.tenants import qualified
 
@@ -61,3 +63,32 @@ async def model_usage(core: Core, request: Request) -> Answer:
     days = parameters.number(request.query.get("days"), "days", 1, 92)
     asked = intervention_pb2.GetModelUsageRequest(tenant=request.caller.tenant, day_count=days)
     return json(render(await core.peers.intervention.GetModelUsage(asked)))
+
+
+POLICY_ROUTES: Final = (
+    Route(
+        "GET",
+        "/api/policies",
+        "The policies that decided, decide and will decide, newest first.",
+        policies,
+        intervention_pb2.ListPoliciesResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+    ),
+    Route(
+        "GET",
+        "/api/prompts",
+        "The prompts by which language models word help, now and before, and what is wrong with documents.",
+        prompts,
+        intervention_pb2.ListPromptsResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+    ),
+    Route(
+        "GET",
+        "/api/lift",
+        "What help changed: those who were helped against those who were held out.",
+        lift,
+        intervention_pb2.GetLiftResponse.DESCRIPTOR,
+        reasons=CALLS_REASONS,
+        query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
+    ),
+)

@@ -40,6 +40,7 @@ from gateway.routes.experiments import EXPERIMENT_ROUTES
 from gateway.routes.foretold import FORETOLD_ROUTES
 from gateway.routes.incidents import INCIDENT_ROUTES
 from gateway.routes.inference import INFERENCE_ROUTES
+from gateway.routes.insights import POLICY_ROUTES
 from gateway.routes.jobs import JOB_ROUTES
 from gateway.routes.models import MODEL_ROUTES
 from gateway.routes.pushed import PUSHED_ROUTES
@@ -341,28 +342,7 @@ ROUTES: Final = (
     *CUSTOMER_ROUTES,
     *FORETOLD_ROUTES,
     *DECIDED_ROUTES,
-    _get(
-        "/api/policies",
-        "The policies that decided, decide and will decide, newest first.",
-        insights.policies,
-        intervention_pb2.ListPoliciesResponse.DESCRIPTOR,
-        reasons=CALLS_REASONS,
-    ),
-    _get(
-        "/api/prompts",
-        "The prompts by which language models word help, now and before, and what is wrong with documents.",
-        insights.prompts,
-        intervention_pb2.ListPromptsResponse.DESCRIPTOR,
-        reasons=CALLS_REASONS,
-    ),
-    _get(
-        "/api/lift",
-        "What help changed: those who were helped against those who were held out.",
-        insights.lift,
-        intervention_pb2.GetLiftResponse.DESCRIPTOR,
-        reasons=CALLS_REASONS,
-        query=(text("experiment", "The salt of a holdout; absent: that of the policy that decides now."),),
-    ),
+    *POLICY_ROUTES,
     *QUESTION_ROUTES,
     *SAVED_ROUTES,
     *PUSHED_ROUTES,

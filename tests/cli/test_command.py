@@ -23,7 +23,8 @@ def ran(*arguments: str, without: tuple[str, ...] = ()) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "check", "demo", "explain", "replay", "policy", "experiment", "customers", "insights", "keys"]
+    "command",
+    ["run", "check", "demo", "explain", "replay", "policy", "prompt", "experiment", "customers", "insights", "keys"],
 )
 def test_every_command_lists_its_options(command: str) -> None:
     code, text = ran(command, "--help")

@@ -186,6 +186,7 @@ def test_prompts_are_compared_on_users(answering: Asked) -> None:
         each["unit"]: each["arm"] for each in mesh.post("/api/experiments:assign", {"units": units}).body["assignments"]
     }
     versions = {"control": "wording-1", "warm": "warm-1"}
+    in_force = mesh.get("/api/policies").body["policies"][0]["document"]
     for one in users:
         calculate(one, next(_pages))
         wording = _worded(one)
@@ -194,6 +195,13 @@ def test_prompts_are_compared_on_users(answering: Asked) -> None:
         assert wording["arms"] == [{"experimentId": "tone", "arm": arm}]
         assert wording["promptVersion"] == versions[arm]
         assert wording["confidence"] == (0.7 if arm == "warm" else None)
+        # What is decided does not depend on the prompt.
+        decision = one.decisions()[0]
+        again = mesh.post(f"/api/decisions/{decision['id']}:derive", {"policy": in_force}).body["decision"]
+        assert [again[name] for name in ("kind", "reasons", "policyVersion")] == [
+            decision[name] for name in ("kind", "reasons", "policyVersion")
+        ]
+        assert again["intervention"]["action"] == decision["intervention"]["action"]
         assert mesh.post(f"/api/interventions/{intervention_of(one)}/outcome", {"outcome": "accepted"}).status == 202
 
     def accepted() -> list[Any]:
@@ -214,7 +222,7 @@ def test_prompts_are_compared_on_users(answering: Asked) -> None:
     assert (prompts["wording-1"]["isInForce"], prompts["warm-1"]["names"]) == (True, ["warm"])
     assert prompts["warm-1"]["hash"] == hashlib.sha256(prompts["warm-1"]["text"].encode()).hexdigest()
     usage = {each["promptVersion"]: each for each in mesh.get("/api/models/usage").body["prompts"]}
-    assert usage["warm-1"]["callCounts"] == {"ok": [*arms.values()].count("warm")}
+    assert usage["warm-1"]["endingCounts"] == {"ok": [*arms.values()].count("warm")}
     assert mesh.post("/api/experiments/tone:stop", {}).status == 200
 
 

@@ -59,6 +59,7 @@ async def test_policies_and_lift_are_returned(gateway: Gateway) -> None:
                 "startTime": "2026-01-02T10:00:00Z",
                 "document": "version: policy-2",
                 "tenant": "",
+                "experimentId": "",
             }
         ],
         "trouble": "",
@@ -68,6 +69,29 @@ async def test_policies_and_lift_are_returned(gateway: Gateway) -> None:
     assert (body["lifts"][0]["treatedCount"], body["lifts"][0]["lift"]) == (90, 0.125)
     await get(gateway, "/api/lift")
     assert [each.experiment for each in service.lift_requests] == ["2026-01", ""]
+
+
+async def test_prompts_are_returned(gateway: Gateway) -> None:
+    said = gateway.services.intervention.prompts
+    said.experiment_id = "tone"
+    said.prompts.add(version="warm-1", hash="9f" * 32, text="Be warm.", most_tokens=120, names=["warm"])
+    said.troubles.add(name="cold", why="it is no prompt.")
+    assert await get(gateway, "/api/prompts") == {
+        "prompts": [
+            {
+                "version": "warm-1",
+                "hash": "9f" * 32,
+                "text": "Be warm.",
+                "mostTokens": 120,
+                "asksConfidence": False,
+                "names": ["warm"],
+                "isInForce": False,
+                "firstUseTime": None,
+            }
+        ],
+        "troubles": [{"name": "cold", "why": "it is no prompt."}],
+        "experimentId": "tone",
+    }
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,9 @@ async def test_everybody_counts_for_the_model_that_assessed_them() -> None:
     assert told == [Report("", "canary", "ada", "control"), Report("", "canary", "bob", "candidate")]
 
 
-@pytest.mark.parametrize("change", [{"is_bot": True}, {"is_system": True}, {"is_copy": True}])
-async def test_who_is_nobody_does_not_count(change: Mapping[str, bool]) -> None:
-    world = World(judged={"": JUDGED})
-    assert await assessed(world, dataclasses.replace(Row(5.0, user_id="ada"), **change)) == []
+@pytest.mark.parametrize("row", [Row(5.0, is_bot=True), Row(5.0, is_system=True), Row(5.0, is_copy=True)])
+async def test_who_is_nobody_does_not_count(row: Row) -> None:
+    assert await assessed(World(judged={"": JUDGED}), row) == []
 
 
 async def test_an_assessment_by_rules_alone_is_of_no_arm() -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServi
 
 from comparison.assignment import Arm
 from mesh.clock import monotonic_clock, system_clock
+from mesh.errors import VersionMismatch
 from mesh.settings import SettingError
 from mesh.store import redis
 from records.tenants import qualified
@@ -195,6 +197,14 @@ async def test_a_version_has_one_text_for_good_whoever_uses_it(
     again = prompts(folder(tmp_path, warm=document(text=PLAIN)), store=kept)
     assert await again.of_arm("warm") is None
     assert "needs a new version" in (await again.listed()).troubles["warm"]
+
+
+async def test_a_prompt_of_a_newer_build_is_left_to_it(valkey: redis.Client) -> None:
+    await valkey.hset("jm:intervention:prompts", "warm-1", msgspec.msgpack.encode([2, {"else": 1}]))
+    kept = RedisPrompts(valkey)
+    assert await kept.all() == []
+    with pytest.raises(VersionMismatch):
+        await kept.keep(KeptPrompt(1, prompt_of(document())))
 
 
 async def test_all_prompts_are_listed_with_their_documents(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ WALL = {
     "services/intervention/reading.py": "which policy holds, and whether help has run out",
     "services/intervention/delivery/usecases.py": "what is due, until when it is claimed, when it was sent",
     "services/intervention/gauges.py": "when an outcome was reported, and which policy was in force",
+    "services/intervention/language/usecases/prompts.py": "when a prompt was first used, as it is told",
     "services/intervention/language/usecases/copywriting.py": "whether help has run out, and when its words came",
     "cli/customers.py": "when what is foretold of customers was learnt",
     "cli/demo.py": "a mark of its own for each run",

@@ -193,6 +193,21 @@ const stories = {
     return { intervals, running, rows, history, faults }
   },
 
+  /** The documents that an experiment compares. */
+  async compared(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/experiments?experiment=${asked.experiment}`)
+    await answered(tab)
+    await tab.getByRole('heading', { name: 'Prompts that are compared' }).waitFor()
+    const row = tab.getByRole('table', { name: 'Experiments' }).locator('tbody tr', { hasText: asked.experiment })
+    const compares = await row.locator('td').nth(1).innerText()
+    for (const each of await tab.locator('main details summary').all()) await each.click()
+    const texts = await tab.locator('main details pre').allInnerTexts()
+    const alert = await tab.getByRole('alert').innerText()
+    return { compares, texts, alert, faults }
+  },
+
   /** A job that is started by hand and ends, and one that goes on until it is cancelled. */
   async jobs(browser) {
     const { made, faults } = await context(browser)

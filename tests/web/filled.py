@@ -39,6 +39,8 @@ def filled_mesh(folder: Path) -> Iterator[RunningMesh]:
     changes = {"version": "measured-demo", "freshness": "31d", "holdout": _EXPERIMENT}
     policy.write_text(yaml.safe_dump({**measured, **changes}, sort_keys=False))
     settings = {
+        "JOURNEYMESH_PROMPTS": str(Path(__file__).parents[2] / "prompts"),
+        "JOURNEYMESH_PROMPT_EXPERIMENT": "words",
         "JOURNEYMESH_POLICY": str(policy),
         "JOURNEYMESH_ARCHIVE_PERIOD_SECONDS": "1",
         "JOURNEYMESH_ANALYTICS_PERIOD_SECONDS": "0.5",

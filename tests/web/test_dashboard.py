@@ -339,6 +339,17 @@ def test_whoever_has_no_key_is_led_to_the_sign_in(tmp_path: Path) -> None:
         assert told("dashboard", mesh.url, part="stranger") == "/auth/sign-in?to=%2Fapp%2Ffunnels"
 
 
+def test_the_experiments_page_shows_the_prompts_that_are_compared(mesh: RunningMesh) -> None:
+    arms = [{"name": "control"}, {"name": "same", "value": "wording-1"}, {"name": "lost", "value": "gone"}]
+    mesh.post("/api/experiments", {"experimentId": "words", "arms": arms, "metrics": [{"name": "accepted"}]})
+    seen = told("dashboard", mesh.url, part="compared", experiment="words")
+    assert seen["faults"] == []
+    assert seen["compares"] == "Prompts"
+    assert len(seen["texts"]) == 2
+    assert all(text.startswith("You word one short offer of help") for text in seen["texts"])
+    assert "there is no prompt gone" in seen["alert"]
+
+
 def test_the_experiments_page_shows_what_is_known_and_pauses(mesh: RunningMesh) -> None:
     arms = [{"name": "control"}, {"name": "large", "value": "model-2"}]
     mesh.post("/api/experiments", {"experimentId": "page", "arms": arms, "metrics": [{"name": "sold"}], "ramp": [100]})

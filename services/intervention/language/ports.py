@@ -140,7 +140,11 @@ class PromptStore(Protocol):
     """
 
     async def keep(self, used: KeptPrompt) -> Prompt:
-        """Keeps a prompt unless there is one of its version; returns the one that is kept."""
+        """Keeps a prompt unless there is one of its version; returns the one that is kept.
+
+        Raises:
+            VersionMismatch: only a newer build of the service can read that one.
+        """
 
     async def all(self) -> Sequence[KeptPrompt]:
         """All of them, the first used first. What only a newer version can read is left out."""

@@ -144,7 +144,7 @@ def usage_message(of: ModelsUsage, waiting_count: int, tenant: str) -> wire.GetM
     told.prompts.extend(
         wire.PromptUsage(
             prompt_version=each.version,
-            call_counts=each.call_counts,
+            ending_counts=each.call_counts,
             input_token_count=each.input_tokens,
             output_token_count=each.output_tokens,
             cost_micro_usd=each.cost_micro_usd,

@@ -1,4 +1,4 @@
-// What the mesh compares by an experiment: the policies or prompts of its arms, as documents.
+// What the mesh compares by an experiment: the policies or prompts of its arms, as documents, or scoring models.
 import type { Policies, Prompts } from '../answers.ts'
 import { useAnswer } from '../asking.tsx'
 import { Card } from '../parts.tsx'
@@ -9,25 +9,34 @@ import type { Experiment } from './experiments.tsx'
 export interface Documents {
   policies: Policies['policies']
   prompts: Prompts
+  /** The versions of scoring models. */
+  models: string[]
 }
 
 /** The documents that arms may stand for; none where they cannot be read, as by tenants. */
 export function useDocuments(): Documents {
   const policies = useAnswer<Policies>('/api/policies')
   const prompts = useAnswer<Prompts>('/api/prompts')
-  return { policies: policies.value?.policies ?? [], prompts: prompts.value ?? { prompts: [], troubles: [], experimentId: '' } }
+  const models = useAnswer<{ models: { modelVersion: string }[] }>('/api/models')
+  return {
+    policies: policies.value?.policies ?? [],
+    prompts: prompts.value ?? { prompts: [], troubles: [], experimentId: '' },
+    models: models.value?.models.map(({ modelVersion }) => modelVersion) ?? [],
+  }
 }
 
 /** What an experiment compares; empty for what only those know who ask for its arms. */
-export const subject = ({ definition: { experimentId } }: Experiment, { policies, prompts }: Documents): string => {
+export const subject = ({ definition: { experimentId, arms } }: Experiment, { policies, prompts, models }: Documents): string => {
   if (prompts.experimentId === experimentId) return 'Prompts'
-  return policies.some((each) => each.experimentId === experimentId) ? 'Policies' : ''
+  if (policies.some((each) => each.experimentId === experimentId)) return 'Policies'
+  return arms.some(({ value }) => models.includes(value)) ? 'Models' : ''
 }
 
 export function Compared({ of, documents }: { of: Experiment; documents: Documents }) {
   const compares = subject(of, documents)
   if (!compares) return null
-  return <Card title={`${compares} that are compared`}>{compares === 'Prompts' ? <PromptsOf of={of} {...documents} /> : <PoliciesOf of={of} {...documents} />}</Card>
+  const shown = { Prompts: PromptsOf, Policies: PoliciesOf, Models: ModelsOf }[compares] ?? ModelsOf
+  return <Card title={`${compares} that are compared`}>{shown({ of, ...documents })}</Card>
 }
 
 const PromptsOf = ({ of, prompts: { prompts, troubles } }: { of: Experiment } & Documents) => (
@@ -58,5 +67,12 @@ const PoliciesOf = ({ of: { definition }, policies }: { of: Experiment } & Docum
       </details>
     ))}
     <p class="small"><a href={to('help')}>All policies</a></p>
+  </>
+)
+
+const ModelsOf = ({ of: { definition } }: { of: Experiment } & Documents) => (
+  <>
+    <p>{definition.arms.map(({ name, value }, at) => <>{at > 0 && ', '}{name}: <code>{value}</code></>)}</p>
+    <p class="small"><a href={to('model')}>The model</a></p>
   </>
 )

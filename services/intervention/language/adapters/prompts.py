@@ -6,6 +6,7 @@ from typing import Final, cast
 
 import msgspec
 
+from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.intervention.language.domain.prompt import Prompt, PromptError
 from services.intervention.language.ports import KeptPrompt
@@ -91,6 +92,8 @@ class RedisPrompts:
         with redis.translating_errors():
             await self._client.hsetnx(_KEY, used.prompt.version, blob)
             kept = cast("bytes", await self._client.hget(_KEY, used.prompt.version))
+        if _DECODE_VERSION(kept).version > _VERSION:
+            raise VersionMismatch("A prompt was stored by a newer version of the service.")
         return _DECODE(kept).prompt
 
     async def all(self) -> Sequence[KeptPrompt]:
