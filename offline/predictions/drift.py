@@ -72,14 +72,14 @@ def drift(model: Model, before: Predictions, after: Predictions) -> Drift:
         for at, name in enumerate(model.card.features)
     ]
     by = [each.by(model) for each in (before, after)]
-    scores = [
-        _moved(name, one, other, wasserstein(one, other))
-        for name, one, other in (
-            ("model", by[0].model_scores, by[1].model_scores),
-            ("rules only", by[0].rule_scores, by[1].rule_scores),
-            ("model and rules", by[0].scores, by[1].scores),
-        )
-    ]
+    is_told = any(each.is_told.any() for each in by)
+    pairs = {"told": [100.0 * each.judged for each in by]} if is_told else {}
+    pairs |= {
+        "model": [each.model_scores for each in by],
+        "rules only": [each.rule_scores for each in by],
+        "model and rules": [each.scores for each in by],
+    }
+    scores = [_moved(name, one, other, wasserstein(one, other)) for name, (one, other) in pairs.items()]
     furthest = sorted(features, key=lambda each: (-each.moved, -each.psi, each.name))
     return Drift(model.card.version, len(before), len(after), furthest, scores)
 

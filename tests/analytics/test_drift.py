@@ -1,5 +1,6 @@
 """What moved since the window before: reasons by what they contributed, and distances of samples."""
 
+import dataclasses
 from typing import Final
 
 import numpy as np
@@ -51,6 +52,19 @@ def test_a_reason_that_more_decisions_name_has_moved() -> None:
     both = next(each for each in scores if each.name == "model and rules")
     assert both.moved == pytest.approx(0.65 * 50, abs=0.5)
     assert both.is_notable
+
+
+def test_what_was_told_is_a_score_of_its_own_and_else_what_the_model_said_stands_in_its_place() -> None:
+    since = [dataclasses.replace(each, probability=0.75) for each in made(START_US, "a", 0)]
+    told, model, *others = drift(asking([], [*made(BEFORE_US, "b", 0), *since]), ASKED).items
+    assert [told.name, model.name, *(each.name for each in others)] == [
+        "told",
+        "model",
+        "rules only",
+        "model and rules",
+    ]
+    assert (told.previous_mean, told.mean, told.is_notable) == (50.0, 75.0, True)
+    assert (model.previous_mean, model.mean) == (50.0, 50.0)
 
 
 def test_where_nothing_moved_nothing_is_notable() -> None:

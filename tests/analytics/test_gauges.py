@@ -160,7 +160,7 @@ def test_questions_are_about_whole_days_and_known_outcomes() -> None:
 
 def test_of_many_names_those_that_moved_furthest_are_kept() -> None:
     item = answer.DriftItem("reason", "", 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, is_notable=False)
-    nothing = answer.CalibrationSpan(0, True, 0, 0, 0, 0, None, None, None, None, ())
+    nothing = answer.CalibrationSpan(0, True, 0, 0, 0, 0, None, None, None, None, (), 0)
     side = answer.DriftSide(0, 0, None, None)
 
     def of_tenant(tenant: int) -> Answers:
@@ -168,7 +168,7 @@ def test_of_many_names_those_that_moved_furthest_are_kept() -> None:
         items = tuple(item._replace(name=f"{tenant}-{each}", moved=100.0 - each) for each in range(80))
         return Answers(
             answer.Drift((score, *items), "m-1", side, side, 1, 100),
-            answer.Calibration((nothing,), "m-1", (), 1, 100),
+            answer.Calibration((nothing,), "m-1", (), 1, 100, "", 14, is_other_outcome=False),
             answer.Trend(()),
         )
 

@@ -13,7 +13,7 @@ from journeymesh.common.v1 import event_pb2
 
 from offline.declared import label
 from offline.declared.label import Label
-from offline.predictions import gathering, report, telling
+from offline.predictions import drift, gathering, report, telling
 from offline.predictions.measuring import measured
 from offline.predictions.predictions import Predictions
 from offline.predictions.report import Report
@@ -115,6 +115,15 @@ def test_the_report_judges_exactly_what_was_told(made: Predictions) -> None:
 def _by_week(known: Predictions) -> list[float]:
     weeks = (known.received_us // DAY_US + 3) // 7
     return [float(known.told[weeks == week].mean()) for week in np.unique(weeks)]
+
+
+def test_drift_is_that_of_what_was_told_too(made: Predictions) -> None:
+    is_since = made.received_us >= NOW_US + 2 * DAY_US
+    before, since = made.where(~is_since), made.where(is_since)
+    told, model, *_ = drift.drift(Joined(), before, since).scores
+    assert (told.name, model.name) == ("told", "model")
+    assert (told.before, told.after) == pytest.approx((100 * before.told.mean(), 100 * since.told.mean()))
+    assert told.before > model.before
 
 
 def test_analytics_judges_the_same_by_the_days_that_the_model_tells(

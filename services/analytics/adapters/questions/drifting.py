@@ -19,6 +19,7 @@ from services.analytics.domain.calibration import Floats
 from services.analytics.domain.drift import LEAST_USERS, NOTABLE_PSI
 from services.analytics.domain.question import Drift
 
+_TOLD: Final = "100 * coalesce(probability, model_score / 100)"
 _SCORES: Final = {"model_score": "model", "rule_score": "rules only", "score": "model and rules"}
 _NOTABLE_POINTS: Final = 1.0
 """As a mean over all predictions. A contribution below it is not even shown (`services.scoring.domain.explanation`)."""
@@ -27,7 +28,11 @@ _NOTABLE_POINTS: Final = 1.0
 def drift(query: Query, asked: Drift, most_measured: int = MOST_MEASURED) -> answer.Drift:
     """What moved, the scores first, then the reasons that moved furthest."""
     found = predictions.taken(
-        query, asked, (asked.previous, asked.window), (*_SCORES, "level", "kind", "indicators"), most_measured
+        query,
+        asked,
+        (asked.previous, asked.window),
+        (*_SCORES, "probability", "level", "kind", "indicators"),
+        most_measured,
     )
     query.make(
         "numbered",
@@ -51,11 +56,14 @@ def _side(query: Query, *, is_since: bool) -> DriftSide:
 
 
 def _scores(query: Query) -> list[DriftItem]:
+    """The scores; first what was told, else said by the model, unless nothing was told."""
+    ((told_count,),) = query.rows("SELECT count(probability) FROM numbered")
+    names = {_TOLD: "told", **_SCORES} if told_count else _SCORES
     columns = [
-        np.array(query.rows(f"SELECT {', '.join(_SCORES)} FROM numbered WHERE is_since = {each} ORDER BY number"))
+        np.array(query.rows(f"SELECT {', '.join(names)} FROM numbered WHERE is_since = {each} ORDER BY number"))
         for each in (False, True)
     ]
-    return [_item("score", name, columns[0][:, at], columns[1][:, at]) for at, name in enumerate(_SCORES.values())]
+    return [_item("score", name, columns[0][:, at], columns[1][:, at]) for at, name in enumerate(names.values())]
 
 
 def _reasons(query: Query, sizes: list[int]) -> list[DriftItem]:
