@@ -249,20 +249,35 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
         f"Needed again within {test.days} days of {_told_since_1970(test.cut)}: {test.pairs:,} products of customers; "
         f"{test.told:.1%} told, {test.happened:.1%} happened."
     )
+    console.print(_windows(test))
+    if test.usual:
+        lower, upper = test.usual
+        console.print(f"By the windows before, 80 % of those that are told as the last have {lower:.1%} to {upper:.1%}.")
     table = Table(title="A product bought on two days or more", title_justify="left")
     for heading in ("told by", "Brier score", "AUROC"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")
     for name, found in (("mesh", test.ours), ("last gap", test.last_gap), ("median gap", test.median_gap)):
         table.add_row(name, f"{found.brier:.4f}", f"{found.auroc:.4f}")
     console.print(table)
-    told = baskets.told(histories, _tracked)
+    told = baskets.told(histories, _tracked, arguments.seed)
     table = Table(title=f"Next basket: recall@10 of {told.baskets:,} after {_told_since_1970(told.cut)}")
     for heading in ("told by", "all", "bought before", "new"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")
     for name, recall in (("mesh", told.ours), ("personal frequency", told.personal)):
         table.add_row(name, *(f"{each:.4f}" for each in recall))
+    table.add_row("gain", *(f"{each.mean:+.4f}" for each in told.gains))
+    table.add_row("its 95 % interval", *(f"{each.lower:+.4f} to {each.upper:+.4f}" for each in told.gains))
     console.print(table)
     return 0
+
+
+def _windows(test: consuming.BackTest) -> Table:
+    table = Table(title=f"In the {test.days} days after", title_justify="left")
+    for heading in ("", "told", "happened"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for each in (*test.earlier[::-1], consuming.Window(test.cut, test.told, test.happened)):
+        table.add_row(_told_since_1970(each.cut), f"{each.told:.1%}", f"{each.happened:.1%}")
+    return table
 
 
 def _archived(arguments: argparse.Namespace, console: Console) -> Purchases:

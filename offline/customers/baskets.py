@@ -10,14 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+import numpy as np
+
 from offline.customers import consuming
 from services.customers.domain import basket, consumption
 from services.customers.domain.basket import Blend, Shares, Together
 from services.customers.domain.consumption import Bought
 from services.customers.domain.purchases import History
+from services.customers.domain.repeats import Column
 
 _TOLD: Final = 10
 _POPULAR: Final = 200
+_RESAMPLES: Final = 2_000
 _BLENDS: Final = tuple(
     Blend(due=due, together=together, popular=popular)
     for due, together, popular in itertools.product((1.0, 4.0), (0.05, 0.3), (0.5, 3.0))
@@ -38,14 +42,34 @@ class Recall(NamedTuple):
     explore: float
 
 
+class Gain(NamedTuple):
+    """A mean gain over personal frequency, and the interval of 95 % in which it lies."""
+
+    mean: float
+    lower: float
+    upper: float
+
+
+class Gains(NamedTuple):
+    """The gains of each member of `Recall`."""
+
+    all: Gain
+    repeat: Gain
+    explore: Gain
+
+
 class Told(NamedTuple):
-    """The blend that was chosen, how it did, and how personal frequency did on the same `baskets` after `cut`."""
+    """The blend that was chosen, how it did, and how personal frequency did on the same `baskets` after `cut`.
+
+    `gains` are of the one over the other, basket by basket; there is one basket of each customer.
+    """
 
     cut: int
     baskets: int
     blend: Blend
     ours: Recall
     personal: Recall
+    gains: Gains
 
 
 class _Learnt(NamedTuple):
@@ -57,20 +81,46 @@ class _Learnt(NamedTuple):
     after: Mapping[str, frozenset[str]]
 
 
-def told(histories: Mapping[str, History], progress: Callable[[Sequence[Blend]], Iterable[Blend]]) -> Told:
+def told(histories: Mapping[str, History], progress: Callable[[Sequence[Blend]], Iterable[Blend]], seed: int) -> Told:
     """Chooses a blend, and compares it with personal frequency.
 
     Args:
         histories: what each customer bought; some must have bought on several days, and have lines.
         progress: is handed the blends to try, and returns them one by one.
+        seed: of the resamples that the intervals are made of.
     """
     days = sorted(day for history in histories.values() for day in _baskets(history))
     early, late = days[int(len(days) * 0.6)], days[int(len(days) * 0.8)]
     choosing = _learnt(histories, early, late)
-    blend = max(progress(_BLENDS), key=lambda each: _recall(choosing, _ours(choosing, each)).all)
+    blend = max(progress(_BLENDS), key=lambda each: _mean(_recalls(choosing, _ours(choosing, each))[0]))
     judging = _learnt(histories, late, days[-1])
-    personal = _recall(judging, lambda customer: _frequency(judging, judging.before[customer]))
-    return Told(late, len(judging.after), blend, _recall(judging, _ours(judging, blend)), personal)
+    ours = _recalls(judging, _ours(judging, blend))
+    personal = _recalls(judging, lambda customer: _frequency(judging, judging.before[customer]))
+    chance = np.random.default_rng(seed)
+    return Told(
+        late,
+        len(judging.after),
+        blend,
+        Recall(*map(_mean, ours)),
+        Recall(*map(_mean, personal)),
+        Gains(*(gain(one - other, chance) for one, other in zip(ours, personal, strict=True))),
+    )
+
+
+def gain(differences: Column, chance: np.random.Generator) -> Gain:
+    """The mean of paired differences, one of each customer, with its interval from resamples of customers.
+
+    It is the percentile interval of the bootstrap (Efron and Tibshirani, 1993). All 0 if there are no differences.
+    """
+    if not differences.size:
+        return Gain(0.0, 0.0, 0.0)
+    means = [chance.choice(differences, differences.size).mean() for _ in range(_RESAMPLES)]
+    lower, upper = np.percentile(means, (2.5, 97.5))
+    return Gain(_mean(differences), float(lower), float(upper))
+
+
+def _mean(of: Column) -> float:
+    return float(of.mean()) if of.size else 0.0
 
 
 def _baskets(history: History) -> Mapping[int, frozenset[str]]:
@@ -117,7 +167,8 @@ def _frequency(of: _Learnt, bought: Sequence[Bought]) -> Mapping[str, float]:
     return {**of.popular, **{each.product: len(each.days) + of.popular.get(each.product, 0.0) for each in bought}}
 
 
-def _recall(of: _Learnt, scored: _Scored) -> Recall:
+def _recalls(of: _Learnt, scored: _Scored) -> tuple[Column, Column, Column]:
+    """The members of `Recall` of each basket that has one, in the order of the customers."""
     all_of_it: list[float] = []
     repeat: list[float] = []
     explore: list[float] = []
@@ -127,4 +178,4 @@ def _recall(of: _Learnt, scored: _Scored) -> Recall:
         for into, wanted in ((all_of_it, products), (repeat, products & known), (explore, products - known)):
             if wanted:
                 into.append(len(wanted & found) / len(wanted))
-    return Recall(*(sum(each) / max(len(each), 1) for each in (all_of_it, repeat, explore)))
+    return np.array(all_of_it), np.array(repeat), np.array(explore)

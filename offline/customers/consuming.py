@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, special, stats
 
 from services.customers.domain import consumption
@@ -14,6 +15,11 @@ from services.customers.domain.repeats import Column
 _MOST_STAGES: Final = 4
 _POOLED: Final = 10.0
 """How many purchases of a product weigh as much as its category, and how many of a category as much as all."""
+
+_EARLIER: Final = 6
+"""Windows before that of the back-test from which it is told how much windows differ."""
+_LEAST_DAYS: Final = 90
+"""Days from which an earlier window is told at least."""
 
 
 class Pairs(NamedTuple):
@@ -154,11 +160,21 @@ class Measured(NamedTuple):
     auroc: float
 
 
+class Window(NamedTuple):
+    """The mean probability that was told of the days after `cut` from those before, and the share that was bought."""
+
+    cut: int
+    told: float
+    happened: float
+
+
 class BackTest(NamedTuple):
     """How it was told which products were bought in the `days` after `cut`, of those bought on two days or more before.
 
     `told` is the mean probability, `happened` the share that was bought. `last_gap` and `median_gap` take the
-    customer's own gaps for the mean of an exponential wait.
+    customer's own gaps for the mean of an exponential wait. `earlier` are windows of as many days before `cut`, latest
+    first; `usual` is between what shares, by these, 80 % of windows have that are told as this one is; None with one
+    earlier window or none.
     """
 
     cut: int
@@ -169,6 +185,8 @@ class BackTest(NamedTuple):
     ours: Measured
     last_gap: Measured
     median_gap: Measured
+    earlier: tuple[Window, ...]
+    usual: tuple[float, float] | None
 
 
 def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
@@ -180,25 +198,54 @@ def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
     """
     all_days = sorted(consumption.day_of(order.at) for history in histories.values() for order in history)
     cut = all_days[int(len(all_days) * 0.8)]
-    before = {name: _between(history, -1, cut) for name, history in histories.items()}
-    model = fitted([of for of in before.values() if of], cut)
+    rows = _told(histories, cut, days)
+    if rows is None:
+        return None
+    ours, last, median, happened = rows
+    measured = [_measured(each, happened) for each in (ours, 1 - np.exp(-days / last), 1 - np.exp(-days / median))]
+    earlier = tuple(
+        Window(at, float(found[0].mean()), float(found[3].mean()))
+        for at in range(cut - days, max(cut - _EARLIER * days, all_days[0] + _LEAST_DAYS) - 1, -days)
+        if (found := _told(histories, at, days)) is not None
+    )
+    told = float(ours.mean())
+    return BackTest(
+        *(cut, days, ours.size, told, float(happened.mean())), *measured, earlier, usual_shares(told, earlier)
+    )
+
+
+def usual_shares(told: float, windows: Sequence[Window]) -> tuple[float, float] | None:
+    """Between what shares 80 % of windows have that are told as `told`; None with fewer than two windows.
+
+    How far what happened was off in log-odds is taken as normal over windows: Student's prediction interval.
+    """
+    if len(windows) < 2:
+        return None
+    off = np.array([special.logit(each.happened) - special.logit(each.told) for each in windows])
+    half = stats.t.ppf(0.9, off.size - 1) * off.std(ddof=1) * np.sqrt(1 + 1 / off.size)
+    lower, upper = special.expit(special.logit(told) + off.mean() + np.array([-half, half]))
+    return float(lower), float(upper)
+
+
+def _told(histories: Mapping[str, History], cut: int, days: int) -> npt.NDArray[np.float64] | None:
+    """Four rows with an entry per product of a customer: the probability, the last and the median gap, what happened.
+
+    None if all or none were bought, or nothing twice before.
+    """
+    before = {name: of for name, history in histories.items() if (of := _between(history, -1, cut))}
+    if not before:
+        return None
+    model = fitted([*before.values()], cut)
     rows: list[tuple[float, float, float, bool]] = []
     for name, of in before.items():
-        if not of:
-            continue
         after = {each.product for each in _between(histories[name], cut, cut + days)}
         told = consumption.chances(model, of, cut, days).probability
         for at, each in enumerate(of):
             if len(each.days) > 1:
                 gaps = np.diff(each.days)
                 rows.append((float(told[at]), gaps[-1], float(np.median(gaps)), each.product in after))
-    if not rows:
-        return None
-    ours, last, median, happened = np.array(rows, dtype=float).T
-    if not 0 < happened.mean() < 1:
-        return None
-    measured = [_measured(each, happened) for each in (ours, 1 - np.exp(-days / last), 1 - np.exp(-days / median))]
-    return BackTest(cut, days, len(rows), float(ours.mean()), float(happened.mean()), *measured)
+    found = np.array(rows, dtype=float).T
+    return found if rows and 0 < found[3].mean() < 1 else None
 
 
 def _between(history: History, after: int, until: int) -> tuple[Bought, ...]:

@@ -15,7 +15,9 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+from scipy.linalg import blas
 
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition, MeshError, Unavailable
@@ -136,6 +138,21 @@ def _say(**members: Any) -> None:  # noqa: ANN401 - what JSON can say
     print(json.dumps(members), flush=True)
 
 
+def reserve() -> None:
+    """Takes what is taken at the first use of libraries, and fails with no MemoryError where no memory is left.
+
+    OpenBLAS, of which NumPy and SciPy each have one, ends the process. Arrow says that it cannot start a thread, whose
+    stack counts: with one of each kind it starts them when it begins to read.
+    """
+    some = np.ones((200, 200))
+    np.matmul(some, some)
+    blas.dgemm(1.0, some, some)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    # Its own allocator keeps what it once took.
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
 def _end_with_input() -> None:
     # Not by `sys.stdin`: whoever reads that holds a lock which the end of the interpreter needs.
     os.read(sys.stdin.fileno(), 1)
@@ -145,8 +162,7 @@ def _end_with_input() -> None:
 if __name__ == "__main__":
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_input, daemon=True).start()
-    # Arrow's own allocator keeps what it once took.
-    pa.set_memory_pool(pa.system_memory_pool())
+    reserve()
     _url, _tenant, _now_ms, _mib = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_DATA, (int(_mib) << 20, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     sys.exit(main(_url, _tenant, int(_now_ms)))

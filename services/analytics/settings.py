@@ -82,7 +82,7 @@ class Settings:
         "JOURNEYMESH_JOB_MEMORY_MIB",
         384,
         "How much memory a job may take, in MiB; one that needs more fails and says so.",
-        minimum=128,
+        minimum=256,
         maximum=65_536,
     )
     insights_period_seconds: float = setting(

@@ -121,10 +121,22 @@ def shop(customers: int, seed: int) -> dict[str, History]:
 
 
 def test_what_was_bought_lately_tells_more_than_what_was_bought_often() -> None:
-    found = baskets.told(shop(60, seed=3), lambda blends: blends[:2])
+    found = baskets.told(shop(60, seed=3), lambda blends: blends[:2], seed=1)
     assert found.ours.all > found.personal.all + 0.05
     assert found.ours.repeat > found.personal.repeat
     assert found.baskets > 30
+    assert found.gains.all.mean == pytest.approx(found.ours.all - found.personal.all)
+    assert 0 < found.gains.all.lower < found.gains.all.mean < found.gains.all.upper
+    assert baskets.told(shop(60, seed=3), lambda blends: blends[:2], seed=1) == found
+
+
+def test_the_interval_of_a_gain_holds_as_often_as_it_says() -> None:
+    chance = np.random.default_rng(9)
+    found = [baskets.gain(chance.normal(0.03, 0.2, 80), chance) for _ in range(80)]
+    covered = sum(each.lower <= 0.03 <= each.upper for each in found)
+    assert 0.85 * len(found) <= covered  # of 95 %, four standard errors less
+    assert covered < len(found)
+    assert baskets.gain(np.array([]), chance) == (0.0, 0.0, 0.0)
 
 
 @settings(max_examples=30)
@@ -148,3 +160,50 @@ def test_the_back_test_compares_with_the_gaps_alone() -> None:
     assert found.ours.brier < found.median_gap.brier
     assert found.pairs > 100
     assert consuming.back_test({"a": (order(1, "tea"), order(2, "jam"))}, 14) is None
+
+
+def season(busy: float, seed: int) -> dict[str, History]:
+    """Customers who buy three of nine products at rates of their own, and from day 320 of 400 `busy` times as often."""
+    chance = np.random.default_rng(seed)
+    found: dict[str, History] = {}
+    for number in range(150):
+        days: dict[int, list[str]] = {0: []}
+        for product in chance.choice(9, 3, replace=False):
+            rates = chance.gamma(3.0) / 3.0 / 40 * np.where(np.arange(400) > 319, busy, 1.0)
+            for day in np.flatnonzero(chance.random(400) < rates):
+                days.setdefault(int(day), []).append(f"p{product}")
+        found[f"c{number}"] = tuple(order(day, *products) for day, products in sorted(days.items()) if products)
+    return {name: history for name, history in found.items() if history}
+
+
+def test_a_season_is_told_apart_from_probabilities_that_are_always_off() -> None:
+    even, busy = (consuming.back_test(season(often, seed=5), 28) for often in (1.0, 1.7))
+    assert even is not None
+    assert busy is not None
+    for found in (even, busy):
+        assert found.usual is not None
+        assert len(found.earlier) == 6
+        for each in found.earlier:
+            if each.cut + found.days < 320:  # what comes later cannot be known
+                assert each.told == pytest.approx(each.happened, abs=0.05)
+    assert even.told == pytest.approx(even.happened, abs=0.05)
+    assert busy.usual is not None
+    assert busy.happened > max(busy.usual[1], busy.told + 0.08)
+
+
+def test_how_much_windows_differ_is_what_is_to_be_expected_of_the_next() -> None:
+    alike = [consuming.Window(day, 0.2, 0.2) for day in range(4)]
+    assert consuming.usual_shares(0.3, alike) == pytest.approx((0.3, 0.3))
+    assert consuming.usual_shares(0.3, alike[:1]) is None
+    too_high = [consuming.Window(day, 0.2, 0.1) for day in range(4)]
+    assert consuming.usual_shares(0.2, too_high) == pytest.approx((0.1, 0.1))
+    chance, inside = np.random.default_rng(7), 0
+    for _ in range(400):
+        off = 1 / (1 + np.exp(1.5 + 0.2 * chance.standard_normal(7)))
+        told = float(1 / (1 + np.exp(1.5)))
+        lower, upper = consuming.usual_shares(told, [consuming.Window(0, told, float(each)) for each in off[1:]]) or (
+            0,
+            0,
+        )
+        inside += bool(lower <= off[0] <= upper)
+    assert inside / 400 == pytest.approx(0.8, abs=0.08)

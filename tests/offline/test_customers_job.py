@@ -25,7 +25,7 @@ from offline.customers import archived, keeping
 from offline.customers import job as learning
 from offline.customers.refit import Whole
 from records import tenants
-from services.analytics.adapters.children import Child, Children
+from services.analytics.adapters.children import LEAN, Child, Children
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import HELD_US, Job, Outcome, State
 from services.analytics.running import Queueing, Running
@@ -57,6 +57,24 @@ async def main():
     await Running(store, system_clock, secrets.token_bytes, children.start, telemetry.off()).run()
 
 asyncio.run(main())
+"""
+FULL: Final = """
+import resource, sys
+import numpy as np
+from scipy.linalg import blas
+from offline.customers import job
+
+if sys.argv[1] == "reserved":
+    job.reserve()
+(used,) = (int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, ((used + 4096) * 1024,) * 2)
+some = np.ones((200, 200))
+np.matmul(some, some)
+blas.dgemm(1.0, some, some)
+try:
+    np.ones(1 << 24)
+except MemoryError:
+    print("too large")
 """
 
 
@@ -211,6 +229,13 @@ async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Pat
         "reason": "NOTHING_TO_LEARN",
         "detail": "The archive holds no purchase of this tenant.",
     }
+
+
+@pytest.mark.parametrize(("first", "said"), [("reserved", "too large\n"), ("nothing", "")])
+def test_without_memory_it_lives_to_say_so_if_it_reserved_what_libraries_need(first: str, said: str) -> None:
+    command = [sys.executable, "-c", FULL, first]
+    ended = subprocess.run(command, env={**os.environ, **LEAN}, capture_output=True, text=True, check=False)
+    assert (ended.stdout, ended.returncode == 0) == (said, bool(said)), ended.stderr
 
 
 @pytest.mark.parametrize(
