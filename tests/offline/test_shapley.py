@@ -226,3 +226,10 @@ def _by_all_subsets(model: Any, rows: Floats, asked: Floats) -> tuple[float, Flo
 
 def _weight(known: int, width: int) -> float:
     return factorial(known) * factorial(width - known - 1) / factorial(width)
+
+
+def test_directions_need_the_additive_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRECTIONS", "yes")
+    monkeypatch.setenv("FORM", "boosted")
+    with pytest.raises(SystemExit, match="directions need the additive form"):
+        train.main()
