@@ -31,6 +31,12 @@ class Declared:
         "Whether training forbids, say, more errors to lower the probability; it prints what that costs.",
         choices=("no", "yes"),
     )
+    form: str = setting(
+        "FORM",
+        "best",
+        "What a model is: `additive`, `boosted`, or `best`, which takes boosted trees where they are clearly ahead.",
+        choices=("best", "additive", "boosted"),
+    )
     promote: str = setting(
         "PROMOTE",
         "no",

@@ -21,6 +21,7 @@ from offline.evaluate import render
 from offline.training import card, fitting, gate, parity, recalibration, stories
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import Source, TooLittleError, Trained
+from offline.training.forms import Form
 from offline.training.gate import Verdict
 from offline.training.metrics import Report
 from offline.training.recalibration import Recalibrated
@@ -37,7 +38,11 @@ _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 def main() -> None:
     """Trains, reports, and promotes if that is asked for and the model is no worse than the live one."""
     settings, declared, models, console = given.begin()
-    source = given.source(settings, declared, console)._replace(is_directed=declared.directions == "yes")
+    form = None if declared.form == "best" else Form(declared.form)
+    if declared.directions == "yes" and form is Form.BOOSTED:
+        sys.exit("journeymesh: directions need the additive form.")
+    asked = given.source(settings, declared, console)
+    source = asked._replace(is_directed=declared.directions == "yes", form=form)
     users = len(set(source.snapshots.users))
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
     live = read_live(models)
@@ -51,6 +56,8 @@ def main() -> None:
     if source.is_directed:
         costs = ", ".join(f"{cost:+.4f} {moment}" for moment, cost in fitting.cost_of_directions(source).items())
         console.print(f"The directions cost, in AUROC of users held back: {costs}.", markup=False)
+    if choice.own:
+        console.print(choice.own.decided.why, markup=False)
     for remark in choice.offered.learned.said():
         console.print(remark, markup=False)
     console.print(_in_trouble(choice.offered, source), markup=False)
@@ -156,12 +163,13 @@ def _trained(trained: Trained, source: Source) -> dict[str, Any]:
         "feature_schema_version": EXTENDED_VERSION,
         "features": source.snapshots.names,
         "words": source.snapshots.known_words,
+        "form": trained.decided.form,
         "pairs": trained.pairs,
         "measured_features": sorted(source.measured),
         "about": source.about,
         "seed": fitting.SEED,
         "event_weight": fitting.EVENT_WEIGHT,
-        "parameters": fitting.PARAMETERS,
+        "parameters": fitting.PARAMETERS[trained.decided.form],
         "vectors": parity.vectors(trained.file, source.snapshots.values),
         "parity": {"max_abs_difference": trained.parity_difference, "limit": parity.LIMIT},
         "single_rules": trained.rules,

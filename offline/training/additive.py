@@ -20,6 +20,7 @@ from sklearn.calibration import CalibratedClassifierCV
 Floats = npt.NDArray[np.float64]
 
 _ROUNDS: Final = 20
+_EVERYWHERE: Final = (-np.inf, np.inf)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Additive:
     """One per feature."""
     grids: tuple[Grid, ...] = ()
 
+    @property
+    def width(self) -> int:
+        """How many features the model takes."""
+        return len(self.steps)
+
     def terms(self, rows: Floats) -> Floats:
         """Each feature's term for each row: its step, and half of each pair that it is in."""
         terms = np.column_stack([step(rows[:, index]) for index, step in enumerate(self.steps)])
@@ -71,11 +77,15 @@ class Additive:
         return terms
 
 
-class _Leaf(NamedTuple):
-    """A leaf: its value, and above and up to which bound each feature on its path must be."""
+Box = dict[int, tuple[float, float]]
+"""Above and up to which bound each feature on a path must be."""
+
+
+class Leaf(NamedTuple):
+    """A leaf of a tree."""
 
     value: float
-    box: dict[int, tuple[float, float]]
+    box: Box
 
 
 def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
@@ -89,19 +99,19 @@ def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
     boosted = getattr(boosted, "boosted_", boosted)
     slope, offset = -float(sigmoid.a_), -float(sigmoid.b_)
     baseline = float(np.ravel(boosted._baseline_prediction)[0])  # noqa: SLF001 - the trees are not public
-    leaves: dict[tuple[int, ...], list[_Leaf]] = {}
+    found: dict[tuple[int, ...], list[Leaf]] = {}
     for (predictor,) in boosted._predictors:  # noqa: SLF001
-        for leaf in _leaves(predictor.nodes, 0, {}):
-            leaves.setdefault(tuple(sorted(leaf.box)), []).append(leaf)
-    for features in leaves:
+        for leaf in leaves(predictor.nodes, 0, {}):
+            found.setdefault(tuple(sorted(leaf.box)), []).append(leaf)
+    for features in found:
         if len(features) > 2:
             message = f"A leaf is reached by the features {list(features)}, but an additive model has at most pairs."
             raise ValueError(message)
-    baseline = slope * (baseline + sum(leaf.value for leaf in leaves.pop((), [])))
-    steps = [_steps(index, leaves.get((index,), ()), slope) for index in range(rows.shape[1])]
+    baseline = slope * (baseline + sum(leaf.value for leaf in found.pop((), [])))
+    steps = [_steps(index, found.get((index,), ()), slope) for index in range(rows.shape[1])]
     grids = []
-    for features in sorted(features for features in leaves if len(features) == 2):
-        grid, parts, mean = _purified(_grid(features, leaves[features], slope), rows)
+    for features in sorted(features for features in found if len(features) == 2):
+        grid, parts, mean = _purified(_grid(features, found[features], slope), rows)
         grids.append(grid)
         baseline += mean
         for index, part in zip(features, parts, strict=True):
@@ -114,43 +124,50 @@ def read(model: CalibratedClassifierCV, rows: Floats) -> Additive:
     return Additive(baseline + offset, tuple(centred), tuple(grids))
 
 
-def _leaves(nodes: Any, at: int, box: dict[int, tuple[float, float]]) -> Iterator[_Leaf]:  # noqa: ANN401 - a structured array
-    node = nodes[at]
-    if node["is_leaf"]:
-        yield _Leaf(float(node["value"]), box)
+def leaves(nodes: Any, at: int, box: Box) -> Iterator[Leaf]:  # noqa: ANN401 - a structured array
+    """The leaves below a node that is reached within the box."""
+    if nodes[at]["is_leaf"]:
+        yield Leaf(float(nodes[at]["value"]), box)
         return
+    for child, its_box in sides(nodes[at], box):
+        yield from leaves(nodes, child, its_box)
+
+
+def sides(node: Any, box: Box) -> tuple[tuple[int, Box], tuple[int, Box]]:  # noqa: ANN401 - a structured array
+    """The children of a node that is no leaf, and their boxes."""
     feature, bound = int(node["feature_idx"]), float(node["num_threshold"])
-    low, high = box.get(feature, (-np.inf, np.inf))
-    yield from _leaves(nodes, int(node["left"]), box | {feature: (low, min(high, bound))})
-    yield from _leaves(nodes, int(node["right"]), box | {feature: (max(low, bound), high)})
+    low, high = box.get(feature, _EVERYWHERE)
+    left, right = (low, min(high, bound)), (max(low, bound), high)
+    return (int(node["left"]), box | {feature: left}), (int(node["right"]), box | {feature: right})
 
 
-def _bounds(feature: int, leaves: Sequence[_Leaf]) -> Floats:
-    found: Floats = np.unique([bound for leaf in leaves for bound in leaf.box[feature]])
-    return found[np.isfinite(found)].astype(np.float64)
+def bounds_of(feature: int, found: Sequence[Leaf]) -> Floats:
+    """The bounds of a feature on the paths to leaves, ascending."""
+    bounds: Floats = np.unique([bound for leaf in found for bound in leaf.box.get(feature, _EVERYWHERE)])
+    return bounds[np.isfinite(bounds)].astype(np.float64)
 
 
-def _span(bounds: Floats, leaf: _Leaf, feature: int) -> slice:
-    """The steps that a leaf covers."""
-    low, high = leaf.box[feature]
+def span(bounds: Floats, leaf: Leaf, feature: int) -> slice:
+    """The steps of a feature that a leaf covers."""
+    low, high = leaf.box.get(feature, _EVERYWHERE)
     first = 0 if low == -np.inf else int(np.searchsorted(bounds, low)) + 1
     return slice(first, int(np.searchsorted(bounds, high)) + 1)
 
 
-def _steps(feature: int, leaves: Sequence[_Leaf], slope: float) -> Steps:
-    bounds = _bounds(feature, leaves)
+def _steps(feature: int, found: Sequence[Leaf], slope: float) -> Steps:
+    bounds = bounds_of(feature, found)
     values = np.zeros(len(bounds) + 1)
-    for leaf in leaves:
-        values[_span(bounds, leaf, feature)] += slope * leaf.value
+    for leaf in found:
+        values[span(bounds, leaf, feature)] += slope * leaf.value
     return Steps(bounds, values)
 
 
-def _grid(features: tuple[int, ...], leaves: Sequence[_Leaf], slope: float) -> Grid:
+def _grid(features: tuple[int, ...], found: Sequence[Leaf], slope: float) -> Grid:
     first, second = features
-    bounds = _bounds(first, leaves), _bounds(second, leaves)
+    bounds = bounds_of(first, found), bounds_of(second, found)
     values = np.zeros((len(bounds[0]) + 1, len(bounds[1]) + 1))
-    for leaf in leaves:
-        values[_span(bounds[0], leaf, first), _span(bounds[1], leaf, second)] += slope * leaf.value
+    for leaf in found:
+        values[span(bounds[0], leaf, first), span(bounds[1], leaf, second)] += slope * leaf.value
     return Grid(first, second, *bounds, values)
 
 

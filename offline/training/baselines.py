@@ -5,12 +5,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from offline.training import unconstrained
 from offline.training.metrics import Floats, Said, measure
 from offline.training.table import Table
 
@@ -64,9 +64,8 @@ def fit(known: Table, seed: int, smallest_leaf: int) -> Baselines:
     columns, is_true = _columns(known), known.is_true
     with threadpool_limits(1):
         scaled = make_pipeline(FunctionTransformer(_flattened), StandardScaler(), LogisticRegression(max_iter=1000))
-        boosted = HistGradientBoostingClassifier(
-            max_iter=150, learning_rate=0.06, min_samples_leaf=smallest_leaf, early_stopping=False, random_state=seed
-        )
+        examples = unconstrained.Examples(columns, is_true, known.users, np.ones(len(known)))
+        boosted = unconstrained.booster(examples, smallest_leaf, seed)
         others = {
             "logistic": scaled.fit(columns, is_true),
             "unconstrained boosting": boosted.fit(columns, is_true),

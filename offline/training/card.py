@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from offline.training import baselines, fitting, metrics, thresholds
+from offline.training import baselines, fitting, metrics, thresholds, unconstrained
 from offline.training.fitting import Source, Trained
+from offline.training.forms import Form
 from offline.training.metrics import Figure
 from offline.training.recalibration import Recalibrated
 from offline.training.rule_weights import PRIOR_OUTCOMES, Learned
@@ -60,16 +61,15 @@ The single rules, and how much more accurate than they the model is. If the inte
 
 ## How it is made
 
-- **Form.** Gradient boosted trees of scikit-learn: the logit is a baseline plus one step function per feature plus
-  {pair_count} functions of two features, whose part goes to both features by halves. So each feature's contribution is
-  exact, and an output of the ONNX file (`terms`).
+- **Form.** {form}
+- **Why this form.** {why}
 - **Features it uses:** {used}.
 - **Directions.** {directions}
 - **Calibration.** A sigmoid over five folds that never split a user.
 - **Splits.** By user: {tenths} of 10 are held back. By the calendar: another model of the same kind is trained on
   what was known at {cut:.0%} of the snapshots' times, and tested on the snapshots from then on, of all users.
-- **Export.** ONNX in 64-bit numbers, {size:,} bytes; against scikit-learn over the snapshots to test with it is off by
-  at most {parity:.1e} (the export fails above 1e-6).
+- **Export.** ONNX, {size:,} bytes; against scikit-learn over the snapshots to test with it is off by at most
+  {parity:.1e} (the export fails above 1e-6).
 
 ## Predictions for made-up users
 
@@ -79,6 +79,25 @@ The score is that of model and rules; help is offered from {trigger:.0f}.
 |---|---:|---:|
 {stories}
 
+{contributions}
+
+## Limits
+
+- The figures hold for users like those of this data.
+- It is meant for offering help, not for decisions about people's rights, prices or grades.
+"""
+_FORMS: Final = {
+    Form.ADDITIVE: """\
+Gradient boosted trees of scikit-learn: the logit is a baseline plus one step function per feature plus
+  {pair_count} functions of two features, whose part goes to both features by halves. So each feature's contribution is
+  exact, and an output of the ONNX file (`terms`).""",
+    Form.BOOSTED: """\
+Gradient boosted trees of scikit-learn with up to {leaves} leaves, each of which may look at any features. A feature's
+  contribution is its exact Shapley value, with the snapshots to learn from as background (interventional TreeSHAP;
+  Lundberg et al., Nature Machine Intelligence 2, 2020), and an output of the ONNX file (`terms`), in 32 bits.""",
+}
+_CONTRIBUTIONS: Final = {
+    Form.ADDITIVE: """\
 ## The step functions
 
 In logits, each function 0 on average over the training snapshots; for `x <=` the bound and above the previous one.
@@ -89,13 +108,15 @@ In logits, each function 0 on average over the training snapshots; for `x <=` th
 
 How far each function's greatest value is from its least, in logits.
 
-{pairs}
+{pairs}""",
+    Form.BOOSTED: """\
+## What each feature contributes
 
-## Limits
+In logits, the median over the training snapshots; for `x <=` the bound and above the previous one. These are no shape
+functions: what a feature contributes for one user depends on the other features, too.
 
-- The figures hold for users like those of this data.
-- It is meant for offering help, not for decisions about people's rights, prices or grades.
-"""
+{shapes}""",
+}
 _RECALIBRATED: Final = """\
 # Model `{version}`
 
@@ -178,7 +199,10 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         about=source.about,
         schema=EXTENDED_VERSION,
         inputs=len(source.snapshots.names),
-        pair_count=len(trained.pairs) or "no",
+        form=_FORMS[trained.decided.form].format(
+            pair_count=len(trained.pairs) or "no", leaves=unconstrained.PARAMETERS["max_leaf_nodes"]
+        ),
+        why=trained.decided.why,
         learned=_learned(source, is_recalibrated=False),
         draws=metrics.DRAWS,
         rule=baselines.RULE,
@@ -204,8 +228,10 @@ def write(version: str, source: Source, trained: Trained, trained_us: int) -> st
         parity=trained.parity_difference,
         trigger=ALARM,
         stories=_stories(told(trained.file, source.snapshots.names, trained.learned.weights)),
-        pairs="\n".join(f"- `{first}` and `{second}`: {span:.2f}" for first, second, span in trained.pairs) or "None.",
-        shapes="\n\n".join(_shape(name, steps) for name, steps in trained.shapes.items()),
+        contributions=_CONTRIBUTIONS[trained.decided.form].format(
+            pairs="\n".join(f"- `{one}` and `{other}`: {span:.2f}" for one, other, span in trained.pairs) or "None.",
+            shapes="\n\n".join(_shape(name, steps) for name, steps in trained.shapes.items()),
+        ),
     )
 
 

@@ -1,7 +1,7 @@
-"""An additive model as an ONNX file: one balanced tree per step function and per pair.
+"""A model as an ONNX file: one balanced tree per step function and per pair, or per table of Shapley values.
 
-The file is small and fast, and has the features' terms as outputs beside the probability. All numbers are 64-bit, so a
-value on a threshold falls on the same side as in the model that it comes from.
+The file is small and fast, and has the features' terms as outputs beside the probability. All thresholds are 64-bit, so
+a value on a threshold falls on the same side as in the model that it comes from.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from offline.training.additive import Additive, Floats, Grid, Steps, thinned
+from offline.training.shapley import Shares
+from offline.training.shapley import Table as ShapleyTable
 
 _OPSET: Final = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 5)]
+_SHARES_OPSET: Final = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
 _IR_VERSION: Final = 10
 _SUM: Final = 1
 _BRANCH_LEQ: Final = 0
@@ -74,21 +77,77 @@ class _Forest:
         return node, 0
 
 
-def to_onnx(model: Additive, metadata: Sequence[tuple[str, str]]) -> bytes:
+class _Tables:
+    """The node and weight columns of one `TreeEnsembleRegressor`."""
+
+    def __init__(self) -> None:
+        self.trees: list[int] = []
+        self.numbers: list[int] = []
+        self.features: list[int] = []
+        self.modes: list[str] = []
+        self.splits: list[float] = []
+        self.true_ids: list[int] = []
+        self.false_ids: list[int] = []
+        self.weight_trees: list[int] = []
+        self.weight_numbers: list[int] = []
+        self.targets: list[int] = []
+        self.weights: list[float] = []
+        self._tree = -1
+
+    def add(self, table: ShapleyTable) -> None:
+        """Adds a tree that decides feature by feature, each by halves."""
+        self._tree, self._first = self._tree + 1, len(self.numbers)
+        self._grow(table, 0, (0, len(table.bounds[0])), table.values)
+
+    def _grow(self, table: ShapleyTable, axis: int, span: tuple[int, int], values: Floats) -> int:
+        """Adds the tree over the steps of a span of a feature, its end included; returns its number.
+
+        `values` are those of the features before: their axes are gone.
+        """
+        (low, high), number = span, len(self.numbers) - self._first
+        if low == high:
+            return self._next(table, axis + 1, values[:, low])
+        middle = (low + high) // 2
+        self._node(table.features[axis], "BRANCH_LEQ", float(table.bounds[axis][middle]))
+        at = len(self.numbers) - 1
+        self.true_ids[at] = self._grow(table, axis, (low, middle), values)
+        self.false_ids[at] = self._grow(table, axis, (middle + 1, high), values)
+        return number
+
+    def _next(self, table: ShapleyTable, axis: int, values: Floats) -> int:
+        if axis < len(table.features):
+            return self._grow(table, axis, (0, len(table.bounds[axis])), values)
+        self._node(0, "LEAF", 0.0)
+        number = self.numbers[-1]
+        self.weight_trees += [self._tree] * len(values)
+        self.weight_numbers += [number] * len(values)
+        self.targets += table.features
+        self.weights += values.tolist()
+        return number
+
+    def _node(self, feature: int, mode: str, split: float) -> None:
+        self.trees.append(self._tree)
+        self.numbers.append(len(self.numbers) - self._first)
+        self.features.append(feature)
+        self.modes.append(mode)
+        self.splits.append(split)
+        self.true_ids.append(0)
+        self.false_ids.append(0)
+
+
+def to_onnx(model: Additive | Shares, metadata: Sequence[tuple[str, str]]) -> bytes:
     """The model as an ONNX file; equal models give equal bytes.
 
     Input `features`: float64 [rows, features]. Outputs `probability`: float64 [rows]; `terms`: float64 [rows, 1 +
     features], the baseline and then the terms, in logits, whose sum is the logit of the probability.
     """
-    count = len(model.steps)
-    forest = _Forest()
-    for feature, steps in enumerate(model.steps):
-        if len(steps.bounds):
-            forest.add(feature, steps)
-    for number, grid in enumerate(model.grids):
-        forest.add_pair(count + number, grid)
+    count = model.width
+    if isinstance(model, Additive):
+        nodes, numbers, opset = _additive(model), _halves(model), _OPSET
+    else:
+        nodes, numbers, opset = _shares(model), iter(()), _SHARES_OPSET
     graph = helper.make_graph(
-        list(_nodes(forest, count, len(model.grids))),
+        [*nodes, *_tail()],
         "exit-risk",
         [helper.make_tensor_value_info("features", TensorProto.DOUBLE, ["rows", count])],
         [
@@ -99,17 +158,18 @@ def to_onnx(model: Additive, metadata: Sequence[tuple[str, str]]) -> bytes:
             numpy_helper.from_array(np.array([1], np.int64), "columns"),
             numpy_helper.from_array(np.array([0, 1, 0, 0], np.int64), "lead"),
             numpy_helper.from_array(np.array([[model.baseline, *[0.0] * count]]), "baseline_first"),
-            *_halves(model, count),
+            *numbers,
         ],
     )
-    file = helper.make_model(graph, opset_imports=_OPSET, ir_version=_IR_VERSION, producer_name="journeymesh")
+    file = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="journeymesh")
     helper.set_model_props(file, dict(metadata))
     onnx.checker.check_model(file)
     return file.SerializeToString(deterministic=True)
 
 
-def _halves(model: Additive, count: int) -> Iterator[onnx.TensorProto]:
+def _halves(model: Additive) -> Iterator[onnx.TensorProto]:
     """How the functions are shared out: those of one feature go to it, those of a pair to both, half each."""
+    count = model.width
     if model.grids:
         shares = np.vstack([np.eye(count), np.zeros((len(model.grids), count))])
         for number, grid in enumerate(model.grids):
@@ -117,7 +177,13 @@ def _halves(model: Additive, count: int) -> Iterator[onnx.TensorProto]:
         yield numpy_helper.from_array(shares, "shares")
 
 
-def _nodes(forest: _Forest, count: int, pair_count: int) -> Iterator[onnx.NodeProto]:
+def _additive(model: Additive) -> Iterator[onnx.NodeProto]:
+    forest, count, pair_count = _Forest(), model.width, len(model.grids)
+    for feature, steps in enumerate(model.steps):
+        if len(steps.bounds):
+            forest.add(feature, steps)
+    for number, grid in enumerate(model.grids):
+        forest.add_pair(count + number, grid)
     yield helper.make_node(
         "TreeEnsemble",
         ["features"],
@@ -141,6 +207,40 @@ def _nodes(forest: _Forest, count: int, pair_count: int) -> Iterator[onnx.NodePr
         if pair_count
         else helper.make_node("Identity", ["functions"], ["steps"])
     )
+
+
+def _shares(model: Shares) -> Iterator[onnx.NodeProto]:
+    """Trees whose leaves have a value for each of several features: `TreeEnsemble` gives a leaf one only.
+
+    The older operator sums in 64 bits, too, but gives the sums in 32.
+    """
+    forest = _Tables()
+    for table in model.tables:
+        forest.add(table)
+    yield helper.make_node(
+        "TreeEnsembleRegressor",
+        ["features"],
+        ["rounded"],
+        domain="ai.onnx.ml",
+        aggregate_function="SUM",
+        post_transform="NONE",
+        n_targets=model.width,
+        nodes_treeids=forest.trees,
+        nodes_nodeids=forest.numbers,
+        nodes_featureids=forest.features,
+        nodes_modes=forest.modes,
+        nodes_values_as_tensor=numpy_helper.from_array(np.array(forest.splits), "splits"),
+        nodes_truenodeids=forest.true_ids,
+        nodes_falsenodeids=forest.false_ids,
+        target_treeids=forest.weight_trees,
+        target_nodeids=forest.weight_numbers,
+        target_ids=forest.targets,
+        target_weights_as_tensor=numpy_helper.from_array(np.array(forest.weights), "weights"),
+    )
+    yield helper.make_node("Cast", ["rounded"], ["steps"], to=TensorProto.DOUBLE)
+
+
+def _tail() -> Iterator[onnx.NodeProto]:
     # Pads a zero column before the terms and adds the baseline to it; the other columns gain zero.
     yield helper.make_node("Pad", ["steps", "lead"], ["padded"])
     yield helper.make_node("Add", ["padded", "baseline_first"], ["terms"])

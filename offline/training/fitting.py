@@ -1,19 +1,38 @@
 """From snapshots to a fitted, exported, checked and measured model. Reads and writes no files."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import GroupKFold
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from offline.training import additive, baselines, export, gate, metrics, parity, plots, rule_weights, staged, thresholds
+from offline.training import (
+    additive,
+    baselines,
+    export,
+    forms,
+    gate,
+    metrics,
+    parity,
+    plots,
+    rule_weights,
+    shapley,
+    staged,
+    thresholds,
+    unconstrained,
+)
+from offline.training.additive import Additive
 from offline.training.baselines import RULE
+from offline.training.forms import Decided, Form
 from offline.training.metrics import Floats, Said
 from offline.training.rule_weights import Learned
+from offline.training.shapley import Shares
 from offline.training.table import AT_EVENTS, MOMENTS, Table
 from offline.training.thresholds import Reached
 from services.scoring.domain.learning import LearnedRules
@@ -43,7 +62,13 @@ DIRECTIONS: Final = {
     "unique_pages_visited": -1,
 }
 LARGEST_LEAST_LEAF: Final = 100
-PARAMETERS: Final[dict[str, Any]] = staged.PARAMETERS | {"trees": staged.TREES}
+PARAMETERS: Final[dict[Form, dict[str, Any]]] = {
+    Form.ADDITIVE: staged.PARAMETERS | {"trees": staged.TREES},
+    Form.BOOSTED: unconstrained.PARAMETERS
+    | {"max_depth": unconstrained.MAX_DEPTH, "trees_most": unconstrained.TREES_MOST},
+}
+_SHAPE_ROWS: Final = 5_000
+_SHAPE_STEPS: Final = 10
 
 
 class TooLittleError(Exception):
@@ -65,6 +90,8 @@ class Source(NamedTuple):
     """Whether the directions that are certain for "the user leaves" are imposed."""
     own_users: int = 0
     """How many users of this installation the data has, all with a known outcome; 0 for published data."""
+    form: Form | None = None
+    """The form of the model; None if the data is to decide. Directions need the additive one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +99,7 @@ class Trained:
     """A model, exported and measured. Reports and gains are by the name of their rows, at events first."""
 
     file: bytes
+    decided: Decided
     reports: dict[str, metrics.Report]
     gains: dict[str, metrics.Figure]
     rules: dict[str, str]
@@ -79,6 +107,7 @@ class Trained:
     parity_difference: float
     counts: dict[str, int]
     shapes: dict[str, list[tuple[float, float]]]
+    """By feature, bounds and values: its step function, or of boosted trees the median of its contributions."""
     pairs: list[tuple[str, str, float]]
     """The features of each pair, and the distance of its greatest value from its least, in logits."""
     remarks: tuple[str, ...]
@@ -92,35 +121,95 @@ class Trained:
     """By moment, thresholds of the exit risk that some of the users held back chose and the others measured."""
 
 
-def fit(known: Table, measured: frozenset[str], *, is_directed: bool) -> CalibratedClassifierCV:
-    """Fits a boosted sum of functions of one feature and of pairs (`staged`).
+class _Learning(NamedTuple):
+    """What is learned from; a feature that is not measured is constant, so that nothing is learned from it."""
 
-    It is calibrated by a sigmoid over five folds that never split a user; the same folds tell whether pairs help.
-    """
-    leaf = smallest_leaf(known)
-    # A feature that is not measured is constant, so that nothing is learned from it.
+    examples: unconstrained.Examples
+    folds: list[tuple[Any, Any]]
+    """Five, which never split a user."""
+    directions: tuple[int, ...]
+
+    def estimator(self, form: Form) -> ClassifierMixin:
+        """A model of a form, not fitted yet."""
+        leaf = smallest_leaf(len(self.examples.rows))
+        if form is Form.BOOSTED:
+            return unconstrained.booster(self.examples, leaf, SEED, unconstrained.MAX_DEPTH)
+        pairs, pair_trees = ((), 0) if self.directions else _pairs(self.examples, self.folds[0])
+        return staged.Boosted(pairs, pair_trees, self.directions, leaf, SEED)
+
+
+def _learning(known: Table, measured: frozenset[str], *, is_directed: bool) -> _Learning:
     rows = known.values * np.array([name in measured for name in known.names])
-    weighted, folds = weights(known), list(GroupKFold(5).split(rows, known.is_true, known.users))
+    folds = list(GroupKFold(5).split(rows, known.is_true, known.users))
     directions = tuple(DIRECTIONS.get(name, 0) for name in known.names) if is_directed else ()
+    examples = unconstrained.Examples(rows, known.is_true, known.users, weights(known))
+    return _Learning(examples, folds, directions)
+
+
+def fit(
+    known: Table, measured: frozenset[str], *, is_directed: bool, form: Form = Form.ADDITIVE
+) -> CalibratedClassifierCV:
+    """Fits a model of a form.
+
+    It is calibrated by a sigmoid over five folds that never split a user; the same folds tell whether pairs help, and
+    how many trees.
+    """
+    learning = _learning(known, measured, is_directed=is_directed)
+    rows, is_true, _, weighted = learning.examples
     # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
     with threadpool_limits(1):
-        pairs, pair_trees = _pairs(rows, known, weighted, folds[0]) if not directions else ((), 0)
-        model = staged.Boosted(pairs, pair_trees, directions, leaf, SEED)
-        calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
-        return calibrated.fit(rows, known.is_true, sample_weight=weighted)
+        model = learning.estimator(form)
+        calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=learning.folds, ensemble=False)
+        return calibrated.fit(rows, is_true, sample_weight=weighted)
 
 
-def _pairs(rows: Floats, known: Table, weighted: Floats, fold: tuple[Any, Any]) -> tuple[staged.Pairs, int]:
+def decide(known: Table, source: Source) -> Decided:
+    """The form of the model: as declared, or by comparing both on users of `known` that they have not learned from."""
+    if source.is_directed:
+        return Decided(Form.ADDITIVE, "Directions need the additive form.")
+    if source.form is not None:
+        return Decided(source.form, f"The {source.form} form was asked for.")
+    learning = _learning(known, source.measured, is_directed=False)
+    rows, is_true, _, weighted = learning.examples
+    with threadpool_limits(1):
+        said = {
+            form: cross_val_predict(
+                learning.estimator(form),
+                rows,
+                is_true,
+                cv=learning.folds,
+                method="decision_function",
+                params={"sample_weight": weighted},
+            )
+            for form in Form
+        }
+    return forms.decide(dict(_compared(said, known)))
+
+
+def _compared(said: dict[Form, Floats], known: Table) -> Iterator[tuple[str, forms.Compared]]:
+    for moment, part in parts(known).items():
+        additive_said, boosted_said = (said[form][known.moments == moment] for form in Form)
+        yield (
+            moment,
+            forms.Compared(
+                metrics.auroc(additive_said, part.is_true),
+                metrics.auroc(boosted_said, part.is_true),
+                metrics.auroc_difference(boosted_said, additive_said, part),
+            ),
+        )
+
+
+def _pairs(examples: unconstrained.Examples, fold: tuple[Any, Any]) -> tuple[staged.Pairs, int]:
     """The pairs to use and how many trees they get; none where there are too few users to learn them from."""
-    rarer = min(len(set(known.users[known.is_true == which])) for which in (True, False))
+    rarer = min(len(set(examples.users[examples.is_true == which])) for which in (True, False))
     if rarer < staged.FEWEST_USERS_FOR_PAIRS:
         return (), 0
-    to_learn, to_test = fold
-    leaf, is_true = smallest_leaf(known), known.is_true
-    pairs = staged.ranked(rows[to_learn], is_true[to_learn], weighted[to_learn], leaf, SEED)
+    leaf = smallest_leaf(len(examples.rows))
+    (rows, is_true, _, weighted), to_test = map(examples.where, fold)
+    pairs = staged.ranked(rows, is_true, weighted, leaf, SEED)
     model = staged.Boosted(pairs, staged.PAIR_TREES_MOST, (), leaf, SEED)
-    model.fit(rows[to_learn], is_true[to_learn], sample_weight=weighted[to_learn])
-    pair_trees = staged.best_pair_trees(model, rows[to_test], is_true[to_test], weighted[to_test])
+    model.fit(rows, is_true, sample_weight=weighted)
+    pair_trees = staged.best_pair_trees(model, to_test.rows, to_test.is_true, to_test.weights)
     return (pairs, pair_trees) if pair_trees else ((), 0)
 
 
@@ -134,26 +223,24 @@ def train(source: Source) -> Trained:
     is_kept_back = kept_back(source.snapshots.users)
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     _require_enough(known, unknown)
-    model = fit(known, source.measured, is_directed=source.is_directed)
-    sum_of_steps = additive.read(model, known.values)
-    names = source.snapshots.names
-    if not any(len(steps.bounds) for steps in sum_of_steps.steps):
+    decided, names = decide(known, source), source.snapshots.names
+    model = fit(known, source.measured, is_directed=source.is_directed, form=decided.form)
+    read: Callable[[Any, Floats], Additive | Shares] = shapley.read if decided.form is Form.BOOSTED else additive.read
+    made = read(model, known.values)
+    shapes = _medians(made, known) if isinstance(made, Shares) else _shapes(made, names)
+    if not shapes:
         raise TooLittleError("No feature tells apart for whom the label comes true: there is nothing to learn.")
     metadata = (("source", source.name), ("feature_schema_version", EXTENDED_VERSION), ("features", ",".join(names)))
-    file = export.to_onnx(sum_of_steps, metadata)
+    file = export.to_onnx(made, metadata)
     parity_difference = parity.require(file, model, unknown.values)
     kept = model.predict_proba(unknown.values)[:, 1]
     learned = rule_weights.learn(kept, unknown)
     asked = Asked(kept, learned.doubts, learned.rules)
     measured = compare(asked, known, unknown, OTHER_USERS)
-    later, later_probabilities, remarks = _later(source, kept, learned.rules)
-    shapes = {
-        name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
-        for name, steps in zip(names, sum_of_steps.steps, strict=True)
-        if len(steps.bounds)
-    }
+    later, later_probabilities, remarks = _later(source, decided.form, kept, learned.rules)
     return Trained(
         file,
+        decided,
         measured.reports | later.reports,
         measured.gains | later.gains,
         measured.rules | later.rules,
@@ -166,13 +253,42 @@ def train(source: Source) -> Trained:
             "validation_snapshots": len(unknown),
         },
         shapes,
-        [(names[grid.first], names[grid.second], float(np.ptp(grid.values))) for grid in sum_of_steps.grids],
+        [] if isinstance(made, Shares) else _spans(made, names),
         remarks,
         kept,
         later_probabilities,
         learned,
         thresholds.by_moment(asked.told, unknown),
     )
+
+
+def _shapes(made: Additive, names: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    return {
+        name: [(float(x), round(float(y), 3)) for x, y in zip([*steps.bounds, np.inf], steps.values, strict=True)]
+        for name, steps in zip(names, made.steps, strict=True)
+        if len(steps.bounds)
+    }
+
+
+def _spans(made: Additive, names: Sequence[str]) -> list[tuple[str, str, float]]:
+    return [(names[grid.first], names[grid.second], float(np.ptp(grid.values))) for grid in made.grids]
+
+
+def _medians(made: Shares, known: Table) -> dict[str, list[tuple[float, float]]]:
+    """For each feature that a tree looks at, the median of its contributions by steps of about equal count."""
+    rows = known.values[:: -(-len(known) // _SHAPE_ROWS)]
+    terms, found = made.terms(rows), {}
+    for index in sorted({feature for table in made.tables for feature in table.features}):
+        column = rows[:, index]
+        inner = np.linspace(0.0, 1.0, _SHAPE_STEPS + 1)[1:-1]
+        bounds = np.unique(np.quantile(column, inner, method="nearest"))
+        bounds = bounds[bounds < column.max()]
+        step = np.searchsorted(bounds, column, side="left")
+        found[known.names[index]] = [
+            (float(bound), round(float(np.median(terms[step == number, index])), 3))
+            for number, bound in enumerate([*bounds, np.inf])
+        ]
+    return found
 
 
 def cost_of_directions(source: Source) -> dict[str, float]:
@@ -240,7 +356,7 @@ def compare(asked: Asked, known: Table, unknown: Table, name: str) -> Compared:
     for moment, rows in parts(unknown).items():
         if moment not in known_parts or len(set(known_parts[moment].is_true)) < 2:
             continue
-        fitted = baselines.fit(known_parts[moment], SEED, smallest_leaf(known_parts[moment]))
+        fitted = baselines.fit(known_parts[moment], SEED, smallest_leaf(len(known_parts[moment])))
         its = unknown.moments == moment
         said = asked.where(its).said(rows) | fitted.said(rows)
         title = f"{name}, {moment}"
@@ -262,9 +378,9 @@ def parts(snapshots: Table) -> dict[str, Table]:
     return {moment: snapshots.where(snapshots.moments == moment) for moment in MOMENTS if moment in present}
 
 
-def smallest_leaf(known: Table) -> int:
-    """Snapshots that a leaf of a tree has at least: 100, fewer where there are less than 5,000 snapshots."""
-    return min(LARGEST_LEAST_LEAF, max(5, len(known) // 50))
+def smallest_leaf(count: int) -> int:
+    """Of so many snapshots, how many a leaf of a tree has at least: 100, fewer where there are less than 5,000."""
+    return min(LARGEST_LEAST_LEAF, max(5, count // 50))
 
 
 def weights(known: Table) -> Floats:
@@ -294,7 +410,9 @@ def calendar(snapshots: Table) -> Calendar:
     return found
 
 
-def _later(source: Source, kept: Floats, rules: LearnedRules) -> tuple[Compared, Floats | None, tuple[str, ...]]:
+def _later(
+    source: Source, form: Form, kept: Floats, rules: LearnedRules
+) -> tuple[Compared, Floats | None, tuple[str, ...]]:
     """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on.
 
     The rules are as those users held back teach them whose answer was known at the cut; `kept` are their probabilities.
@@ -305,7 +423,8 @@ def _later(source: Source, kept: Floats, rules: LearnedRules) -> tuple[Compared,
     except TooLittleError as error:
         return Compared({}, {}, {}, {}), None, (f"There is no calendar split: {error}",)
     before, after = snapshots.where(cut.before), snapshots.where(cut.after)
-    later = fit(before, source.measured, is_directed=source.is_directed).predict_proba(after.values)[:, 1]
+    model = fit(before, source.measured, is_directed=source.is_directed, form=form)
+    later = model.predict_proba(after.values)[:, 1]
     is_kept_back = kept_back(snapshots.users)
     weights = rule_weights.fit(kept[cut.before[is_kept_back]], snapshots.where(is_kept_back & cut.before))
     return compare(Asked(later, after.doubts_under(weights), rules), before, after, LATER), later, ()

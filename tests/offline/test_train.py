@@ -15,6 +15,7 @@ from offline.datasets.oulad import Journey
 from offline.datasets.students import HORIZON_DAYS, snapshots
 from offline.training import additive, export, fitting, parity, staged
 from offline.training.fitting import Source, Trained
+from offline.training.forms import Form
 from offline.training.table import AT_EVENTS, WEEKLY, Snapshot, Table, table
 from services.features.domain import journey as features
 from services.features.domain.state import DAY_US, State
@@ -32,8 +33,9 @@ def course() -> Table:
 
 @pytest.fixture(scope="module")
 def source(course: Table) -> Source:
-    """What is trained on."""
-    return students.source(course)._replace(name="made-up", about="Made-up students.")
+    """What is trained on, in the form of which all can be read."""
+    found = students.source(course)
+    return found._replace(name="made-up", about="Made-up students.", form=Form.ADDITIVE)
 
 
 @pytest.fixture(scope="module")
