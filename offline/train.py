@@ -10,7 +10,7 @@ import hashlib
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -56,17 +56,49 @@ def main() -> None:
     console.print(_in_trouble(choice.offered, source), markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
-    version = write(choice.offered, models, source, system_clock())
+    version, verdict, is_live = register(choice.offered, live, models, source, declared.promote, system_clock())
     console.print(f"{version} is in {models}/{version}; read card.md or card.html there.", markup=False)
-    verdict = compare(choice.offered, live, source.snapshots)
-    console.print(f"It is {verdict}." if verdict else "There is no live model to compare with.", markup=False)
-    if declared.promote == "no":
-        console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
-    elif declared.promote == "yes" and verdict is not None and not verdict.holds:
-        sys.exit("journeymesh: the model was not promoted.")
-    else:
-        promote(models, version, system_clock())
+    console.print(f"It is {verdict}." if verdict else "It could not be compared with a live model.", markup=False)
+    if is_live:
         console.print(f"{version} is live in {models}", markup=False)
+    elif declared.promote == "no":
+        console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
+    else:
+        sys.exit("journeymesh: the model was not promoted.")
+
+
+class Registered(NamedTuple):
+    """A model in the registry, beside the one that was live; without a verdict, they could not be compared."""
+
+    version: str
+    verdict: Verdict | None
+    is_live: bool
+
+
+def register(
+    made: Trained | Recalibrated, live: Live | None, models: Place, source: Source, promote_if: str, now_us: int
+) -> Registered:
+    """Writes the model to the registry, as a candidate; makes it live if that is asked for and may be.
+
+    Args:
+        made: the model.
+        live: the one that is live now; None: there is none that can be loaded.
+        models: the registry.
+        source: what the model was learned from.
+        promote_if: `no`; `yes`: if it is no worse than the live one, or nothing is live; `anyway`.
+        now_us: the time of training, Unix microseconds.
+
+    Raises:
+        OSError: the registry cannot be written to.
+        MeshError: it cannot be reached.
+    """
+    version = write(made, models, source, now_us)
+    verdict = compare(made, live, source.snapshots)
+    is_shown = verdict.holds if verdict else live is None
+    is_live = promote_if == "anyway" or (promote_if == "yes" and is_shown)
+    if is_live:
+        promote(models, version, now_us)
+    return Registered(version, verdict, is_live)
 
 
 def write(made: Trained | Recalibrated, models: Place, source: Source, now_us: int) -> str:

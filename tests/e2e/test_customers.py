@@ -105,9 +105,9 @@ def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh)
     assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}
 
 
-def fitted(mesh: RunningMesh) -> Any:
-    """What came of a job that learns from all customers."""
-    begun = mesh.post("/api/jobs", {"kind": "customers_fit"})
+def ended(mesh: RunningMesh, kind: str = "customers_fit") -> Any:
+    """What came of a job."""
+    begun = mesh.post("/api/jobs", {"kind": kind})
     assert begun.status == 202, begun.body
     path = f"/api/jobs/{begun.body['jobId']}"
     until(lambda: mesh.get(path).body["state"] not in {"queued", "running"}, "the job does not end", 240)
@@ -145,7 +145,7 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
             assert sent.body["accepted"] == len(orders[start : start + 100]), sent.body
 
         def is_learnt() -> bool:
-            job = fitted(mesh)
+            job = ended(mesh)
             return bool(job["state"] == "done" and job["counts"]["customers"] == 40)
 
         # Until all of it is archived, fewer are learnt of, and the others later: nobody is told twice the same.
@@ -161,7 +161,7 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         assert "user-001" in members
         assert 0 < len(told["products"]) <= 5
 
-        again = fitted(mesh)
+        again = ended(mesh)
         assert (again["state"], again["counts"]["published"], again["counts"]["refused"]) == ("done", 0, 0)
         performance = mesh.get("/api/segments/performance?days=365").body["segments"]
         assert sum(each["customerCount"] for each in performance) == 40

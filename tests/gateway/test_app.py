@@ -269,7 +269,7 @@ async def test_services_that_cannot_be_reached_are_a_problem() -> None:
                 query = "?userId=a" if route.path == "/api/decisions" else ""
                 if route.status != SWITCHING:
                     answers.append(await gateway.client.get(filled(route) + query))
-        assert len(answers) == 53
+        assert len(answers) == 54
         assert {problem(answer)["reason"] for answer in answers} == {"DEPENDENCY_UNAVAILABLE"}
 
 
@@ -283,7 +283,7 @@ class Closed:
         def watch(_request: object, **_options: object) -> Any:
             return self
 
-        return watch if name.startswith(("Watch", "ReadExport")) else fail
+        return watch if name.startswith(("Watch", "Read")) else fail
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """All messages of a stream."""
