@@ -45,7 +45,10 @@ def run(do: Do) -> int:
     try:
         return do(Asked(url, tenant, int(now_ms), job_id, json.loads(options)))
     except MemoryError:
-        return failed("JOB_TOO_LARGE", "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB.")
+        return failed(
+            "JOB_TOO_LARGE",
+            "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB.",
+        )
     except MeshError as error:
         return failed(error.reason, error.detail)
 

@@ -31,6 +31,8 @@ from services.scoring.domain import stages
 from services.scoring.domain.schema import EXTENDED_VERSION
 from services.scoring.domain.stages import Stage, Wanted
 
+ACTOR: Final = "training"
+"""Who makes models live here, as the stages name it."""
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
@@ -56,7 +58,10 @@ def main() -> None:
     console.print(_in_trouble(choice.offered, source), markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
-    version, verdict, is_live = register(choice.offered, live, models, source, declared.promote, system_clock())
+    when = system_clock()
+    version, verdict, is_live = register(choice.offered, live, models, source, declared.promote, when)
+    if is_live:
+        promote(models, version, when)
     console.print(f"{version} is in {models}/{version}; read card.md or card.html there.", markup=False)
     console.print(f"It is {verdict}." if verdict else "It could not be compared with a live model.", markup=False)
     if is_live:
@@ -72,13 +77,14 @@ class Registered(NamedTuple):
 
     version: str
     verdict: Verdict | None
-    is_live: bool
+    may_go_live: bool
+    """Whether that is asked for, and the gate lets it."""
 
 
 def register(
     made: Trained | Recalibrated, live: Live | None, models: Place, source: Source, promote_if: str, now_us: int
 ) -> Registered:
-    """Writes the model to the registry, as a candidate; makes it live if that is asked for and may be.
+    """Writes the model to the registry, as a candidate, and judges whether it may go live (`promote`).
 
     Args:
         made: the model.
@@ -95,10 +101,7 @@ def register(
     version = write(made, models, source, now_us)
     verdict = compare(made, live, source.snapshots)
     is_shown = verdict.holds if verdict else live is None
-    is_live = promote_if == "anyway" or (promote_if == "yes" and is_shown)
-    if is_live:
-        promote(models, version, now_us)
-    return Registered(version, verdict, is_live)
+    return Registered(version, verdict, promote_if == "anyway" or (promote_if == "yes" and is_shown))
 
 
 def write(made: Trained | Recalibrated, models: Place, source: Source, now_us: int) -> str:
@@ -145,9 +148,9 @@ def compare(made: Trained | Recalibrated, live: Live | None, snapshots: Table) -
         return None
 
 
-def promote(models: Place, version: str, now_us: int) -> None:
+def promote(models: Place, version: str, now_us: int, why: str = "") -> None:
     """Makes a version live for everybody; running services follow within seconds."""
-    wanted = Wanted(version, Stage.LIVE, "training")
+    wanted = Wanted(version, Stage.LIVE, ACTOR, why=why)
     ModelDirectory(models).change(lambda now: stages.changed(now, wanted, now_us))
 
 

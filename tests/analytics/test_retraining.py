@@ -1,7 +1,7 @@
 """A model that is due is trained anew: by what gauges tell, once per interval, however many processes notice it."""
 
 import asyncio
-import itertools
+import importlib.util
 import secrets
 from collections.abc import Collection
 from typing import Final
@@ -131,11 +131,11 @@ async def test_a_training_that_makes_no_sense_is_refused() -> None:
 
 async def test_where_training_is_not_installed_nothing_starts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert children.kinds() == {*KINDS}
-    found = children.importlib.util.find_spec
-    monkeypatch.setattr(children.importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "sklearn" else found(name))
     assert children.kinds() == {*KINDS} - {"model_training"}
     for start, is_refused in (("no", False), ("drift", True), ("calibration", True), ("both", True)):
-        entering = bootstrap.running(Settings(training_start=start), MemoryJobs(), itertools.count, telemetry.off())
+        entering = bootstrap.running(Settings(training_start=start), MemoryJobs(), lambda: NOW_US, telemetry.off())
         if is_refused:
             with pytest.raises(SettingError, match="JOURNEYMESH_TRAINING_START"):
                 await entering.__aenter__()

@@ -4,7 +4,10 @@ What is learnt of all of it comes back on the stream.
 """
 
 import asyncio
+import csv
 import datetime as dt
+import io
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +172,10 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         for row in (*rows["rows"], *rows["groupRows"]):
             assert sum(each["share"] for each in row["movedTo"]) == pytest.approx(1)
         assert {each["change"] for each in rows["groupTransitions"]} <= {"kept"}
+
+        written = ended(mesh, "customers_export")
+        assert (written["state"], written["counts"], written["startedBy"]) == ("done", {"customers": 40}, "person")
+        with urllib.request.urlopen(f"{mesh.url}/api/jobs/{written['jobId']}/file", timeout=30) as answer:
+            rows = [*csv.DictReader(io.TextIOWrapper(answer, "utf-8"))]
+        assert [row["customer"] for row in rows] == sorted(shop(40))
+        assert {row["segment"] for row in rows} <= {*SEGMENTS}

@@ -71,11 +71,11 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
     if service == "cli":  # asks over REST, and reads policies with the code that follows them
         own = {("cli",), ("comparison",), ("offline",), ("services",), ("services", "intervention")}
     elif service == "training":
-        rooms_of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
-        own = {("offline",), ("services",), *(("services", room) for room in rooms_of)}
+        of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
+        own = {("offline",), ("services",), *(("services", room) for room in of)}
     elif service == "analytics-training":
-        rooms_of = ("analytics", "customers", "features", "ingest", "scoring")
-        own = {("comparison",), ("offline",), ("services",), *(("services", room) for room in rooms_of)}
+        both = ("analytics", "customers", "features", "ingest", "scoring")
+        own = {("comparison",), ("offline",), ("services",), *(("services", room) for room in both)}
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
         own |= {("inference",)} if service in {"gateway", "scoring"} else set()

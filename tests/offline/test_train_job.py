@@ -102,6 +102,16 @@ async def test_killed_in_the_middle_it_is_begun_again_and_registers_what_the_com
     live = ModelDirectory(place(str(models))).live().card.version
     assert (live == model.version) == model.is_live
 
+    # As if it had been killed before it could tell: it tells the same, and changes nothing.
+    before, stages = files(models), ModelDirectory(place(str(models))).stages()
+    asked = Asked(archive_url, "", job.created_us // 1000, job.job_id, job.options)
+    made, found = await asyncio.to_thread(train_job.trained, asked, place(str(models)), system_clock)
+    told = train_job.told(made, found)
+    assert (told["version"], told["is_live"], told["gate"]) == (model.version, model.is_live, model.gate)
+    assert told["difference"] == model.difference
+    assert files(models) == before
+    assert ModelDirectory(place(str(models))).stages() == stages
+
     variables = {"DATA": archive_url, "LABEL": LABEL, "JOURNEYMESH_MODELS": str(tmp_path / "own")}
     command = [sys.executable, "-m", "offline.train"]
     given = {name: text for name, text in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS"}} | variables
@@ -164,14 +174,11 @@ WORSE: Final = Verdict(Figure(0.01, 0.0, 0.02))
 def test_the_gate_decides_what_goes_live(
     monkeypatch: pytest.MonkeyPatch, promote_if: str, verdict: Verdict | None, *, has_live: bool, is_live: bool
 ) -> None:
-    promoted: list[str] = []
     monkeypatch.setattr(train, "write", lambda *_of: "v-1")
     monkeypatch.setattr(train, "compare", lambda *_of: verdict)
-    monkeypatch.setattr(train, "promote", lambda _models, version, _now_us: promoted.append(version))
     anything = cast("Any", object())
     found = train.register(anything, anything if has_live else None, anything, anything_with_snapshots(), promote_if, 1)
     assert found == ("v-1", verdict, is_live)
-    assert promoted == ["v-1"] * is_live
 
 
 def anything_with_snapshots() -> Any:
