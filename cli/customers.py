@@ -33,8 +33,9 @@ from services.customers.domain.forecast import Expected
 from services.customers.domain.spending import mean_of_all
 
 if TYPE_CHECKING:
+    from mesh.store.redis import Client
     from offline.customers.parts import Engine, Progress, Task
-    from services.customers.adapters.fits import RedisFits
+    from services.ingest.events.domain.suppression import Suppression
 
 _HORIZONS: Final = (30, 90, 365)
 _SEED: Final = 1
@@ -156,13 +157,14 @@ def _fit(arguments: argparse.Namespace, console: Console) -> int:
 async def _learnt(arguments: argparse.Namespace, until: int | None) -> Fit:
     # It loads PyArrow, which tables do without.
     from offline.customers import keeping, parts
+    from services.customers.adapters.fits import RedisFits
 
     catalogue = arguments.catalogue and frozenset(arguments.catalogue.read_text(encoding="utf-8-sig").splitlines())
     now_ms = system_clock() // 1000
-    async with _fits() as fits:
+    async with _store() as client:
         with RichProgress(console=Console(stderr=True), transient=True) as bar:
             source = parts.Parts(*_parts(arguments, bar))
-            return await keeping.learn(fits, source, arguments.tenant, until, catalogue, now_ms)
+            return await keeping.learn(RedisFits(client), source, arguments.tenant, until, catalogue, now_ms)
 
 
 def _score(arguments: argparse.Namespace, console: Console) -> int:
@@ -170,33 +172,36 @@ def _score(arguments: argparse.Namespace, console: Console) -> int:
         raise PurchaseError("--score needs the archive of events (--archive) and a file to write (--output).")
     from offline.customers import scoring
 
-    fit = asyncio.run(_kept(arguments.tenant))
+    fit, suppression = asyncio.run(_kept(arguments.tenant))
     if fit is None:
         raise PurchaseError("nothing was learnt of this tenant's customers yet (--fit).")
     today = consumption.day_of(system_clock() // 1000) if arguments.until is None else arguments.until - EPOCH_DAY
     with RichProgress(console=Console(stderr=True), transient=True) as bar:
         tasks, engine, progress = _parts(arguments, bar)
         scores = scoring.scored(tasks, fit, today, engine, progress)
+    scores = scoring.without(scores, arguments.tenant, suppression)
     scoring.write(arguments.output, scores)
     console.print(f"{len(scores):,} customers are in {arguments.output}.", soft_wrap=True)
     return 0
 
 
-async def _kept(tenant: str) -> Fit | None:
-    async with _fits() as fits:
-        return await fits.fit(tenant)
+async def _kept(tenant: str) -> "tuple[Fit | None, Suppression]":
+    from services.customers.adapters.fits import RedisFits
+    from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
+
+    async with _store() as client:
+        return await RedisFits(client).fit(tenant), await RedisSuppressions(client).all()
 
 
 @contextlib.asynccontextmanager
-async def _fits() -> AsyncIterator["RedisFits"]:
+async def _store() -> AsyncIterator["Client"]:
     # It loads the client of the store, which tables do without.
     from mesh.store import redis
-    from services.customers.adapters.fits import RedisFits
 
     settings = read(redis.RedisSettings, os.environ)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:
-        yield RedisFits(client)
+        yield client
     finally:
         await client.aclose()
 

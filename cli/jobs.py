@@ -16,7 +16,8 @@ from cli.arguments import KeySettings, add_url
 from cli.terminal import plain
 from mesh.settings import read_or_exit
 
-_KINDS: Final = ("customers_fit",)
+_TRAINING: Final = "model_training"
+_KINDS: Final = ("customers_fit", "customers_export", _TRAINING)
 _TIMEOUT: Final = 30
 _EVERY_SECONDS: Final = 1.0
 _OPEN: Final = frozenset({"queued", "running"})
@@ -28,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     doing = parser.add_subparsers(dest="doing", required=True)
     run = doing.add_parser("run", help="start a job, and follow it until it ends; Ctrl-C leaves it running")
     run.add_argument("kind", choices=_KINDS, metavar="KIND", help=f"what it does: {', '.join(_KINDS)}")
+    run.add_argument("--label", default="", metavar="TEXT", help=f"of {_TRAINING}: what the model foretells")
+    run.add_argument(
+        "--promote",
+        action="store_true",
+        help=f"of {_TRAINING}: make the model live if it is shown to be no worse than the live one",
+    )
     listed = doing.add_parser("list", help="list the latest jobs, newest first")
     cancelled = doing.add_parser("cancel", help="cancel a job")
     cancelled.add_argument("id", metavar="ID", help="of the job")
@@ -61,7 +68,7 @@ async def asked(
         elif arguments.doing == "cancel":
             told = _told(await client.post(f"/api/jobs/{arguments.id}:cancel"))
         else:
-            begun = _told(await client.post("/api/jobs", json={"kind": arguments.kind}))
+            begun = _told(await client.post("/api/jobs", json=_wanted(arguments)))
             told = await _followed(client, begun, every_seconds)
     except (httpx.TransportError, json.JSONDecodeError):
         return _refused(f"no gateway answers at {client.base_url}.")
@@ -74,6 +81,11 @@ async def asked(
     else:
         console.print(_said(told))
     return int(arguments.doing == "run" and told["state"] != _DONE)
+
+
+def _wanted(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    options = {"label": arguments.label, "promote": arguments.promote}
+    return {"kind": arguments.kind} | ({"training": options} if any(options.values()) else {})
 
 
 async def _followed(client: httpx.AsyncClient, job: Mapping[str, Any], every_seconds: float) -> Mapping[str, Any]:
@@ -97,8 +109,21 @@ def _refused(why: str) -> int:
 
 def _said(job: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(job["counts"].items()))
-    why = counts or job["detail"]
+    why = job["model"] and _model(job["model"]) or counts or job["detail"]
     return plain(f"The job {job['jobId']} is {job['state']}{f': {why}' if why else '.'}")
+
+
+_GATES: Final = {
+    "passed": "shown to be no worse than the live model",
+    "failed": "not shown to be as good as the live model",
+    "not_compared": "not compared with a live model",
+}
+
+
+def _model(of: Mapping[str, Any]) -> str:
+    figures = ", ".join(f"{name} {figure['value']:.3f}" for name, figure in sorted(of["figures"].items()))
+    stage = "live" if of["isLive"] else "a candidate"
+    return f"{of['modelVersion']} is {stage}, {_GATES.get(of['gate'], of['gate'])}; {figures} ({of['measuredOn']})."
 
 
 def _table(told: Mapping[str, Any]) -> Table:

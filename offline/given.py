@@ -7,11 +7,11 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +20,7 @@ from rich.table import Table as Grid
 
 from mesh.errors import Unavailable
 from mesh.settings import SettingError, read
+from offline.archive import Window
 from offline.datasets import oulad, students
 from offline.declared import archived, journeys, label, mapped, mapping, moments, reading
 from offline.declared.journeys import Spilled
@@ -32,6 +33,8 @@ from offline.training.fitting import Source
 from offline.training.table import Table, table
 from services.features.domain.own import NO_COLUMNS, Columns
 from services.scoring.adapters.model_directory import Place, place
+
+_Item = TypeVar("_Item")
 
 _NAMES: Final = frozenset(field.metadata["name"] for field in fields(Declared))
 _CLOSE: Final = 0.8
@@ -57,6 +60,15 @@ def require_known(environment: Mapping[str, str]) -> None:
         if close and close[0] not in environment:
             message = f"{name} is no variable of this command; {close[0]} is."
             raise SettingError(message)
+
+
+class Shown(NamedTuple):
+    """Where it is shown how far the reading is, and what was noticed."""
+
+    tracked: Callable[[Iterable[Any], str], Iterable[Any]]
+    """Hands on what is read, and shows how much, in a step of this name."""
+    said: Callable[[str], None]
+    """Shows a sentence."""
 
 
 class Begun(NamedTuple):
@@ -92,7 +104,8 @@ def source(settings: Settings, given: Declared, console: Console) -> Source:
     if not (given.label and (given.mapping or is_archive)):
         sys.exit("journeymesh: DATA needs MAPPING and LABEL, which say what it means (docs/training.md).")
     try:
-        return _archived(given, console) if is_archive else _declared(given, console)
+        shown = _shown(console)
+        return archive(given.data, given.label, shown) if is_archive else _declared(given, console, shown)
     except (MappingError, LabelError, DataError, SettingError, Unavailable) as error:
         sys.exit(f"journeymesh: {error}")
 
@@ -108,14 +121,21 @@ def _students(data: Path, console: Console) -> Source:
     return students.source(table(asked))
 
 
-def _declared(given: Declared, console: Console) -> Source:
+def _shown(console: Console) -> Shown:
+    def tracked(items: Iterable[_Item], step: str) -> Iterable[_Item]:
+        return track(items, step, console=console)
+
+    return Shown(tracked, lambda sentence: console.print(sentence, markup=False))
+
+
+def _declared(given: Declared, console: Console, shown: Shown) -> Source:
     data, (columns, columns_hash) = Path(given.data), mapping.read(Path(given.mapping))
     wanted, profile = label.parse(given.label, columns.outcomes.keys()), Profile()
     with tempfile.TemporaryDirectory() as folder:
-        rows = track(reading.rows(data), "reading rows", console=console)
+        rows = shown.tracked(reading.rows(data), "reading rows")
         spilled = journeys.spill(mapped.taken(rows, columns, profile), Path(folder))
         console.print(_values(profile, columns.columns))
-        snapshots = _asked(spilled, wanted, console, columns.own)
+        snapshots = _asked(spilled, wanted, shown, columns.own)
     by = f"by the mapping `{Path(given.mapping).name}` ({columns_hash})"
     remarks = [f"The rows of `{data.name}` ({profile.row_count:,}), read {by}."]
     remarks += [
@@ -123,21 +143,35 @@ def _declared(given: Declared, console: Console) -> Source:
         for column in columns.columns
         if (mixed := profile.mixed(column))
     ]
-    return _source(columns.name or data.name.split(".")[0], remarks, spilled, (wanted, snapshots), console)
+    return _source(columns.name or data.name.split(".")[0], remarks, spilled, (wanted, snapshots), shown)
 
 
-def _archived(given: Declared, console: Console) -> Source:
-    wanted = label.parse(given.label, ())
+def archive(data: str, said_label: str, shown: Shown, window: Window = Window()) -> Source:  # noqa: B008 - a value
+    """What the events of an archive of the mesh are to be learned from, of a window of received time.
+
+    Args:
+        data: its folder or URL.
+        said_label: what is to be predicted.
+        shown: where it is shown how far this is.
+        window: which events count.
+
+    Raises:
+        LabelError: the label cannot be understood.
+        DataError: there are no events, or too few to ask the label of any.
+        SettingError: the URL is no archive's.
+        Unavailable: the storage cannot be reached.
+    """
+    wanted = label.parse(said_label, ())
     with tempfile.TemporaryDirectory() as folder:
-        rows = track(archived.taken(given.data), "reading the archive", console=console)
+        rows = shown.tracked(archived.taken(data, window), "reading the archive")
         spilled = journeys.spill(rows, Path(folder))
-        snapshots = _asked(spilled, wanted, console)
+        snapshots = _asked(spilled, wanted, shown)
     remarks = [f"The events of an archive of the mesh ({spilled.taken:,})."]
-    found = _source("archive", remarks, spilled, (wanted, snapshots), console)
+    found = _source("archive", remarks, spilled, (wanted, snapshots), shown)
     return found._replace(own_users=len(set(snapshots.users)))
 
 
-def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label, Table], console: Console) -> Source:
+def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label, Table], shown: Shown) -> Source:
     wanted, snapshots = asked
     if spilled.left_out:
         remarks.append(f"Left out: {journeys.said(spilled.left_out)}.")
@@ -145,7 +179,7 @@ def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label,
     if first != last:
         remarks.append(f"Recorded from {first} to {last}.")
     for remark in remarks:
-        console.print(remark, markup=False)
+        shown.said(remark)
     measured = _measured(snapshots)
     short = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "data"
     return Source(short, " ".join(remarks), str(wanted), snapshots, measured, is_directed=False)
@@ -162,11 +196,11 @@ def _measured(snapshots: Table) -> frozenset[str]:
     return frozenset(measured)
 
 
-def _asked(spilled: Spilled, wanted: Label, console: Console, columns: Columns = NO_COLUMNS) -> Table:
+def _asked(spilled: Spilled, wanted: Label, shown: Shown, columns: Columns = NO_COLUMNS) -> Table:
     span = Span(spilled.first_us, spilled.last_us)
     found = [
         snapshot
-        for journey in track(spilled.journeys(), "replaying journeys", console=console)
+        for journey in shown.tracked(spilled.journeys(), "replaying journeys")
         for snapshot in moments.snapshots(journey, wanted, span, columns)
     ]
     if not found:

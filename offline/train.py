@@ -10,7 +10,7 @@ import hashlib
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -32,6 +32,8 @@ from services.scoring.domain import stages
 from services.scoring.domain.schema import EXTENDED_VERSION
 from services.scoring.domain.stages import Stage, Wanted
 
+ACTOR: Final = "training"
+"""Who makes models live here, as the stages name it."""
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
@@ -63,17 +65,50 @@ def main() -> None:
     console.print(_in_trouble(choice.offered, source), markup=False)
     if choice.remark:
         console.print(choice.remark, markup=False)
-    version = write(choice.offered, models, source, system_clock())
+    when = system_clock()
+    version, verdict, is_live = register(choice.offered, live, models, source, declared.promote, when)
+    if is_live:
+        promote(models, version, when)
     console.print(f"{version} is in {models}/{version}; read card.md or card.html there.", markup=False)
-    verdict = compare(choice.offered, live, source.snapshots)
-    console.print(f"It is {verdict}." if verdict else "There is no live model to compare with.", markup=False)
-    if declared.promote == "no":
-        console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
-    elif declared.promote == "yes" and verdict is not None and not verdict.holds:
-        sys.exit("journeymesh: the model was not promoted.")
-    else:
-        promote(models, version, system_clock())
+    console.print(f"It is {verdict}." if verdict else "It could not be compared with a live model.", markup=False)
+    if is_live:
         console.print(f"{version} is live in {models}", markup=False)
+    elif declared.promote == "no":
+        console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
+    else:
+        sys.exit("journeymesh: the model was not promoted.")
+
+
+class Registered(NamedTuple):
+    """A model in the registry, beside the one that was live; without a verdict, they could not be compared."""
+
+    version: str
+    verdict: Verdict | None
+    may_go_live: bool
+    """Whether that is asked for, and the gate lets it."""
+
+
+def register(
+    made: Trained | Recalibrated, live: Live | None, models: Place, source: Source, promote_if: str, now_us: int
+) -> Registered:
+    """Writes the model to the registry, as a candidate, and judges whether it may go live (`promote`).
+
+    Args:
+        made: the model.
+        live: the one that is live now; None: there is none that can be loaded.
+        models: the registry.
+        source: what the model was learned from.
+        promote_if: `no`; `yes`: if it is no worse than the live one, or nothing is live; `anyway`.
+        now_us: the time of training, Unix microseconds.
+
+    Raises:
+        OSError: the registry cannot be written to.
+        MeshError: it cannot be reached.
+    """
+    version = write(made, models, source, now_us)
+    verdict = compare(made, live, source.snapshots)
+    is_shown = verdict.holds if verdict else live is None
+    return Registered(version, verdict, promote_if == "anyway" or (promote_if == "yes" and is_shown))
 
 
 def write(made: Trained | Recalibrated, models: Place, source: Source, now_us: int) -> str:
@@ -120,9 +155,9 @@ def compare(made: Trained | Recalibrated, live: Live | None, snapshots: Table) -
         return None
 
 
-def promote(models: Place, version: str, now_us: int) -> None:
+def promote(models: Place, version: str, now_us: int, why: str = "") -> None:
     """Makes a version live for everybody; running services follow within seconds."""
-    wanted = Wanted(version, Stage.LIVE, "training")
+    wanted = Wanted(version, Stage.LIVE, ACTOR, why=why)
     ModelDirectory(models).change(lambda now: stages.changed(now, wanted, now_us))
 
 

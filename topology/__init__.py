@@ -238,7 +238,11 @@ SERVICES: Final = (
         ),
         extras=("store", "analytics", "statistics"),
         owns="saved segments, incidents, jobs; copies of what is archived, ordered by tenant, day and user",
-        commands=("services.analytics.adapters.questions.worker", "offline.customers.job"),
+        commands=(
+            "services.analytics.adapters.questions.worker",
+            "offline.customers.job",
+            "offline.customers.exporting",
+        ),
     ),
     Service(
         "experiments",

@@ -92,6 +92,7 @@ _INCIDENTS: Final = {
 _JOBS: Final = {
     ("GET", "/api/jobs"): Scope.READ_FIGURES,
     ("GET", "/api/jobs/{jobId}"): Scope.READ_FIGURES,
+    ("GET", "/api/jobs/{jobId}/file"): Scope.READ_PEOPLE,
     ("POST", "/api/jobs"): Scope.OPERATE,
     ("POST", "/api/jobs/{jobId}:cancel"): Scope.OPERATE,
 }

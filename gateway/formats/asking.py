@@ -30,7 +30,7 @@ def read(raw: bytes, kind: type[_Message], left_out: Collection[str] = ()) -> _M
 
     Args:
         raw: the JSON.
-        kind: the type of the message; its members are texts, whole numbers, enums, times and such messages.
+        kind: the type of the message; its members are texts, whole numbers, booleans, enums, times and such messages.
         left_out: members, by their names in the contract, that are not for the request to say.
 
     Raises:
@@ -97,6 +97,10 @@ def _set(of: message.Message, field: _Field, value: object, path: str) -> None:
 
 
 def _scalar(field: _Field, value: object, path: str) -> str | int:
+    if field.cpp_type == _Field.CPPTYPE_BOOL:
+        if not isinstance(value, bool):
+            raise InvalidArgument("INVALID_TYPE", f"`{path}` must be true or false.")
+        return value
     if field.enum_type is not None:
         numbers = enum_numbers(field.enum_type)
         if not isinstance(value, str) or value not in numbers:
@@ -131,7 +135,7 @@ def _item(field: _Field, components: dict[str, Any]) -> dict[str, Any]:
         bound = _BOUNDS[field.cpp_type]
         return {"type": "integer", "minimum": -bound, "maximum": bound - 1}
     if field.message_type is None:
-        return {"type": "string"}
+        return {"type": "boolean" if field.cpp_type == _Field.CPPTYPE_BOOL else "string"}
     if field.message_type.full_name == _TIMESTAMP:
         return {"type": "string", "format": "date-time"}
     described = describe(field.message_type, components)

@@ -90,7 +90,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     "STILL_INVALID": Reason("The failed event would be refused again; `rejected` says why.", (409,)),
     "ERASURE_NOT_FOUND": Reason("There is no erasure with this id.", (404,)),
     "ERASURE_UNFINISHED": Reason("The erasure is still going on. Try again once it has a receipt.", (409,)),
-    "EXPORT_NOT_FOUND": Reason("There is no export with this id, it has expired, or the person was erased.", (404,)),
+    "EXPORT_NOT_FOUND": Reason(
+        "There is no export with this id, it has expired, or somebody in it was erased.", (404,)
+    ),
     "EXPORT_UNFINISHED": Reason("The data is not there yet. Try again once the export is ready.", (409,)),
     "TENANT_NOT_FOUND": Reason("There is no tenant of this name, or it is the default one.", (404,)),
     "USER_ERASED": Reason("The person was erased, and their events are refused and not kept."),
@@ -159,6 +161,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     "INSIGHT_NOT_FOUND": Reason("There is no incident with this id, or not any more.", (404,)),
     "JOB_NOT_FOUND": Reason("There is no job with this id, or not any more.", (404,)),
     "JOB_UNFINISHED": Reason("A job of this kind is queued or running. Wait for its end, or cancel it.", (409,)),
+    "JOB_KIND_NOT_AVAILABLE": Reason(
+        "What this kind of job needs is not installed. docs/training.md says how it is.", (409,)
+    ),
     "JOB_ENDED": Reason("The job is done or has failed, so it cannot be cancelled.", (409,)),
     "MALFORMED_REQUEST": Reason("What came is no request of HTTP/1.1. The connection is closed.", (400, 426, 505)),
 }

@@ -1,20 +1,25 @@
 """The routes of jobs: work over everything that is archived, queued here and run by the mesh."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 from journeymesh.analytics.v1 import jobs_pb2 as wire
+from journeymesh.customers.v1 import predictions_pb2
 
 from gateway.contract.route import Route
 from gateway.core import Core
 from gateway.formats import asking
 from gateway.formats.rendering import render
 from gateway.formats.schema import enum_numbers
-from gateway.http.asgi import Answer, Request, json
+from gateway.http.asgi import Answer, Request, Stream, json
 from gateway.routes.questions import BODY_REASONS, CALLS_REASONS
 
 _PATH: Final = "/api/jobs"
 _ONE: Final = f"{_PATH}/{{jobId}}"
 _KINDS: Final = enum_numbers(wire.JobKind.DESCRIPTOR)
+_CSV: Final = "text/csv"
+_READ_SECONDS: Final = 600.0
+"""How long a client may take to read a file."""
 # It follows from the key.
 _NOT_IN_BODY: Final = ("tenant",)
 
@@ -43,13 +48,33 @@ async def cancel_job(core: Core, request: Request) -> Answer:
     return json(render((await core.peers.jobs.CancelJob(asked)).job))
 
 
+async def job_file(core: Core, request: Request) -> Stream:
+    """Sends the file that a job wrote. If it goes away in the middle, the connection ends before the file does."""
+    asked = predictions_pb2.ReadCustomersExportRequest(tenant=request.caller.tenant, job_id=request.parameters["jobId"])
+    call = core.peers.predictions.ReadCustomersExport(asked, timeout=_READ_SECONDS)
+    pieces = aiter(call)
+    first = (await anext(pieces)).piece
+    headers = ((b"content-disposition", b'attachment; filename="customers.csv"'),)
+
+    def close() -> None:
+        call.cancel()
+
+    return Stream(_pieces(first, pieces), _CSV, headers, close)
+
+
+async def _pieces(
+    first: bytes, others: AsyncIterator[predictions_pb2.ReadCustomersExportResponse]
+) -> AsyncGenerator[bytes, None]:
+    yield first
+    async for each in others:
+        yield each.piece
+
+
 def _new(components: dict[str, Any]) -> dict[str, Any]:
     """The JSON schema of a job to queue."""
     described = asking.describe(wire.CreateJobRequest.DESCRIPTOR, components, _NOT_IN_BODY)
-    components["CreateJobRequest"] |= {
-        "properties": {"kind": {"type": "string", "enum": list(_KINDS)}},
-        "required": ["kind"],
-    }
+    components["CreateJobRequest"]["properties"] |= {"kind": {"type": "string", "enum": list(_KINDS)}}
+    components["CreateJobRequest"]["required"] = ["kind"]
     return described
 
 
@@ -57,12 +82,13 @@ JOB_ROUTES: Final = (
     Route(
         "POST",
         _PATH,
-        "Queues a job over everything that is archived. `customers_fit` learns from all customers what they will buy. "
-        "One of a kind runs at a time.",
+        "Queues a job over everything that is archived. `customers_fit` learns from all customers what they will buy; "
+        "`customers_export` writes what was learnt says of each to a file; `model_training` trains an exit-risk model, "
+        "where what that needs is installed, and for keys of no single tenant. One of a kind runs at a time.",
         create_job,
         wire.Job.DESCRIPTOR,
         status=202,
-        reasons=("VALUE_OUT_OF_RANGE", "JOB_UNFINISHED", *BODY_REASONS, *CALLS_REASONS),
+        reasons=("VALUE_OUT_OF_RANGE", "JOB_UNFINISHED", "JOB_KIND_NOT_AVAILABLE", *BODY_REASONS, *CALLS_REASONS),
         body=_new,
         example='{"kind":"customers_fit"}',
     ),
@@ -83,6 +109,15 @@ JOB_ROUTES: Final = (
         wire.Job.DESCRIPTOR,
         reasons=("JOB_NOT_FOUND", "JOB_ENDED", *CALLS_REASONS),
         needs_body=False,
+    ),
+    Route(
+        "GET",
+        f"{_ONE}/file",
+        "The file that a job `customers_export` wrote: a row per customer. It is kept for a day, until a later job "
+        "replaces it or somebody of the tenant is erased.",
+        job_file,
+        _CSV,
+        reasons=("EXPORT_NOT_FOUND", *CALLS_REASONS),
     ),
     Route(
         "GET",

@@ -235,8 +235,12 @@ EVENT_RATIO: Final = _gauge(
     "analytics",
     labels=("kind",),
 )
-JOBS: Final = _counter(
-    "jobs", "Jobs over all customers that ended by themselves: done or failed.", "analytics", labels=("kind", "state")
+JOBS: Final = _counter("jobs", "Jobs that ended by themselves: done or failed.", "analytics", labels=("kind", "state"))
+JOBS_STARTED: Final = _counter(
+    "jobs_started",
+    "Jobs that were queued, by what started them: a person, drift, or calibration.",
+    "analytics",
+    labels=("kind", "by"),
 )
 JOB_SECONDS: Final = _histogram(
     "job_duration_seconds",

@@ -122,17 +122,24 @@ DASHBOARD: Final = dashboard(
         "Jobs": [
             lines(
                 "Jobs that ended",
-                "Jobs over all customers, by kind, done or failed. `journeymesh jobs list` says why one failed.",
+                "By kind, done or failed. `journeymesh jobs list` says why one failed.",
                 "short",
                 (summed(grown(registry.JOBS, INTERVAL, **here()), "kind", "state"), "{{kind}} {{state}}"),
-                width=12,
+                width=8,
+            ),
+            lines(
+                "Jobs that were queued",
+                "By kind, and by what started them: a person, drift, or calibration.",
+                "short",
+                (summed(grown(registry.JOBS_STARTED, INTERVAL, **here()), "kind", "by"), "{{kind}} {{by}}"),
+                width=8,
             ),
             lines(
                 "Duration of a job, p99",
                 "From the beginning of the first attempt, of jobs that are done.",
                 "s",
                 (quantile(0.99, registry.JOB_SECONDS, INTERVAL, "kind", **here()), "{{kind}}"),
-                width=12,
+                width=8,
             ),
         ],
         "RPCs": [

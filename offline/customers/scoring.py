@@ -1,7 +1,10 @@
 """What a fit foretells of each customer, as a table: a row per customer, part by part."""
 
+import io
+import os
+import stat
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +18,11 @@ from records import tenants
 from services.customers.domain import fit as fits
 from services.customers.domain.fit import HORIZONS, Fit, Horizon
 from services.customers.domain.purchases import History
+from services.ingest.events.domain.suppression import Suppression
 
+_ROWS: Final = 2_048
+"""Of a piece of CSV, at most."""
+_OWNERS: Final = 0o600
 _HORIZON: Final = ("orders", "orders_lower", "orders_upper", "money", "money_lower", "money_upper")
 SCHEMA: Final = pa.schema(
     [
@@ -66,12 +73,37 @@ def table(histories: Iterable[tuple[str, History]], fit: Fit, today: int) -> pa.
     return pa.table(columns, schema=SCHEMA)
 
 
+def without(scores: pa.Table, tenant: str, suppression: Suppression) -> pa.Table:
+    """The customers of a tenant but for those who are erased, of whom the archive may still know."""
+    names = [tenants.qualified(tenant, name) for name in scores.column("customer").to_pylist()]
+    erased = suppression.among(names)
+    return scores.filter(pa.array([name not in erased for name in names], pa.bool_())) if erased else scores
+
+
 def write(path: Path, scores: pa.Table) -> None:
-    """Writes a table: Parquet if the file is called so, else CSV."""
-    if path.suffix == ".parquet":
-        pq.write_table(scores, path)
-    else:
-        pacsv.write_csv(scores, path)
+    """Writes a table that only its owner may read: Parquet if the file is called so, else as `csv`."""
+    with open(path, "wb", opener=_own) as file:
+        if path.suffix == ".parquet":
+            pq.write_table(scores, file)
+        else:
+            file.writelines(csv(scores))
+
+
+def csv(scores: pa.Table) -> Iterator[bytes]:
+    """The table as CSV by RFC 4180 with names in the first line, in pieces of about a megabyte."""
+    names = [pa.RecordBatch.from_pylist([], scores.schema)]
+    for number, batch in enumerate(scores.to_batches(_ROWS) or names):
+        piece = io.BytesIO()
+        pacsv.write_csv(batch, piece, pacsv.WriteOptions(include_header=not number))
+        yield piece.getvalue()
+
+
+def _own(path: str, flags: int) -> int:
+    """Opens a file for its owner alone, also where it was there before."""
+    opened = os.open(path, flags, _OWNERS)
+    if stat.S_ISREG(os.fstat(opened).st_mode):
+        os.fchmod(opened, _OWNERS)
+    return opened
 
 
 def _values(of: Horizon) -> Sequence[float | None]:

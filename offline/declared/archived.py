@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from offline import archive
+from offline.archive import Window
 from offline.declared.journeys import Taken
 from records import table
 from services.features.translation.rows import events_of
@@ -21,15 +22,15 @@ def is_archive(data: str) -> bool:
     return "://" in data or (Path(data) / EVENTS).is_dir()
 
 
-def taken(data: str) -> Iterator[Taken | str]:
-    """The events in the order of the stream; those that failed and repeated ones are left out.
+def taken(data: str, window: Window = Window()) -> Iterator[Taken | str]:  # noqa: B008 - a value
+    """The events of a window of received time in the order of the stream; failed and repeated ones are left out.
 
     Raises:
         SettingError: the URL is no archive's.
         Unavailable: the storage cannot be reached.
     """
     files = ParquetArchive(data if "://" in data else Path(data).resolve().as_uri())
-    found = archive.events(files, archive.contents(files).files, archive.COLUMNS)
+    found = archive.events(files, archive.contents(files, window).files, archive.COLUMNS)
     index, last = 0, ("", -1, -1)
     for batch in _batches(found):
         applied = []

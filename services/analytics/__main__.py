@@ -12,12 +12,11 @@ from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
-from services.analytics import gauges
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
-from services.analytics.bootstrap import SERVICE_NAMES, answering, running, watching
+from services.analytics.bootstrap import SERVICE_NAMES, answering, reporting, running, watching
 from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
@@ -35,11 +34,9 @@ async def main() -> None:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
         async with (
-            lifecycle.in_background(
-                gauges.follow(asking, costing, traced.metrics, system_clock, settings.gauges_seconds)
-            ),
             watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
-            running(settings, RedisJobs(client), system_clock, traced) as jobs,
+            running(settings, RedisJobs(client), system_clock, traced) as (jobs, retraining),
+            reporting(settings, asking, costing, retraining, traced.metrics),
         ):
             await server.serve(
                 settings.listen,

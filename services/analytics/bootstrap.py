@@ -6,7 +6,8 @@ import functools
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple
 
 from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, jobs_pb2, segments_pb2
@@ -22,8 +23,10 @@ from mesh.observability.telemetry import Telemetry
 from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
+from mesh.settings import SettingError
+from services.analytics import gauges
+from services.analytics.adapters import children
 from services.analytics.adapters.changing import PeerChanges
-from services.analytics.adapters.children import Children
 from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.pausing import PeerPausing
 from services.analytics.adapters.prices import read
@@ -31,11 +34,12 @@ from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain import telling
+from services.analytics.domain.job import By
 from services.analytics.domain.manifest import Manifest
-from services.analytics.gauges import report_watch
+from services.analytics.domain.question import DAY_US
 from services.analytics.jobs import JobsServicer
 from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
-from services.analytics.running import Queueing, Running
+from services.analytics.running import TRAINING, Queueing, Retraining, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
 from services.analytics.watching import Plan, Tellers, Watching
@@ -45,6 +49,13 @@ SERVICE_NAMES: Final = [
     for of in (analytics_pb2, segments_pb2, insights_pb2, jobs_pb2)
     for each in of.DESCRIPTOR.services_by_name.values()
 ]
+
+_CAUSES: Final[Mapping[str, frozenset[By]]] = {
+    "no": frozenset(),
+    "drift": frozenset({By.DRIFT}),
+    "calibration": frozenset({By.CALIBRATION}),
+    "both": frozenset({By.DRIFT, By.CALIBRATION}),
+}
 
 _log = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 0.25
@@ -124,7 +135,7 @@ async def watching(
             client = await stack.enter_async_context(webhook.client())
             posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
             messengers |= dict.fromkeys(telling.KINDS, posting)
-        report = functools.partial(report_watch, metrics)
+        report = functools.partial(gauges.report_watch, metrics)
         tellers = Tellers(messengers, posting)
         watched = Watching(asking, store, clock, plan, tellers=tellers, changes=changes, report=report)
         if settings.archive_url:
@@ -133,14 +144,40 @@ async def watching(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, store: JobStore, clock: Clock, traced: Telemetry) -> AsyncIterator[JobsServicer]:
-    """What serves jobs, which run in the background of the block if there is an archive."""
-    children = Children(settings.archive_url, settings.job_memory_mib, os.environ)
+async def running(
+    settings: Settings, store: JobStore, clock: Clock, traced: Telemetry
+) -> AsyncIterator[tuple[JobsServicer, Retraining]]:
+    """What serves jobs, which run in the background of the block if there is an archive, and what starts some.
+
+    Raises:
+        SettingError: models are to be trained by themselves, and what that needs is not installed.
+    """
+    memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
+    processes = children.Children(settings.archive_url, memory, os.environ)
     async with contextlib.AsyncExitStack() as stack:
         if settings.archive_url:
-            runner = Running(store, clock, secrets.token_bytes, children.start, traced)
+            runner = Running(store, clock, secrets.token_bytes, processes.start, traced)
             await stack.enter_async_context(in_background(runner.run()))
-        yield JobsServicer(Queueing(store, clock, secrets.token_bytes, has_archive=bool(settings.archive_url)))
+        has_archive, installed = bool(settings.archive_url), children.kinds()
+        queueing = Queueing(store, clock, secrets.token_bytes, has_archive, traced.metrics, installed)
+        yield JobsServicer(queueing), _retraining(settings, queueing)
+
+
+def reporting(
+    settings: Settings, asking: Asking, costing: Costing, retraining: Retraining, metrics: Metrics
+) -> AbstractAsyncContextManager[object]:
+    """Reports about models and data in the background of the block, and hands on what it reports."""
+    looks = gauges.follow(asking, costing, metrics, system_clock, settings.gauges_seconds, retraining.noticed)
+    return in_background(looks)
+
+
+def _retraining(settings: Settings, queueing: Queueing) -> Retraining:
+    causes = _CAUSES[settings.training_start]
+    if causes and TRAINING not in queueing.installed:
+        message = "JOURNEYMESH_TRAINING_START needs the extra `offline`, which is not installed (docs/training.md)."
+        raise SettingError(message)
+    options = {"label": settings.training_label, "promote": settings.training_promote}
+    return Retraining(queueing, causes, round(settings.training_interval_days * DAY_US), options)
 
 
 async def follow(copies: FolderCopies, period_seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from mesh.clock import Clock
@@ -18,7 +19,13 @@ _SECOND_US: Final = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-async def follow(asking: Asking, costing: Costing, metrics: Metrics, clock: Clock, period_seconds: float) -> None:
+Noticed = Callable[[Figures], Awaitable[None]]
+"""Is handed what gauges tell, once they tell it."""
+
+
+async def follow(
+    asking: Asking, costing: Costing, metrics: Metrics, clock: Clock, period_seconds: float, noticed: Noticed
+) -> None:
     """Looks each period until cancelled, or each minute while there is no tenant; figures stay until the next ones."""
     is_seen = False
     while True:
@@ -26,7 +33,7 @@ async def follow(asking: Asking, costing: Costing, metrics: Metrics, clock: Cloc
         is_seen = False
         try:
             await look_at_costs(asking, costing, metrics)
-            is_seen = await look(asking, metrics, clock())
+            is_seen = await look(asking, metrics, clock(), noticed)
         except MeshError as error:
             _log.info("gauges of models and data are not told now: %s", error.detail)
 
@@ -42,13 +49,13 @@ async def look_at_costs(asking: Asking, costing: Costing, metrics: Metrics) -> N
     metrics.set_gauges(registry.COST_BUDGET_USED, {(): max(known)} if known else {})
 
 
-async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
+async def look(asking: Asking, metrics: Metrics, now_us: int, noticed: Noticed) -> bool:
     """Asks about each tenant, one after the other, and reports the figures; returns whether there are tenants.
 
     A tenant about whom a question would read more than it may is left out.
 
     Raises:
-        MeshError: as `Asking.ask`.
+        MeshError: as `Asking.ask`, or as whoever notices it.
     """
     asked, found = gauged.questions(now_us), []
     tenants = sorted(asking.known().tenants)
@@ -62,7 +69,9 @@ async def look(asking: Asking, metrics: Metrics, now_us: int) -> bool:
         found.append(
             Answers(cast("answer.Drift", drift), cast("answer.Calibration", calibration), cast("answer.Trend", events))
         )
-    _report(metrics, gauged.figures(found, asked.drift.window.start_us))
+    figures = gauged.figures(found, asked.drift.window.start_us)
+    _report(metrics, figures)
+    await noticed(figures)
     return bool(tenants)
 
 

@@ -5,7 +5,7 @@ from journeymesh.analytics.v1.jobs_pb2_grpc import JobsServiceServicer
 
 from mesh.rpc.context import ServerContext
 from services.analytics.running import Queueing
-from services.analytics.translation import job_message, kind_of
+from services.analytics.translation import job_message, kind_of, training_of
 
 
 class JobsServicer(JobsServiceServicer):
@@ -16,7 +16,9 @@ class JobsServicer(JobsServiceServicer):
 
     async def CreateJob(self, request: wire.CreateJobRequest, _context: ServerContext) -> wire.CreateJobResponse:
         """Queues a job."""
-        return wire.CreateJobResponse(job=job_message(await self._jobs.create(request.tenant, kind_of(request.kind))))
+        options = training_of(request.training) if request.HasField("training") else {}
+        job = await self._jobs.create(request.tenant, kind_of(request.kind), options)
+        return wire.CreateJobResponse(job=job_message(job))
 
     async def ListJobs(self, request: wire.ListJobsRequest, _context: ServerContext) -> wire.ListJobsResponse:
         """Lists a tenant's jobs."""

@@ -4,22 +4,39 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from mesh.clock import Clock
-from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, MeshError, NotFound, Unavailable
+from mesh.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    MeshError,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 from mesh.observability import registry, semconv
+from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
 from services.analytics.domain import job as domain
-from services.analytics.domain.job import Job, Jobs, Outcome, State
+from services.analytics.domain import retraining
+from services.analytics.domain.gauged import Figures
+from services.analytics.domain.job import By, Job, Jobs, Outcome, State
 from services.analytics.ports import JobStore, Start, Work
 
-KINDS: Final = ("customers_fit",)
+TRAINING: Final = "model_training"
+KINDS: Final = ("customers_fit", "customers_export", TRAINING)
+LABEL: Final = "no event for 14 days, at events"
+"""What a model is trained to foretell if nobody says."""
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS_TO_CHANGE: Final = 10
 _ID_BYTES: Final = 8
+_LONGEST_LABEL: Final = 200
+_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 _BEAT_SECONDS: Final = 1.0
 """How often a job that runs is written, and those that wait are looked for."""
 
@@ -32,22 +49,67 @@ class Queueing:
     clock: Clock
     random_bytes: Callable[[int], bytes]
     has_archive: bool
+    metrics: Metrics
+    installed: Collection[str] = KINDS
+    """The kinds that can be done here."""
 
-    async def create(self, tenant: str, kind: str) -> Job:
-        """Queues a job; returns it.
+    async def create(self, tenant: str, kind: str, options: Mapping[str, str] = _NO_OPTIONS) -> Job:
+        """Queues a job that somebody asked for; returns it.
+
+        Args:
+            tenant: whose; a model is of all tenants, so that only the default one may ask for it.
+            kind: what it does.
+            options: of a model `label`, the default one if empty, and `promote` and `directions`, `yes` or `no`.
 
         Raises:
-            InvalidArgument: `VALUE_OUT_OF_RANGE`, there is no such kind.
+            InvalidArgument: `VALUE_OUT_OF_RANGE`, there is no such kind, or it takes no such options.
+            PermissionDenied: `NOT_PERMITTED`, it is about the mesh as a whole, and not for this tenant.
+            FailedPrecondition: `JOB_KIND_NOT_AVAILABLE`, what it needs is not installed.
             AlreadyExists: `JOB_UNFINISHED`.
             Unavailable: also if there is no archive.
         """
+        self._require_possible(tenant, kind, options)
+        new = self._new(kind, _full(options) if kind == TRAINING else options, By.PERSON)
+        await changed(self.store, tenant, lambda jobs: _queued(jobs, new))
+        self.metrics.count(registry.JOBS_STARTED, 1, kind, new.started_by)
+        return new
+
+    async def start_training(self, options: Mapping[str, str], by: By, interval_us: int) -> Job | None:
+        """Queues the training of a model that nobody asked for; None if one is open, or came within the interval.
+
+        Of any number of processes that do so at once, one does.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        new = self._new(TRAINING, _full(options), by)
+
+        def of(jobs: Jobs) -> Jobs:
+            may = domain.may_start(jobs, TRAINING, new.created_us, interval_us)
+            return domain.queued(jobs, new) if may else jobs
+
+        if new not in await changed(self.store, "", of):
+            return None
+        self.metrics.count(registry.JOBS_STARTED, 1, TRAINING, by)
+        return new
+
+    def _new(self, kind: str, options: Mapping[str, str], by: By) -> Job:
+        job_id = self.random_bytes(_ID_BYTES).hex()
+        return Job(job_id, kind, State.QUEUED, self.clock(), options=options, started_by=by)
+
+    def _require_possible(self, tenant: str, kind: str, options: Mapping[str, str]) -> None:
         if kind not in KINDS:
             raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`kind` must be one of {', '.join(KINDS)}.")
+        if options and kind != TRAINING:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`training` is for `{TRAINING}`.")
+        if len(options.get("label", "")) > _LONGEST_LABEL:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", f"`label` must have up to {_LONGEST_LABEL} characters.")
+        if kind == TRAINING and tenant:
+            raise PermissionDenied("NOT_PERMITTED", "Models are of the mesh as a whole, not for keys of one tenant.")
         if not self.has_archive:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "There is no archive: JOURNEYMESH_ARCHIVE_URL is empty.")
-        new = Job(self.random_bytes(_ID_BYTES).hex(), kind, State.QUEUED, self.clock())
-        await changed(self.store, tenant, lambda jobs: _queued(jobs, new))
-        return new
+        if kind not in self.installed:
+            raise FailedPrecondition("JOB_KIND_NOT_AVAILABLE", f"What `{kind}` needs is not installed here.")
 
     async def listed(self, tenant: str) -> Sequence[Job]:
         """The latest jobs of a tenant, newest first."""
@@ -70,6 +132,26 @@ class Queueing:
         """
         now_us = self.clock()
         return _found(await changed(self.store, tenant, lambda jobs: _cancelled(jobs, job_id, now_us)), job_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retraining:
+    """Has a model trained when gauges tell that it is due: once per interval, however many processes notice it."""
+
+    queueing: Queueing
+    causes: Collection[By]
+    interval_us: int
+    options: Mapping[str, str]
+
+    async def noticed(self, figures: Figures) -> None:
+        """Queues a training, if what gauges tell is a cause for one.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        by = retraining.cause(figures, self.causes)
+        if by is not None and await self.queueing.start_training(self.options, by, self.interval_us):
+            _log.info("a model is trained anew, because of %s", by)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -178,6 +260,11 @@ def _queued(jobs: Jobs, new: Job) -> Jobs:
     if any(each.kind == new.kind and domain.is_open(each) for each in jobs):
         raise AlreadyExists("JOB_UNFINISHED", "A job of this kind is queued or running. Wait, or cancel it.")
     return domain.queued(jobs, new)
+
+
+def _full(options: Mapping[str, str]) -> Mapping[str, str]:
+    """The options of a training, with what nobody said."""
+    return {"directions": "no", "promote": "no", **options, "label": options.get("label") or LABEL}
 
 
 def _taken(jobs: Jobs, holder: str, now_us: int) -> Jobs:

@@ -85,6 +85,38 @@ class Settings:
         minimum=256,
         maximum=65_536,
     )
+    training_memory_mib: int = setting(
+        "JOURNEYMESH_TRAINING_MEMORY_MIB",
+        1024,
+        "How much memory a job that trains a model may take, in MiB; one that needs more fails and says so.",
+        minimum=512,
+        maximum=65_536,
+    )
+    training_start: str = setting(
+        "JOURNEYMESH_TRAINING_START",
+        "no",
+        "What starts a job `model_training` by itself, beyond the threshold of its alert: `drift`, `calibration`, "
+        "`both` or `no`.",
+        choices=("no", "drift", "calibration", "both"),
+    )
+    training_interval_days: float = setting(
+        "JOURNEYMESH_TRAINING_INTERVAL_DAYS",
+        30.0,
+        "How many days lie between two such starts at least.",
+        minimum=1,
+        maximum=365,
+    )
+    training_label: str = setting(
+        "JOURNEYMESH_TRAINING_LABEL",
+        "no event for 14 days, at events",
+        "What a model so trained foretells (docs/training.md).",
+    )
+    training_promote: str = setting(
+        "JOURNEYMESH_TRAINING_PROMOTE",
+        "no",
+        "Whether it goes live if it is shown to be no worse than the live one: `yes`, or `no`, and it is a candidate.",
+        choices=("no", "yes"),
+    )
     insights_period_seconds: float = setting(
         "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS",
         60.0,

@@ -3,7 +3,7 @@
 import datetime as dt
 import enum
 import zoneinfo
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf import timestamp_pb2, wrappers_pb2
@@ -17,7 +17,7 @@ from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.changes import Change
 from services.analytics.domain.digest import Digest
-from services.analytics.domain.job import Job
+from services.analytics.domain.job import Interval, Job, Model
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
 from services.analytics.domain.watched import WatchedInsight
@@ -425,7 +425,38 @@ def job_message(of: Job) -> jobs_pb2.Job:
         reason=of.reason,
         detail=of.detail,
         counts=of.counts,
+        started_by=jobs_pb2.JobStart.Value(f"JOB_START_{of.started_by.upper()}"),
+        training=_training_message(of.options) if of.options else None,
+        model=_model_message(of.model) if of.model else None,
     )
+
+
+def training_of(of: jobs_pb2.TrainingOptions) -> dict[str, str]:
+    """The options of a training, as the job keeps them."""
+    said = {True: "yes", False: "no"}
+    return {"label": " ".join(of.label.split()), "promote": said[of.promote], "directions": said[of.is_directed]}
+
+
+def _training_message(of: Mapping[str, str]) -> jobs_pb2.TrainingOptions:
+    return jobs_pb2.TrainingOptions(
+        label=of["label"], promote=of["promote"] == "yes", is_directed=of["directions"] == "yes"
+    )
+
+
+def _model_message(of: Model) -> jobs_pb2.TrainedModel:
+    return jobs_pb2.TrainedModel(
+        model_version=of.version,
+        is_live=of.is_live,
+        gate=jobs_pb2.GateVerdict.Value(f"GATE_VERDICT_{of.gate.upper()}"),
+        brier_difference=_figure_message(of.difference) if of.difference else None,
+        measured_on=of.measured_on,
+        figures={name: _figure_message(each) for name, each in of.figures.items()},
+        remark=of.remark,
+    )
+
+
+def _figure_message(of: Interval) -> jobs_pb2.TrainedFigure:
+    return jobs_pb2.TrainedFigure(value=of.value, lower=of.low, upper=of.high)
 
 
 def kind_of(of: jobs_pb2.JobKind.ValueType) -> str:

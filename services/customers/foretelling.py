@@ -2,7 +2,7 @@
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from mesh.errors import NotFound
@@ -40,6 +40,15 @@ class Foretelling:
         # The same customer gets the same draws, so that two answers of a day do not differ.
         seed = zlib.crc32(user_id.encode())
         return fit, fits.foretold(fit, found, today, days, seed) if fit else None
+
+    async def export(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
+        """The file of all customers that a job wrote, in pieces.
+
+        Raises:
+            NotFound: `EXPORT_NOT_FOUND`, it is not kept; also in the middle.
+        """
+        async for piece in self.learnt.export(tenant, job_id):
+            yield piece
 
     async def recommendations(
         self, user_id: str, count: int, today: int

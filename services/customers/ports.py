@@ -1,10 +1,15 @@
 """What the use cases need besides the ports of `mesh.state`: where fits are kept."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from services.customers.domain.fit import Fit
 from services.customers.domain.publishing import Published
+
+MOST_EXPORTED_BYTES: Final = 64 * 1024 * 1024
+"""Of a file of all customers, as it is kept: compressed."""
+EXPORT_SECONDS: Final = 86_400
+"""How long a file of all customers is kept."""
 
 
 class Standing(NamedTuple):
@@ -21,8 +26,18 @@ class Standing(NamedTuple):
     erased_groups: Mapping[str, int] = {}
 
 
+class Exported(NamedTuple):
+    """A file of all customers of a tenant, and the job that wrote it. `pieces` are its bytes, in their order."""
+
+    job_id: str
+    customers: int
+    pieces: Iterable[bytes]
+
+
 class FitStore(Protocol):
     """Keeps what was learnt of each tenant's customers, the segment and group of each, and what was published of them.
+
+    Also keeps the last file of all customers of each tenant, for a day.
 
     Users are named by their qualified ids. All methods raise `Unavailable` if the store cannot be reached.
     """
@@ -78,5 +93,33 @@ class FitStore(Protocol):
     async def erase(self, user_ids: Sequence[str]) -> None:
         """Takes users out of their segments and groups, and counts them as erased. May be repeated.
 
-        Also forgets what was published of them.
+        Also forgets what was published of them, and the file of all customers.
+        """
+
+    async def erasures(self, tenant: str) -> int:
+        """As in `Standing`, by itself."""
+
+    async def keep_export(self, tenant: str, exported: Exported, seen: int) -> bool:
+        """Keeps a file in place of the one before, in one atomic step, unless some were erased since `seen` erasures.
+
+        Returns:
+            Whether it did.
+
+        Raises:
+            ResourceExhausted: `EXPORT_TOO_LARGE`, it has more than `MOST_EXPORTED_BYTES`.
+        """
+
+    async def exported(self, tenant: str, job_id: str) -> int | None:
+        """How many customers are in the file of a job; None if it is not kept.
+
+        Raises:
+            VersionMismatch: only a newer version can read it.
+        """
+
+    def export(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
+        """The file of a job, in pieces of about a megabyte.
+
+        Raises:
+            NotFound: `EXPORT_NOT_FOUND`, it is not kept; also in the middle.
+            VersionMismatch: only a newer version can read it.
         """

@@ -1,6 +1,6 @@
 """The gRPC face of what is foretold of a customer: translate, call, translate."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from journeymesh.customers.v1 import predictions_pb2 as wire
@@ -51,6 +51,13 @@ class PredictionsServicer(CustomerPredictionsServiceServicer):
         return wire.GetRecommendationsResponse(
             fit=translation.fit_message(fit), recommendations=[*map(_recommendation, found)]
         )
+
+    async def ReadCustomersExport(
+        self, request: wire.ReadCustomersExportRequest, _context: ServerContext
+    ) -> AsyncIterator[wire.ReadCustomersExportResponse]:
+        """Reads the file of a job."""
+        async for piece in self._foretelling.export(request.tenant, request.job_id):
+            yield wire.ReadCustomersExportResponse(piece=piece)
 
     def _today(self) -> int:
         return consumption.day_of(self._clock() // 1000)

@@ -99,13 +99,17 @@ def seen(metrics: Metrics, metric: Metric) -> dict[tuple[str, ...], float]:
     }
 
 
+async def ignored(_figures: gauged.Figures) -> None:
+    """Nobody needs to know."""
+
+
 def world(**tenants: Rows) -> World:
     return World({name.removeprefix("nobody"): rows for name, rows in tenants.items()})
 
 
 async def test_figures_of_a_tenant_are_metrics() -> None:
     metrics, one = Metrics(), world(nobody=weeks(named=90, said=80.0, clicks=12))
-    assert await look(Asking(one, one), metrics, NOW_US)
+    assert await look(Asking(one, one), metrics, NOW_US, ignored)
     index, points = seen(metrics, registry.DRIFT_INDEX), seen(metrics, registry.DRIFT_POINTS)
     assert set(index) == set(points)
     assert index["reason", "rage_clicks"] > 0.25
@@ -121,7 +125,7 @@ async def test_figures_of_a_tenant_are_metrics() -> None:
 async def test_of_tenants_the_worst_counts_and_events_are_of_all() -> None:
     metrics = Metrics()
     both = world(acme=weeks(named=0, said=60.0, clicks=USERS), globex=weeks(named=90, said=90.0, clicks=0))
-    await look(Asking(both, both), metrics, NOW_US)
+    await look(Asking(both, both), metrics, NOW_US, ignored)
     assert seen(metrics, registry.DRIFT_POINTS)["reason", "rage_clicks"] == pytest.approx(0.75, abs=0.01)
     assert seen(metrics, registry.CALIBRATION_ERROR)["m-1",] == pytest.approx(0.4)
     assert seen(metrics, registry.EVENT_RATIO) == {("click",): 0.5}
@@ -131,8 +135,8 @@ async def test_of_tenants_the_worst_counts_and_events_are_of_all() -> None:
 
 async def test_what_is_gone_is_reported_no_longer() -> None:
     metrics, one = Metrics(), world(nobody=weeks(named=90, said=80.0, clicks=12))
-    await look(Asking(one, one), metrics, NOW_US)
-    assert not await look(Asking(world(), one), metrics, NOW_US)
+    await look(Asking(one, one), metrics, NOW_US, ignored)
+    assert not await look(Asking(world(), one), metrics, NOW_US, ignored)
     assert seen(metrics, registry.DRIFT_INDEX) == seen(metrics, registry.EVENT_RATIO) == {}
 
 
@@ -140,12 +144,12 @@ async def test_a_tenant_that_is_too_large_is_left_out_and_no_answer_changes_noth
     metrics = Metrics()
     both = {"large": weeks(named=0, said=0.0, clicks=0), "small": weeks(named=90, said=80.0, clicks=12)}
     refused = World(both, InvalidArgument)
-    assert await look(Asking(refused, refused), metrics, NOW_US)
+    assert await look(Asking(refused, refused), metrics, NOW_US, ignored)
     before = seen(metrics, registry.EVENT_RATIO)
     assert before == {("click",): 0.1}
     away = World(both, Unavailable)
     with pytest.raises(Unavailable):
-        await look(Asking(away, away), metrics, NOW_US)
+        await look(Asking(away, away), metrics, NOW_US, ignored)
     assert seen(metrics, registry.EVENT_RATIO) == before
 
 

@@ -84,7 +84,7 @@ class Endless(Done):
 
 
 def queueing(store: JobStore, *, has_archive: bool = True) -> Queueing:
-    return Queueing(store, lambda: NOW_US, secrets.token_bytes, has_archive)
+    return Queueing(store, lambda: NOW_US, secrets.token_bytes, has_archive, telemetry.off().metrics)
 
 
 def running(

@@ -47,6 +47,25 @@ def test_candidates_alone_come_of_it_once_a_month() -> None:
 
 
 @pytest.mark.tools
+def test_analytics_trains_only_where_that_is_said() -> None:
+    usual, training = (pods(job(*values))["journeymesh-analytics"] for values in ((), ("training.onDemand=true",)))
+    (was,), (now,) = (of["spec"]["containers"] for of in (usual, training))
+    assert was["image"].rpartition(":")[0].endswith("/analytics")
+    assert now["image"].rpartition(":")[0].endswith("/analytics-training")
+    before = environment(usual)
+    set_ = {name: text for name, text in environment(training).items() if name not in before}
+    assert set_ == {
+        "JOURNEYMESH_MODELS": "s3://models/exit-risk",
+        "JOURNEYMESH_TRAINING_START": "no",
+        "JOURNEYMESH_TRAINING_LABEL": "no event for 14 days, at events",
+        "JOURNEYMESH_TRAINING_PROMOTE": "no",
+        "MPLCONFIGDIR": "/tmp",  # noqa: S108 - of the container
+    }
+    started = pods(job("training.onDemand=true", "training.start=drift"))["journeymesh-analytics"]
+    assert environment(started)["JOURNEYMESH_TRAINING_START"] == "drift"
+
+
+@pytest.mark.tools
 def test_it_reads_the_volume_of_an_archive_where_that_is_mounted() -> None:
     spec = pods(job())["journeymesh-training"]["spec"]
     assert {"name": "archive", "mountPath": "/archive", "readOnly": True} in spec["containers"][0]["volumeMounts"]
@@ -63,6 +82,9 @@ def test_it_reads_the_volume_of_an_archive_where_that_is_mounted() -> None:
     [
         ("training.enabled=true", "training.enabled needs what to read and where to write"),
         (f"{','.join(TRAINED)},archive.url=", "training.enabled needs what to read and where to write"),
+        ("training.onDemand=true", "training.onDemand needs what to read and where to write"),
+        (f"{','.join(TRAINED)},training.start=drift", "training.start needs training.onDemand"),
+        ("training.start=tea", "value must be one of 'no', 'drift', 'calibration', 'both'"),
         ("training.promote=anyway", "value must be one of 'no', 'yes'"),
         ("training.schedule=monthly", "does not match pattern"),
         ("training.resources.requests.memory=5Gi", "training.resources.requests.memory is 5Gi and so above"),

@@ -1,5 +1,6 @@
 """What is foretold: a fit of a shop, where it is kept, and what the servicers say of it."""
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journeymesh.customers.v1 import customers_pb2, predictions_pb2, segments_pb2
 
-from mesh.errors import InvalidArgument, NotFound, VersionMismatch
+from mesh.errors import InvalidArgument, NotFound, ResourceExhausted, VersionMismatch
 from mesh.state.applied import Batch
 from mesh.state.memory import MemoryState
 from mesh.store import redis
@@ -21,7 +22,7 @@ from services.customers.domain.purchases import Order
 from services.customers.domain.recommendations import Product, Reason, Shop, recommended
 from services.customers.domain.segments import NAMES, SEGMENTS, Cuts
 from services.customers.foretelling import Foretelling
-from services.customers.ports import FitStore, Standing
+from services.customers.ports import EXPORT_SECONDS, Exported, FitStore, Standing
 from services.customers.predictions import PredictionsServicer
 from services.customers.segments import CustomerSegmentsServicer
 from services.customers.servicer import CustomersServicer
@@ -72,6 +73,65 @@ async def test_members_are_listed_in_parts_and_erased_ones_are_counted(store: Fi
     assert not await store.replace("", FIT, members, {}, 0)
     assert await store.replace("", FIT, {"a": "New"}, {}, 4)
     assert await store.standing("") == Standing({"a": "New"}, {}, 4)
+
+
+async def read(store: FitStore, tenant: str, job_id: str) -> list[bytes]:
+    return [piece async for piece in store.export(tenant, job_id)]
+
+
+async def test_the_last_file_of_all_customers_is_kept_and_read_by_its_job(store: FitStore) -> None:
+    assert await store.exported("acme", "j-1") is None
+    with pytest.raises(NotFound):
+        await read(store, "acme", "j-1")
+    assert await store.keep_export("acme", Exported("j-1", 2, iter([b"a,b\n", b"c,d\n"])), 0)
+    assert await store.exported("acme", "j-1") == 2
+    assert await read(store, "acme", "j-1") == [b"a,b\n", b"c,d\n"]
+    for tenant, job_id in (("acme", "j-2"), ("", "j-1")):
+        assert await store.exported(tenant, job_id) is None
+        with pytest.raises(NotFound):
+            await read(store, tenant, job_id)
+
+    reading = store.export("acme", "j-1")
+    assert await anext(reading) == b"a,b\n"
+    assert await store.keep_export("acme", Exported("j-2", 1, [b"e\n", b"f\n"]), 0)
+    with pytest.raises(NotFound):  # and nobody gets the half of one and the half of another
+        await anext(reading)
+    assert await store.exported("acme", "j-1") is None
+    assert await read(store, "acme", "j-2") == [b"e\n", b"f\n"]
+
+
+async def test_a_file_of_all_customers_goes_with_whoever_is_erased(store: FitStore) -> None:
+    for tenant in ("acme", ""):
+        assert await store.keep_export(tenant, Exported("j-1", 1, [b"a\n"]), 0)
+    await store.erase([qualified("acme", "nobody")])
+    assert await store.erasures("acme") == 1
+    assert await store.exported("acme", "j-1") is None
+    assert await store.exported("", "j-1") == 1
+    # Somebody was erased while it was written.
+    assert not await store.keep_export("acme", Exported("j-2", 1, [b"a\n"]), 0)
+    assert await store.exported("acme", "j-2") is None
+    assert await store.keep_export("acme", Exported("j-2", 1, [b"b\n"]), 1)
+
+
+async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
+    store: FitStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for adapter in ("fits", "memory"):
+        monkeypatch.setattr(f"services.customers.adapters.{adapter}.MOST_EXPORTED_BYTES", 100)
+    pieces = [secrets.token_bytes(60) for _ in range(2)]
+    with pytest.raises(ResourceExhausted):
+        await store.keep_export("acme", Exported("j-1", 1, pieces), 0)
+    assert await store.exported("acme", "j-1") is None
+    assert await store.keep_export("acme", Exported("j-2", 1, pieces[:1]), 0)
+
+
+async def test_a_file_of_all_customers_ends_after_a_day(valkey: redis.Client) -> None:
+    assert await RedisFits(valkey).keep_export("acme", Exported("j-1", 1, [b"a\n"]), 0)
+    assert not await valkey.exists("jm:{customers}:export:acme:new")
+    assert EXPORT_SECONDS - 60 < await valkey.ttl("jm:{customers}:export:acme") <= EXPORT_SECONDS
+    await valkey.hset("jm:{customers}:export:acme", "about", b"\x92\x02\xc0")
+    with pytest.raises(VersionMismatch):
+        await RedisFits(valkey).exported("acme", "j-1")
 
 
 async def test_what_a_newer_version_learnt_is_not_misread(valkey: redis.Client) -> None:

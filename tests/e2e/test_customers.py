@@ -4,7 +4,10 @@ What is learnt of all of it comes back on the stream.
 """
 
 import asyncio
+import csv
 import datetime as dt
+import io
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +108,9 @@ def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh)
     assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}
 
 
-def fitted(mesh: RunningMesh) -> Any:
-    """What came of a job that learns from all customers."""
-    begun = mesh.post("/api/jobs", {"kind": "customers_fit"})
+def ended(mesh: RunningMesh, kind: str = "customers_fit") -> Any:
+    """What came of a job."""
+    begun = mesh.post("/api/jobs", {"kind": kind})
     assert begun.status == 202, begun.body
     path = f"/api/jobs/{begun.body['jobId']}"
     until(lambda: mesh.get(path).body["state"] not in {"queued", "running"}, "the job does not end", 240)
@@ -145,7 +148,7 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
             assert sent.body["accepted"] == len(orders[start : start + 100]), sent.body
 
         def is_learnt() -> bool:
-            job = fitted(mesh)
+            job = ended(mesh)
             return bool(job["state"] == "done" and job["counts"]["customers"] == 40)
 
         # Until all of it is archived, fewer are learnt of, and the others later: nobody is told twice the same.
@@ -161,7 +164,7 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         assert "user-001" in members
         assert 0 < len(told["products"]) <= 5
 
-        again = fitted(mesh)
+        again = ended(mesh)
         assert (again["state"], again["counts"]["published"], again["counts"]["refused"]) == ("done", 0, 0)
         performance = mesh.get("/api/segments/performance?days=365").body["segments"]
         assert sum(each["customerCount"] for each in performance) == 40
@@ -169,3 +172,10 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         for row in (*rows["rows"], *rows["groupRows"]):
             assert sum(each["share"] for each in row["movedTo"]) == pytest.approx(1)
         assert {each["change"] for each in rows["groupTransitions"]} <= {"kept"}
+
+        written = ended(mesh, "customers_export")
+        assert (written["state"], written["counts"], written["startedBy"]) == ("done", {"customers": 40}, "person")
+        with urllib.request.urlopen(f"{mesh.url}/api/jobs/{written['jobId']}/file", timeout=30) as answer:
+            rows = [*csv.DictReader(io.TextIOWrapper(answer, "utf-8"))]
+        assert [row["customer"] for row in rows] == sorted(shop(40))
+        assert {row["segment"] for row in rows} <= {*SEGMENTS}

@@ -51,6 +51,7 @@ _WITHOUT: Final = {
     registry.COST_BUDGET_USED.name,
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
+    registry.JOBS_STARTED.name,
     registry.CONFIGURATIONS_REFUSED.name,
 }
 """Reported only with TLS, a canary or a shadow (tests/scoring has these), weeks, budgets or jobs (tests/analytics), or

@@ -283,7 +283,7 @@ class Closed:
         def watch(_request: object, **_options: object) -> Any:
             return self
 
-        return watch if name.startswith(("Watch", "ReadExport")) else fail
+        return watch if name.startswith(("Watch", "Read")) else fail
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """All messages of a stream."""

@@ -3,6 +3,7 @@
 import argparse
 import io
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from services.analytics.domain import job as domain
 from services.analytics.domain.job import Outcome
 from services.analytics.running import changed
 from tests.builders import NOW_US
-from tests.gateway.running import Gateway
+from tests.gateway.running import Gateway, listening
 
 PATH = "/api/jobs"
 KIND = {"kind": "customers_fit"}
@@ -37,6 +38,20 @@ async def test_a_job_is_queued_seen_and_cancelled(gateway: Gateway) -> None:
         second.json()["jobId"],
         its["jobId"],
     ]
+
+
+async def test_the_file_of_a_job_comes_whole_or_not_at_all() -> None:
+    async with listening() as (_, url), httpx.AsyncClient(base_url=url) as client:
+        found = await client.get(f"{PATH}/done/file")
+        assert (found.status_code, found.text) == (200, '"customer"\n""\n')
+        assert found.headers["content-type"] == "text/csv"
+        assert found.headers["content-disposition"] == 'attachment; filename="customers.csv"'
+        refused = await client.get(f"{PATH}/none/file")
+        assert (refused.status_code, refused.json()["reason"]) == (404, "EXPORT_NOT_FOUND")
+        with pytest.raises(
+            httpx.RemoteProtocolError
+        ):  # what has begun cannot become a problem, and must not seem whole
+            await client.get(f"{PATH}/going/file")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from services.analytics.adapters.watched import RedisWatches
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import InsightPart, InsightSlice, Money
 from services.analytics.domain.changes import Change
-from services.analytics.domain.job import Job, State
+from services.analytics.domain.job import By, Gate, Interval, Job, Model, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.domain.watched import Watched, WatchedInsight
@@ -63,6 +63,7 @@ from services.customers.domain.recommendations import Product
 from services.customers.domain.repeats import Repeats
 from services.customers.domain.segments import Cuts
 from services.customers.domain.spending import Spending
+from services.customers.ports import Exported
 from services.customers.servicer import CustomersServicer
 from services.customers.usecases import Purchases
 from services.experiments.adapters.redis import RedisExperiments
@@ -310,6 +311,19 @@ async def read_customers_fit(of: At) -> dict[str, Any]:
         "fit": msgspec.to_builtins(await fits.fit("acme")),
         "standing": standing._asdict(),
         "published": msgspec.to_builtins(dict(published)),
+    }
+
+
+async def write_customers_export(to: At) -> None:
+    pieces = [b"customer,segment\n", '"Größe 😀","New"\n'.encode()]
+    assert await RedisFits(to.client).keep_export("acme", Exported("0123456789abcdef", 1, pieces), 0)
+
+
+async def read_customers_export(of: At) -> dict[str, Any]:
+    fits, job_id = RedisFits(of.client), "0123456789abcdef"
+    return {
+        "customers": await fits.exported("acme", job_id),
+        "pieces": [piece.decode() async for piece in fits.export("acme", job_id)],
     }
 
 
@@ -756,7 +770,16 @@ async def write_jobs(to: At) -> None:
     )
     running = Job("00000000000000ff", "customers_fit", State.RUNNING, NOW_US, "reading", 0.5, 2, NOW_US)
     held = running._replace(holder="holder", held_until_us=NOW_US + MINUTE_US)
-    assert await store.replace("", (done._replace(counts={"customers": 40}), failed, held), 0)
+    figure = Interval(0.25, 0.125, 0.5)
+    model = Model("archive-0a1b2c3d", True, Gate.PASSED, figure, "other users, at events", {"auroc": figure}, "Größe")
+    trained = done._replace(
+        job_id="0000000000000001",
+        kind="model_training",
+        options={"label": "never returns", "promote": "yes", "directions": "no"},
+        started_by=By.DRIFT,
+        model=model,
+    )
+    assert await store.replace("", (done._replace(counts={"customers": 40}), failed, held, trained), 0)
     assert await store.replace("acme", (failed,), 0)
 
 
@@ -924,6 +947,7 @@ FORMATS: Final[dict[str, Format]] = {
     "video": Format(write_video, read_video),
     "customers": Format(write_customers, read_customers),
     "customers_fit": Format(write_customers_fit, read_customers_fit),
+    "customers_export": Format(write_customers_export, read_customers_export),
     "intervention": Format(write_intervention, read_intervention),
     "reports": Format(write_reports, read_reports),
     "prompts": Format(write_prompts, read_prompts),

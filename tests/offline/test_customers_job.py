@@ -24,8 +24,9 @@ from offline.archive import contents
 from offline.customers import archived, keeping
 from offline.customers import job as learning
 from offline.customers.refit import Whole
+from offline.process import Asked
 from records import tenants
-from services.analytics.adapters.children import LEAN, Child, Children
+from services.analytics.adapters.children import LEAN, Child, Children, Memory
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import HELD_US, Job, Outcome, State
 from services.analytics.running import Queueing, Running
@@ -41,19 +42,19 @@ from tests.offline.test_customers_archived import archive_of
 from tests.offline.test_customers_fit import purchase
 from tests.offline.test_customers_publishing import Ingest, listening
 
-MEMORY_MIB: Final = 384
+MEMORY: Final = Memory(384, 512)
 RUNNER: Final = """
 import asyncio, os, secrets, sys
 from mesh.clock import system_clock
 from mesh.observability import telemetry
 from mesh.store import redis
-from services.analytics.adapters.children import Children
+from services.analytics.adapters.children import Children, Memory
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.running import Running
 
 async def main():
     store = RedisJobs(redis.connect(sys.argv[1]))
-    children = Children(sys.argv[2], 384, os.environ)
+    children = Children(sys.argv[2], Memory(384, 512), os.environ)
     await Running(store, system_clock, secrets.token_bytes, children.start, telemetry.off()).run()
 
 asyncio.run(main())
@@ -106,7 +107,7 @@ async def queued(client: redis.Client) -> Job:
 
 
 def queueing(client: redis.Client) -> Queueing:
-    return Queueing(RedisJobs(client), system_clock, secrets.token_bytes, has_archive=True)
+    return Queueing(RedisJobs(client), system_clock, secrets.token_bytes, True, telemetry.off().metrics)
 
 
 async def found(client: redis.Client, job: Job) -> Job:
@@ -129,7 +130,7 @@ async def reading(child: Child) -> None:
 async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_command_learns(
     client: redis.Client, archive_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY_MIB, os.environ)
+    job, children = await queued(client), Children(archive_url, MEMORY, os.environ)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -158,7 +159,8 @@ async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_comman
     # As if it had been killed between the two writes: it learns nothing a second time, so nobody seems to have moved.
     before = await client.hgetall("jm:{customers}:fit:acme")
     capsys.readouterr()
-    assert await asyncio.to_thread(learning.main, archive_url, "acme", job.created_us // 1000) == 0
+    asked = Asked(archive_url, "acme", job.created_us // 1000, job.job_id, {})
+    assert await asyncio.to_thread(learning.main, asked) == 0
     said = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
     assert said[-1] == {"counts": dict(done.counts) | {"published": 0}}
     assert {each["step"] for each in said[:-1]} == {"publishing"}
@@ -193,7 +195,7 @@ async def test_it_ends_with_who_started_it_and_another_takes_the_job(
 
 
 async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Client, archive_url: str) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY_MIB, os.environ)
+    job, children = await queued(client), Children(archive_url, MEMORY, os.environ)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -213,7 +215,8 @@ async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Cl
 
 
 async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "offline.customers.job", tmp_path.as_uri(), "acme", "1", str(MEMORY_MIB)]
+    arguments = (tmp_path.as_uri(), "acme", "1", str(MEMORY.usual_mib), "j-1", "{}")
+    command = [sys.executable, "-m", "offline.customers.job", *arguments]
 
     def run() -> tuple[int, bytes, bytes]:
         pipe = subprocess.PIPE

@@ -73,7 +73,13 @@ JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
 JOURNEYMESH_PRICES_FILE: /prices/prices.json
 {{- end }}
 {{- end }}
-{{- if and (eq .name "scoring") $v.models.url }}
+{{- if and (eq .name "analytics") $v.training.onDemand }}
+JOURNEYMESH_TRAINING_START: {{ $v.training.start | quote }}
+JOURNEYMESH_TRAINING_LABEL: {{ $v.training.label | quote }}
+JOURNEYMESH_TRAINING_PROMOTE: {{ $v.training.promote | quote }}
+MPLCONFIGDIR: /tmp
+{{- end }}
+{{- if and $v.models.url (or (eq .name "scoring") (and (eq .name "analytics") $v.training.onDemand)) }}
 JOURNEYMESH_MODELS: {{ $v.models.url | quote }}
 {{- end }}
 {{- if and (eq .name "access") $v.keys.existingSecret }}

@@ -125,6 +125,8 @@ http://{{ $name }}-jaeger:4317
 {{- if and $keeps (or (gt (int $archiver.replicas) 1) $archiver.autoscaling.enabled) }}{{ fail "More than one archiver needs archive.accessMode ReadWriteMany, or an archive on S3." }}{{ end -}}
 {{- if and (hasPrefix "file:" $v.archive.url) (ne $v.archive.url "file:///archive") }}{{ fail "archive.url must be file:///archive, where the volume is mounted, or s3://bucket/prefix." }}{{ end -}}
 {{- if and (or (eq $v.stream.kind "kinesis") (hasPrefix "s3://" $v.archive.url) $v.models.url (eq $v.help.email.kind "ses") (eq $v.help.push.kind "sns")) (not $v.aws.region) }}{{ fail "Kinesis, S3, SES and SNS need aws.region." }}{{ end -}}
+{{- if and $v.training.onDemand (not (and $v.archive.url $v.models.url)) }}{{ fail "training.onDemand needs what to read and where to write: archive.url and models.url." }}{{ end -}}
+{{- if and (ne $v.training.start "no") (not $v.training.onDemand) }}{{ fail "training.start needs training.onDemand." }}{{ end -}}
 {{- if and $v.training.enabled (not (and $v.archive.url $v.models.url)) }}{{ fail "training.enabled needs what to read and where to write: archive.url and models.url." }}{{ end -}}
 {{- if and (eq $v.help.email.kind "ses") (not $v.help.email.from) }}{{ fail "help.email.kind ses needs the sender's address in help.email.from." }}{{ end -}}
 {{- range $name, $channel := dict "chat" $v.help.chat "ticket" $v.help.ticket -}}

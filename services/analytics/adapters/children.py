@@ -1,25 +1,44 @@
 """Jobs in processes of their own: each says on its output how far it is, and ends when its input does.
 
-A line of output is a JSON object: `step` and `progress`, or at the end `counts`, or `reason` and `detail`.
+A line of output is a JSON object: `step` and `progress`, or at the end `counts`, of training `model` too, or
+`reason` and `detail`.
 """
 
 import asyncio
 import contextlib
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 import msgspec
 
-from services.analytics.domain.job import Job, Outcome, Progress
+from services.analytics.domain.job import Gate, Interval, Job, Model, Outcome, Progress
 
 # By name: what runs here is not imported, so that this process does not load what it needs.
-MODULES: Final = {"customers_fit": "offline.customers.job"}
+MODULES: Final = {
+    "customers_fit": "offline.customers.job",
+    "customers_export": "offline.customers.exporting",
+    "model_training": "offline.train_job",
+}
 
 
-LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1"}
+_NEEDS: Final = {"model_training": ("sklearn", "onnx", "onnxruntime", "matplotlib")}
+"""What a kind needs that is not installed everywhere, besides its module."""
+
+LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much."""
+
+
+class _Model(msgspec.Struct):
+    version: str
+    is_live: bool
+    gate: Gate
+    difference: Interval | None
+    measured_on: str
+    figures: dict[str, Interval]
+    remark: str
 
 
 class _Line(msgspec.Struct):
@@ -28,23 +47,49 @@ class _Line(msgspec.Struct):
     counts: dict[str, int] | None = None
     reason: str = ""
     detail: str = ""
+    model: _Model | None = None
 
 
 _DECODE: Final = msgspec.json.Decoder(_Line).decode
 
 
+class Memory(NamedTuple):
+    """What the process of a job may take, in MiB."""
+
+    usual_mib: int
+    training_mib: int
+
+    def of(self, kind: str) -> int:
+        """That of a kind of job."""
+        return self.training_mib if kind == "model_training" else self.usual_mib
+
+
+def kinds() -> frozenset[str]:
+    """The kinds of jobs for which all is installed. Nothing of it is loaded."""
+    return frozenset(kind for kind, module in MODULES.items() if all(map(_is_there, (module, *_NEEDS.get(kind, ())))))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # what it is in is not there
+        return False
+
+
 class Children:
     """Starts a process for a job."""
 
-    def __init__(self, archive_url: str, memory_mib: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, archive_url: str, memory: Memory, environment: Mapping[str, str]) -> None:
         self._archive_url = archive_url
-        self._memory_mib = memory_mib
+        self._memory = memory
         self._environment = {**environment, **LEAN}
 
     def start(self, tenant: str, job: Job) -> "Child":
         """See `ports.Start`."""
-        arguments = (self._archive_url, tenant, str(job.created_us // 1000), str(self._memory_mib))
-        return Child([sys.executable, "-m", MODULES[job.kind], *arguments], self._environment)
+        about = (tenant, str(job.created_us // 1000), str(self._memory.of(job.kind)), job.job_id)
+        options = msgspec.json.encode(dict(job.options)).decode()
+        command = [sys.executable, "-m", MODULES[job.kind], self._archive_url, *about, options]
+        return Child(command, self._environment)
 
 
 class Child:
@@ -83,6 +128,7 @@ class Child:
                 except msgspec.DecodeError:  # it was killed in the middle of a line
                     break
                 if said.counts is not None or said.reason:
-                    return Outcome(said.counts or {}, said.reason, said.detail)
+                    model = Model(*msgspec.structs.astuple(said.model)) if said.model else None
+                    return Outcome(said.counts or {}, said.reason, said.detail, model=model)
                 self.progress = Progress(said.step, said.progress)
         return Outcome(is_lost=True)

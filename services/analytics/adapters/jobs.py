@@ -8,7 +8,7 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from services.analytics.adapters import changes
-from services.analytics.domain.job import Job, Jobs, State, is_open
+from services.analytics.domain.job import By, Gate, Interval, Job, Jobs, Model, State, is_open
 from services.analytics.ports import KeptJobs
 
 _KEY: Final = "jm:{analytics}:jobs:"
@@ -26,6 +26,16 @@ return 1
 """)
 
 
+class _Model(msgspec.Struct, array_like=True):
+    version: str
+    is_live: bool
+    gate: Gate
+    difference: Interval | None
+    measured_on: str
+    figures: dict[str, Interval]
+    remark: str
+
+
 class _Job(msgspec.Struct, array_like=True):
     job_id: str
     kind: str
@@ -41,6 +51,9 @@ class _Job(msgspec.Struct, array_like=True):
     counts: dict[str, int]
     holder: str
     held_until_us: int
+    options: dict[str, str] = {}
+    started_by: By = By.PERSON
+    model: _Model | None = None
 
 
 class _Packed(msgspec.Struct, array_like=True):
@@ -106,10 +119,21 @@ class MemoryJobs:
 
 
 def _encode(jobs: Jobs) -> bytes:
-    return _ENCODE(_Packed(_VERSION, [_Job(*each[:11], dict(each.counts), *each[12:]) for each in jobs]))
+    return _ENCODE(_Packed(_VERSION, [*map(_packed, jobs)]))
+
+
+def _packed(of: Job) -> _Job:
+    model = of.model and _Model(**of.model._replace(figures=dict(of.model.figures))._asdict())
+    whole = of._replace(counts=dict(of.counts), options=dict(of.options))._asdict()
+    return _Job(**{**whole, "model": model})
 
 
 def _decode(blob: bytes) -> Jobs:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("The jobs were stored by a newer version of the service.")
-    return tuple(Job(*msgspec.structs.astuple(each)) for each in _DECODE(blob).jobs)
+    return tuple(map(_unpacked, _DECODE(blob).jobs))
+
+
+def _unpacked(of: _Job) -> Job:
+    model = Model(*msgspec.structs.astuple(of.model)) if of.model else None
+    return Job(*msgspec.structs.astuple(of))._replace(model=model)

@@ -14,6 +14,7 @@ MOST_ATTEMPTS: Final = 3
 HELD_US: Final = 10_000_000
 """How long a process holds a job without saying so again."""
 _NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+_NO_OPTIONS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class State(enum.StrEnum):
@@ -24,6 +25,46 @@ class State(enum.StrEnum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class By(enum.StrEnum):
+    """What started a job."""
+
+    PERSON = "person"
+    DRIFT = "drift"
+    CALIBRATION = "calibration"
+
+
+class Gate(enum.StrEnum):
+    """Whether a model was shown to be no worse than the live one."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    NOT_COMPARED = "not_compared"
+
+
+class Interval(NamedTuple):
+    """A figure with its 95% interval over users."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Model(NamedTuple):
+    """A model that a job trained.
+
+    `difference` is its Brier score less the live one's, below 0 if it is better; None if they were not compared. The
+    figures are those of the exit risk, by name, over the snapshots that `measured_on` names.
+    """
+
+    version: str
+    is_live: bool
+    gate: Gate
+    difference: Interval | None
+    measured_on: str
+    figures: Mapping[str, Interval]
+    remark: str
 
 
 class Job(NamedTuple):
@@ -43,6 +84,9 @@ class Job(NamedTuple):
     counts: Mapping[str, int] = _NOTHING
     holder: str = ""
     held_until_us: int = 0
+    options: Mapping[str, str] = _NO_OPTIONS
+    started_by: By = By.PERSON
+    model: Model | None = None
 
 
 Jobs = tuple[Job, ...]
@@ -57,12 +101,16 @@ class Progress(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of an attempt: counts, or a reason and a sentence. `is_lost`: its process died, nobody knows why."""
+    """What came of an attempt: counts, and a model if it trained one, or a reason and a sentence.
+
+    `is_lost`: its process died, nobody knows why.
+    """
 
     counts: Mapping[str, int] = _NOTHING
     reason: str = ""
     detail: str = ""
     is_lost: bool = False
+    model: Model | None = None
 
 
 def is_open(job: Job) -> bool:
@@ -71,11 +119,23 @@ def is_open(job: Job) -> bool:
 
 
 def queued(jobs: Jobs, job: Job) -> Jobs:
-    """The jobs with a new one; of those that have ended the latest are kept, `MOST_KEPT` in all."""
+    """The jobs with a new one; of those that have ended the latest are kept, `MOST_KEPT` in all.
+
+    Also kept is the latest that nobody asked for, by which it is known when the next one may start.
+    """
     known = (*jobs, job)
     surplus = len(known) - MOST_KEPT
-    old = {each.job_id for each in [each for each in known if not is_open(each)][: max(surplus, 0)]}
+    by_itself = [each for each in known if each.started_by is not By.PERSON][-1:]
+    ended = [each for each in known if not is_open(each) and each not in by_itself]
+    old = {each.job_id for each in ended[: max(surplus, 0)]}
     return tuple(each for each in known if each.job_id not in old)
+
+
+def may_start(jobs: Iterable[Job], kind: str, now_us: int, interval_us: int) -> bool:
+    """Whether the mesh may start a job of a kind by itself: none is open, and it started none within the interval."""
+    of_kind = [each for each in jobs if each.kind == kind]
+    recent = (each.started_by is not By.PERSON and each.created_us > now_us - interval_us for each in of_kind)
+    return not any(map(is_open, of_kind)) and not any(recent)
 
 
 def due(jobs: Iterable[Job], now_us: int) -> Job | None:
@@ -126,6 +186,7 @@ def ended(job: Job, outcome: Outcome, now_us: int) -> Job:
         reason=outcome.reason,
         detail=outcome.detail,
         counts=outcome.counts,
+        model=outcome.model,
         holder="",
         held_until_us=0,
     )

@@ -1,18 +1,22 @@
-"""Fits in Redis: a value per tenant, its customers by segment and id, and of each the group and what was published."""
+"""Fits in Redis: a value per tenant, its customers by segment and id, and of each the group and what was published.
+
+A file of all customers is a hash beside them: what it is about, and compressed pieces by number.
+"""
 
 import itertools
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
-from mesh.errors import VersionMismatch
+from mesh.errors import NotFound, ResourceExhausted, VersionMismatch
 from mesh.store import redis
 from records import tenants
 from services.customers.domain.fit import Fit
 from services.customers.domain.publishing import Published
 from services.customers.domain.segments import SEGMENTS
-from services.customers.ports import Standing
+from services.customers.ports import EXPORT_SECONDS, MOST_EXPORTED_BYTES, Exported, Standing
 
 _PREFIX: Final = "jm:{customers}:"
 _VERSION: Final = 1
@@ -21,6 +25,8 @@ _CACHED: Final = 4
 _ALL: Final = "all"
 """The field of what is erased that counts all erasures; the others count by segment, and by group behind a prefix."""
 _OF_GROUP: Final = "group:"
+_ABOUT: Final = "about"
+"""The field of an export that says what it is about; the others are its pieces, by number from 0 on."""
 
 # KEYS: the fit, what is erased, then pairs of what is new and what is replaced. ARGV: erasures seen, revision, fit.
 _REPLACE: Final = redis.Script("""
@@ -35,18 +41,19 @@ redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, the groups, what was published, then the members of each segment. ARGV: a user, the
+# KEYS: what is erased, the groups, what was published, the export, then the members of each segment. ARGV: a user, the
 # prefix of groups, then the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
 redis.call('HDEL', KEYS[3], ARGV[1])
+redis.call('DEL', KEYS[4])
 local group = redis.call('HGET', KEYS[2], ARGV[1])
 if group then
   redis.call('HDEL', KEYS[2], ARGV[1])
   redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
 end
-for place = 4, #KEYS do
-  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 1], 1) end
+for place = 5, #KEYS do
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 2], 1) end
 end
 return 1
 """)
@@ -55,6 +62,17 @@ _PUBLISH: Final = redis.Script("""
 for place = 1, #ARGV, 2 do
   if redis.call('ZSCORE', KEYS[2], ARGV[place]) then redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1]) end
 end
+return 1
+""")
+
+# KEYS: what is erased, the export beside, the export. ARGV: erasures seen, how many fields it has, seconds to keep it.
+_KEEP_EXPORT: Final = redis.Script("""
+if (redis.call('HGET', KEYS[1], 'all') or '0') ~= ARGV[1] or redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[2]) then
+  redis.call('DEL', KEYS[2])
+  return 0
+end
+redis.call('RENAME', KEYS[2], KEYS[3])
+redis.call('EXPIRE', KEYS[3], ARGV[3])
 return 1
 """)
 
@@ -68,6 +86,15 @@ class Packed(msgspec.Struct, array_like=True):
     fit: Fit
 
 
+class _About(msgspec.Struct, array_like=True):
+    """What a file of all customers is about."""
+
+    version: int
+    job_id: str
+    customers: int
+    pieces: int
+
+
 class _Version(msgspec.Struct, array_like=True):
     version: int
 
@@ -75,6 +102,7 @@ class _Version(msgspec.Struct, array_like=True):
 _ENCODE: Final = msgspec.msgpack.Encoder(order="sorted").encode
 _DECODE: Final = msgspec.msgpack.Decoder(Packed).decode
 _DECODE_PUBLISHED: Final = msgspec.msgpack.Decoder(tuple[int, str, str, tuple[str, ...], int, int]).decode
+_DECODE_ABOUT: Final = msgspec.msgpack.Decoder(_About).decode
 _DECODE_VERSION: Final = msgspec.msgpack.Decoder(_Version).decode
 
 
@@ -217,10 +245,67 @@ class RedisFits:
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
             members = (_members(tenant, segment) for segment in SEGMENTS)
-            keys = [_erased(tenant), _groups(tenant), _published(tenant), *members]
+            keys = [_erased(tenant), _groups(tenant), _published(tenant), _export(tenant), *members]
             calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
+
+    async def erasures(self, tenant: str) -> int:
+        """See `ports.FitStore`."""
+        with redis.translating_errors():
+            return int(cast("bytes | None", await self._client.hget(_erased(tenant), _ALL)) or 0)
+
+    async def keep_export(self, tenant: str, exported: Exported, seen: int) -> bool:
+        """See `ports.FitStore`."""
+        key = _export(tenant)
+        new, count, size = f"{key}:new", 0, 0
+        with redis.translating_errors():
+            await self._client.delete(new)
+            for piece in exported.pieces:
+                packed = zlib.compress(piece)
+                size += len(packed)
+                if size > MOST_EXPORTED_BYTES:
+                    await self._client.delete(new)
+                    message = f"The file has more than {MOST_EXPORTED_BYTES >> 20} MiB, compressed."
+                    raise ResourceExhausted("EXPORT_TOO_LARGE", message)
+                await self._client.hset(new, str(count), cast("Any", packed))
+                await self._client.expire(new, EXPORT_SECONDS)
+                count += 1
+            about = _ENCODE(_About(_VERSION, exported.job_id, exported.customers, count))
+            await self._client.hset(new, _ABOUT, cast("Any", about))
+        call = redis.Call([_erased(tenant), new, key], [seen, count + 1, EXPORT_SECONDS])
+        (is_done,) = await _KEEP_EXPORT.run(self._client, call)
+        return bool(is_done)
+
+    async def exported(self, tenant: str, job_id: str) -> int | None:
+        """See `ports.FitStore`."""
+        with redis.translating_errors():
+            blob = cast("bytes | None", await self._client.hget(_export(tenant), _ABOUT))
+        about = _about(blob, job_id)
+        return about.customers if about else None
+
+    async def export(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
+        """See `ports.FitStore`."""
+        number, count = 0, 1
+        while number < count:
+            with redis.translating_errors():
+                found = await self._client.hmget(_export(tenant), [_ABOUT, str(number)])
+            blob, packed = cast("list[bytes | None]", found)
+            about = _about(blob, job_id)
+            if about is None or packed is None:
+                raise NotFound("EXPORT_NOT_FOUND", "This job has no file, or not any more.")
+            number, count = number + 1, about.pieces
+            yield zlib.decompress(packed)
+
+
+def _about(blob: bytes | None, job_id: str) -> _About | None:
+    """What a file is about; None if it is not that of the job."""
+    if blob is None:
+        return None
+    if _DECODE_VERSION(blob).version > _VERSION:
+        raise VersionMismatch("The file of all customers was stored by a newer version.")
+    about = _DECODE_ABOUT(blob)
+    return about if about.job_id == job_id else None
 
 
 def encode(fit: Fit) -> bytes:
@@ -267,3 +352,7 @@ def _groups(tenant: str) -> str:
 
 def _published(tenant: str) -> str:
     return f"{_PREFIX}published:{tenant}"
+
+
+def _export(tenant: str) -> str:
+    return f"{_PREFIX}export:{tenant}"

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from mesh.errors import NotFound, ResourceExhausted
 from records import tenants
 from services.customers.domain.fit import Fit
 from services.customers.domain.publishing import Published
-from services.customers.ports import Standing
+from services.customers.ports import MOST_EXPORTED_BYTES, Exported, Standing
 
 _NOBODY = Standing({}, {}, 0)
 
@@ -17,6 +18,7 @@ class MemoryFits:
         self._fits: dict[str, Fit] = {}
         self._standing: dict[str, Standing] = {}
         self._published: dict[str, dict[str, Published]] = {}
+        self._exports: dict[str, Exported] = {}
 
     async def fit(self, tenant: str) -> Fit | None:
         """See `ports.FitStore`."""
@@ -79,13 +81,44 @@ class MemoryFits:
             self.forget(user_id)
 
     def forget(self, user_id: str) -> None:
-        """Takes a user out of their segment and group, and forgets what was published of them."""
+        """Takes a user out of their segment and group; forgets what was published of them, and the file they are in."""
         tenant = tenants.tenant_of(user_id)
+        self._exports.pop(tenant, None)
         self._published.get(tenant, {}).pop(user_id, None)
         of = self._standing.get(tenant, _NOBODY)
         self._standing[tenant] = Standing(
             *_without(of.members, of.erased, user_id), of.erasures + 1, *_without(of.grouped, of.erased_groups, user_id)
         )
+
+    async def erasures(self, tenant: str) -> int:
+        """See `ports.FitStore`."""
+        return (await self.standing(tenant)).erasures
+
+    async def keep_export(self, tenant: str, exported: Exported, seen: int) -> bool:
+        """See `ports.FitStore`."""
+        pieces = [*exported.pieces]
+        if sum(map(len, pieces)) > MOST_EXPORTED_BYTES:
+            raise ResourceExhausted("EXPORT_TOO_LARGE", "The file is too large.")
+        if await self.erasures(tenant) != seen:
+            return False
+        self._exports[tenant] = exported._replace(pieces=pieces)
+        return True
+
+    async def exported(self, tenant: str, job_id: str) -> int | None:
+        """See `ports.FitStore`."""
+        kept = self._exports.get(tenant)
+        return kept.customers if kept and kept.job_id == job_id else None
+
+    async def export(self, tenant: str, job_id: str) -> AsyncIterator[bytes]:
+        """See `ports.FitStore`."""
+        for number in range(len(self._pieces(tenant, job_id))):
+            yield self._pieces(tenant, job_id)[number]
+
+    def _pieces(self, tenant: str, job_id: str) -> Sequence[bytes]:
+        kept = self._exports.get(tenant)
+        if kept is None or kept.job_id != job_id:
+            raise NotFound("EXPORT_NOT_FOUND", "This job has no file, or not any more.")
+        return [*kept.pieces]
 
 
 def _without(

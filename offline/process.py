@@ -1,0 +1,92 @@
+"""What the process of a job does beside its work: it says how far it is, takes no more than it may, and ends in time.
+
+It is started by analytics, and ends where that ends. It says on its output how far it is, a JSON object a line: `step`
+and `progress`, and at the end what came of it, or `reason` and `detail`.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from scipy.linalg import blas
+
+from mesh.errors import MeshError
+
+# On a machine that is shared, whoever is waited for in less than a second goes first.
+_NICENESS: Final = 10
+
+
+class Asked(NamedTuple):
+    """What a job was asked for: of which tenant (empty: the default one's), when, and what its kind knows besides."""
+
+    archive_url: str
+    tenant: str
+    now_ms: int
+    job_id: str
+    options: Mapping[str, str]
+
+
+Do = Callable[[Asked], int]
+"""Does a job, and says what came of it; returns the exit code."""
+
+
+def run(do: Do) -> int:
+    """Does the job that the arguments of the process name; returns the exit code."""
+    os.nice(_NICENESS)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    reserve()
+    url, tenant, now_ms, mib, job_id, options = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_DATA, (int(mib) << 20, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    try:
+        return do(Asked(url, tenant, int(now_ms), job_id, json.loads(options)))
+    except MemoryError:
+        return failed(
+            "JOB_TOO_LARGE",
+            "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB.",
+        )
+    except MeshError as error:
+        return failed(error.reason, error.detail)
+
+
+def done(**members: Any) -> int:  # noqa: ANN401 - what JSON can say
+    """Says what came of it; returns the exit code."""
+    say(**members)
+    return 0
+
+
+def failed(reason: str, detail: str) -> int:
+    """Says why nothing came of it; returns the exit code."""
+    say(reason=reason, detail=detail)
+    return 1
+
+
+def say(**members: Any) -> None:  # noqa: ANN401 - what JSON can say
+    """Says a line."""
+    print(json.dumps(members), flush=True)
+
+
+def reserve() -> None:
+    """Takes what is taken at the first use of libraries, and fails with no MemoryError where no memory is left.
+
+    OpenBLAS, of which NumPy and SciPy each have one, ends the process. Arrow says that it cannot start a thread, whose
+    stack counts: with one of each kind it starts them when it begins to read.
+    """
+    some = np.ones((200, 200))
+    np.matmul(some, some)
+    blas.dgemm(1.0, some, some)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    # Its own allocator keeps what it once took.
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
+def _end_with_input() -> None:
+    # Not by `sys.stdin`: whoever reads that holds a lock which the end of the interpreter needs.
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
