@@ -257,7 +257,9 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
     console.print(_windows(test))
     if test.usual:
         lower, upper = test.usual
-        console.print(f"By the windows before, 80 % of those that are told as the last have {lower:.1%} to {upper:.1%}.")
+        console.print(
+            f"By the windows before, 80 % of those that are told as the last have {lower:.1%} to {upper:.1%}."
+        )
     table = Table(title="A product bought on two days or more", title_justify="left")
     for heading in ("told by", "Brier score", "AUROC"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")

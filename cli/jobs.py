@@ -109,7 +109,7 @@ def _refused(why: str) -> int:
 
 def _said(job: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(job["counts"].items()))
-    why = job["model"] and _model(job["model"]) or counts or job["detail"]
+    why = (job["model"] and _model(job["model"])) or counts or job["detail"]
     return plain(f"The job {job['jobId']} is {job['state']}{f': {why}' if why else '.'}")
 
 

@@ -18,6 +18,7 @@ from mesh.clock import system_clock
 from mesh.errors import MeshError
 from offline import given
 from offline.evaluate import render
+from offline.settings import Declared
 from offline.training import card, fitting, gate, parity, recalibration, stories
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import Source, TooLittleError, Trained
@@ -40,9 +41,7 @@ _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 def main() -> None:
     """Trains, reports, and promotes if that is asked for and the model is no worse than the live one."""
     settings, declared, models, console = given.begin()
-    form = None if declared.form == "best" else Form(declared.form)
-    if declared.directions == "yes" and form is Form.BOOSTED:
-        sys.exit("journeymesh: directions need the additive form.")
+    form = _form(declared)
     asked = given.source(settings, declared, console)
     source = asked._replace(is_directed=declared.directions == "yes", form=form)
     users = len(set(source.snapshots.users))
@@ -77,6 +76,14 @@ def main() -> None:
         console.print("It is not live. `PROMOTE=yes` makes it live if it is no worse, `PROMOTE=anyway` whatever it is.")
     else:
         sys.exit("journeymesh: the model was not promoted.")
+
+
+def _form(declared: Declared) -> Form | None:
+    """The form that is asked for; None: the better one."""
+    form = None if declared.form == "best" else Form(declared.form)
+    if declared.directions == "yes" and form is Form.BOOSTED:
+        sys.exit("journeymesh: directions need the additive form.")
+    return form
 
 
 class Registered(NamedTuple):

@@ -63,10 +63,10 @@ FULL: Final = """
 import resource, sys
 import numpy as np
 from scipy.linalg import blas
-from offline.customers import job
+from offline import process
 
 if sys.argv[1] == "reserved":
-    job.reserve()
+    process.reserve()
 (used,) = (int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
 resource.setrlimit(resource.RLIMIT_DATA, ((used + 4096) * 1024,) * 2)
 some = np.ones((200, 200))
