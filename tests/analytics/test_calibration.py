@@ -15,6 +15,7 @@ from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Decisio
 ASKED = Calibration(WINDOW, (), EVERYBODY, "", Interval.DAY, 2)
 WATERMARK_US = START_US + 6 * DAY_US
 KINDS = ("page_view", "click", "identify", "intervention_outcome")
+TELLS = "no event for 2 days, at events"
 
 moments = st.integers(-10, 24 * 12).map(lambda step: START_US + step * 20 * MINUTE_US)
 rows = st.lists(
@@ -53,6 +54,8 @@ def test_outcomes_are_those_of_brute_force(
             is_bot=luck == 0,
             model_version="m-2" if is_other else "m-1",
             model_score=luck * 10.0,
+            probability=luck / 20 if luck % 2 else None,
+            model_outcome=TELLS if luck % 2 else None,
         )
         for number, (user, t, kind, is_other, luck) in enumerate(done)
     ]
@@ -62,7 +65,7 @@ def test_outcomes_are_those_of_brute_force(
         times.setdefault(known(user, linked), []).append(t)
     made = [each for each in own if WINDOW.start_us <= each[1] < WINDOW.end_us]
     version = max(made, key=lambda each: (each[1], each[3]))[3] if made else None
-    ended: list[tuple[int, float, bool | None]] = []
+    ended: list[tuple[int, int, bool | None]] = []
     for user, t, _, is_other, luck in made:
         if is_other is version:
             its = sorted(times[known(user, linked)])
@@ -70,7 +73,7 @@ def test_outcomes_are_those_of_brute_force(
             for each in its:
                 last = each if last <= each <= last + 30 * MINUTE_US else last
             is_true = not any(last < each <= last + 2 * DAY_US for each in its)
-            ended.append((t, luck / 10, is_true if last + 2 * DAY_US <= WATERMARK_US else None))
+            ended.append((t, luck, is_true if last + 2 * DAY_US <= WATERMARK_US else None))
 
     found = calibration(asking(events, decisions), ASKED, WATERMARK_US)
     assert found.model_version == ("" if version is None else "m-2" if version else "m-1")
@@ -88,7 +91,9 @@ def test_outcomes_are_those_of_brute_force(
             len(its_ended) - len(sure),
         )
         if sure:
-            assert span.predicted == pytest.approx(sum(each[1] for each in sure) / len(sure))
+            said = [luck / 20 if luck % 2 else luck / 10 for _, luck, _ in sure]
+            assert span.predicted == pytest.approx(sum(said) / len(sure))
+            assert span.told_count == sum(luck % 2 for _, luck, _ in sure)
             assert span.came_true == pytest.approx(sum(bool(each[2]) for each in sure) / len(sure))
         assert (span.gap, span.error, span.bins) == (None, None, ())
 
@@ -101,9 +106,6 @@ def test_a_copied_event_is_no_prediction_of_its_own_and_another_model_can_be_nam
     found = calibration(asking([], decisions), asked, WATERMARK_US)
     assert [tuple(each) for each in found.versions] == [("m-1", 1), ("old", 1)]
     assert (found.model_version, found.spans[0].prediction_count) == ("old", 1)
-
-
-TELLS = "no event for 2 days, at events"
 
 
 def told_to(count: int, outcome: str | None = TELLS, told: float | None = 0.75) -> tuple[list[Event], list[Decision]]:

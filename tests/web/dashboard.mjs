@@ -137,7 +137,24 @@ const stories = {
     const text = await tab.locator('main').innerText()
     await tab.goto(`${gateway}/app/model?silent=30`)
     await answered(tab)
-    return { reliability, weeks, text, early: await tab.locator('main').innerText(), faults }
+    const early = await tab.locator('main').innerText()
+    // What a model would tell that has learned here; the mesh's own has not.
+    const changed = async (members, toldOf) => {
+      await tab.route('**/api/analytics/calibration', async (route) => {
+        const response = await route.fetch()
+        const answer = await response.json()
+        const spans = answer.spans.map((span) => ({ ...span, toldCount: toldOf(span.knownCount) }))
+        await route.fulfill({ response, json: { ...answer, ...members, spans } })
+      })
+      await tab.goto(`${gateway}/app/model?silent=1&days=30`)
+      await answered(tab)
+      await tab.unroute('**/api/analytics/calibration')
+      return tab.locator('main').innerText()
+    }
+    const outcome = 'no event for 1 day, at events'
+    const told = await changed({ outcome }, (count) => Math.max(0, count - 2))
+    const other = await changed({ outcome: 'never returns', isOtherOutcome: true }, () => 0)
+    return { reliability, weeks, text, early, told, other, faults }
   },
 
   /** What moved since the day before, as a table; none if too little is known. */

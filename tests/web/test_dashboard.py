@@ -148,6 +148,12 @@ def test_the_model_page_tells_whether_it_came_true(mesh: RunningMesh) -> None:
     assert [row[1] for row in seen["weeks"]] == [f"{each['knownCount']:,}" for each in weeks]
     assert [row[5] == "too few" for row in seen["weeks"]] == [each["gap"] is None for each in weeks]
     assert "It needs 100 outcomes" in seen["early"]
+    assert "No probability was told: what the model said is judged, by 1 day without an event." in seen["text"]
+    words = f"Of {whole['knownCount'] - 2:,} predictions the probability that was told is judged, of 2 others what the"
+    assert words in seen["told"]
+    assert "“no event for 1 day, at events”" in seen["told"]
+    assert "What was told is the probability of “never returns”." in seen["other"]
+    assert "nothing is measured here" in seen["other"]
 
 
 def test_the_model_page_tells_what_moved(mesh: RunningMesh) -> None:

@@ -18,8 +18,6 @@ BIN_COUNT: Final = 10
 DRAWS: Final = 200
 LEAST_ROWS: Final = 100
 """Fewer predictions with an outcome are counted and not measured."""
-SILENT_DAYS: Final = 14
-"""Days without an event by which a model is judged that does not say what it tells the probability of."""
 _SILENCE: Final = re.compile(r"no event (?:for|in the next) (?P<days>\d+) days?(?:, .*)?")
 _Z: Final = 1.959964
 """The 97.5th percentile of the standard normal distribution."""

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from services.analytics.domain import answer, question
-from services.analytics.domain.calibration import SILENT_DAYS
-from services.analytics.domain.question import DAY_US, Field, Interval, Measure, UserFilter, Window
+from services.analytics.domain.question import DAY_US, SILENT_DAYS, Field, Interval, Measure, UserFilter, Window
 
 WEEK_US: Final = 7 * DAY_US
 LEAST_EVENTS: Final = 100

@@ -336,6 +336,8 @@ class Effect(Question):
         return self.window.end_us + self.within_seconds * 1_000_000
 
 
+SILENT_DAYS = 14
+"""Days without an event by which a model is judged that does not say what it tells the probability of."""
 MOST_SILENT_DAYS = 90
 """Outcomes of predictions are looked for in so many days after them."""
 

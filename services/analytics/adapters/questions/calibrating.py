@@ -15,8 +15,8 @@ from services.analytics.adapters.questions.predictions import MOST_MEASURED, OWN
 from services.analytics.domain import answer
 from services.analytics.domain import calibration as measured
 from services.analytics.domain.answer import CalibrationBin, CalibrationFigure, CalibrationSpan
-from services.analytics.domain.calibration import LEAST_ROWS, SILENT_DAYS, Bin, Figure, silence
-from services.analytics.domain.question import DAY_US, MOST_SILENT_DAYS, SESSION_GAP_US, Calibration
+from services.analytics.domain.calibration import LEAST_ROWS, Bin, Figure, silence
+from services.analytics.domain.question import DAY_US, MOST_SILENT_DAYS, SESSION_GAP_US, SILENT_DAYS, Calibration
 
 
 def calibration(
