@@ -47,7 +47,7 @@ def test_users_count_for_the_model_that_assessed_them_and_what_they_then_do(tmp_
         def all_count() -> bool:
             """Whoever was seen before intervention knew of the experiment is seen again."""
             seen(mesh, USERS)
-            return len(USERS) == sum(each["units"] for each in results(mesh)["units"])
+            return bool(sum(each["units"] for each in results(mesh)["units"]) == len(USERS))
 
         until(all_count, "not all count", 60)
         models = {
