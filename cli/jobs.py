@@ -109,7 +109,8 @@ def _refused(why: str) -> int:
 
 def _said(job: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(job["counts"].items()))
-    why = (job["model"] and _model(job["model"])) or counts or job["detail"]
+    model = job.get("model")  # an older gateway tells none
+    why = (_model(model) if model else counts) or job["detail"]
     return plain(f"The job {job['jobId']} is {job['state']}{f': {why}' if why else '.'}")
 
 

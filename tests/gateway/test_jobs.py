@@ -10,7 +10,7 @@ from rich.console import Console
 from cli import jobs
 from services.analytics.adapters.jobs import MemoryJobs
 from services.analytics.domain import job as domain
-from services.analytics.domain.job import Outcome
+from services.analytics.domain.job import Gate, Interval, Model, Outcome
 from services.analytics.running import changed
 from tests.builders import NOW_US
 from tests.gateway.running import Gateway, listening
@@ -62,6 +62,10 @@ async def test_the_file_of_a_job_comes_whole_or_not_at_all() -> None:
         ({"kind": 3}, "VALUE_OUT_OF_RANGE"),
         ([KIND], "INVALID_TYPE"),
         ({**KIND, "tenant": "acme"}, "UNKNOWN_FIELD"),
+        ({**KIND, "training": {"promote": True}}, "VALUE_OUT_OF_RANGE"),
+        ({"kind": "model_training", "training": {"promote": "yes"}}, "INVALID_TYPE"),
+        ({"kind": "model_training", "training": {"label": "x" * 201}}, "VALUE_OUT_OF_RANGE"),
+        ({"kind": "model_training", "training": {"lable": "never returns"}}, "UNKNOWN_FIELD"),
     ],
 )
 async def test_what_is_no_job_is_refused(gateway: Gateway, body: object, reason: str) -> None:
@@ -78,6 +82,26 @@ async def test_what_is_not_there_or_has_ended_is_a_problem(gateway: Gateway) -> 
     assert (ended.status_code, ended.json()["reason"]) == (409, "JOB_ENDED")
     done = (await gateway.client.get(f"{PATH}/{its['jobId']}")).json()
     assert (done["state"], done["progress"], done["counts"]) == ("done", 1.0, {"customers": 40})
+
+
+async def test_a_training_is_asked_for_with_its_options_and_tells_its_model(gateway: Gateway) -> None:
+    asked = {"kind": "model_training", "training": {"label": " never  returns ", "promote": True}}
+    its = (await gateway.client.post(PATH, json=asked)).json()
+    assert its["training"] == {"label": "never returns", "promote": True, "isDirected": False}
+    assert (its["startedBy"], its["model"]) == ("person", None)
+    figure = Interval(0.75, 0.5, 0.875)
+    model = Model("archive-1", False, Gate.FAILED, figure, "other users, at events", {"auroc": figure}, "An own one.")
+    await end(gateway.services.jobs, Outcome({"users": 40}, model=model))
+    told = {"value": 0.75, "lower": 0.5, "upper": 0.875}
+    assert (await gateway.client.get(f"{PATH}/{its['jobId']}")).json()["model"] == {
+        "modelVersion": "archive-1",
+        "isLive": False,
+        "gate": "failed",
+        "brierDifference": told,
+        "measuredOn": "other users, at events",
+        "figures": {"auroc": told},
+        "remark": "An own one.",
+    }
 
 
 async def end(store: MemoryJobs, outcome: Outcome) -> None:
@@ -119,6 +143,29 @@ async def test_the_command_follows_a_job_to_its_end(
     assert (found, len(looked)) == (code, 3)
     assert said in printed
     assert "customers_fit" in (await command(gateway, "list"))[1]
+
+
+async def test_the_command_asks_for_a_training_and_says_what_model_came_of_it(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = Interval(0.75, 0.5, 0.875)
+    model = Model("archive-1", True, Gate.PASSED, figure, "other users, at events", {"auroc": figure}, "")
+    store = gateway.services.jobs
+    read = store.read
+
+    async def ending(tenant: str) -> object:
+        if (await read(tenant)).jobs:
+            monkeypatch.setattr(store, "read", read)
+            await end(store, Outcome({"users": 40}, model=model))
+        return await read(tenant)
+
+    monkeypatch.setattr(store, "read", ending)
+    code, printed = await command(gateway, "run", "model_training", "--label", "never returns", "--promote")
+    assert code == 0
+    said = "archive-1 is live, shown to be no worse than the live model; auroc 0.750 (other users, at events)."
+    assert said in printed
+    ((job,),) = ((await read("")).jobs,)
+    assert job.options == {"label": "never returns", "promote": "yes", "directions": "no"}
 
 
 async def test_the_command_cancels_and_says_why_it_cannot(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
