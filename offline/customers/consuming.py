@@ -202,7 +202,6 @@ def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
     if rows is None:
         return None
     ours, last, median, happened = rows
-    measured = [_measured(each, happened) for each in (ours, 1 - np.exp(-days / last), 1 - np.exp(-days / median))]
     earlier = tuple(
         Window(at, float(found[0].mean()), float(found[3].mean()))
         for at in range(cut - days, max(cut - _EARLIER * days, all_days[0] + _LEAST_DAYS) - 1, -days)
@@ -210,7 +209,16 @@ def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
     )
     told = float(ours.mean())
     return BackTest(
-        *(cut, days, ours.size, told, float(happened.mean())), *measured, earlier, usual_shares(told, earlier)
+        cut,
+        days,
+        ours.size,
+        told,
+        float(happened.mean()),
+        ours=_measured(ours, happened),
+        last_gap=_measured(1 - np.exp(-days / last), happened),
+        median_gap=_measured(1 - np.exp(-days / median), happened),
+        earlier=earlier,
+        usual=usual_shares(told, earlier),
     )
 
 
