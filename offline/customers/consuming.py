@@ -18,6 +18,8 @@ _POOLED: Final = 10.0
 
 _EARLIER: Final = 6
 """Windows before that of the back-test from which it is told how much windows differ."""
+_AT_ONCE: Final = 1 << 15
+"""Pairs whose likelihoods are worked out at once, since that takes some twenty values of each."""
 _LEAST_DAYS: Final = 90
 """Days from which an earlier window is told at least."""
 
@@ -127,7 +129,9 @@ def _shape(of: Pairs, stages: int) -> tuple[float, int, float]:
     """The least loss at so many stages, and the shape that reaches it."""
 
     def loss(log: float) -> float:
-        return -float(_log_likelihoods(of, stages, float(np.exp(log))).mean())
+        starts = range(0, of.rate.size, _AT_ONCE)
+        parts = (Pairs(*(column[start : start + _AT_ONCE] for column in of)) for start in starts)
+        return -float(np.concatenate([_log_likelihoods(each, stages, float(np.exp(log))) for each in parts]).mean())
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(50)), method="bounded")
     return float(found.fun), stages, float(np.exp(found.x))
