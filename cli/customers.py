@@ -257,9 +257,7 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
     console.print(_windows(test))
     if test.usual:
         lower, upper = test.usual
-        console.print(
-            f"By the windows before, 80 % of those that are told as the last have {lower:.1%} to {upper:.1%}."
-        )
+        console.print(f"By the windows before, 80 % of windows told as the last have {lower:.1%} to {upper:.1%}.")
     table = Table(title="A product bought on two days or more", title_justify="left")
     for heading in ("told by", "Brier score", "AUROC"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")
@@ -272,9 +270,12 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
         table.add_column(heading, justify="left" if heading == "told by" else "right")
     for name, recall in (("mesh", told.ours), ("personal frequency", told.personal)):
         table.add_row(name, *(f"{each:.4f}" for each in recall))
-    table.add_row("gain", *(f"{each.mean:+.4f}" for each in told.gains))
-    table.add_row("its 95 % interval", *(f"{each.lower:+.4f} to {each.upper:+.4f}" for each in told.gains))
     console.print(table)
+    gains = ", ".join(
+        f"{name} {each.mean:+.4f} ({each.lower:+.4f} to {each.upper:+.4f})"
+        for name, each in zip(("all", "bought before", "new"), told.gains, strict=True)
+    )
+    console.print(f"Gain over personal frequency, with 95 % intervals by customer: {gains}.")
     return 0
 
 

@@ -18,6 +18,8 @@ _POOLED: Final = 10.0
 
 _EARLIER: Final = 6
 """Windows before that of the back-test from which it is told how much windows differ."""
+_AT_ONCE: Final = 1 << 15
+"""Pairs whose likelihoods are worked out at once, since that takes some twenty values of each."""
 _LEAST_DAYS: Final = 90
 """Days from which an earlier window is told at least."""
 
@@ -127,7 +129,9 @@ def _shape(of: Pairs, stages: int) -> tuple[float, int, float]:
     """The least loss at so many stages, and the shape that reaches it."""
 
     def loss(log: float) -> float:
-        return -float(_log_likelihoods(of, stages, float(np.exp(log))).mean())
+        starts = range(0, of.rate.size, _AT_ONCE)
+        parts = (Pairs(*(column[start : start + _AT_ONCE] for column in of)) for start in starts)
+        return -float(np.concatenate([_log_likelihoods(each, stages, float(np.exp(log))) for each in parts]).mean())
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(50)), method="bounded")
     return float(found.fun), stages, float(np.exp(found.x))
@@ -202,7 +206,6 @@ def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
     if rows is None:
         return None
     ours, last, median, happened = rows
-    last_gap, median_gap = (_measured(1 - np.exp(-days / gap), happened) for gap in (last, median))
     earlier = tuple(
         Window(at, float(found[0].mean()), float(found[3].mean()))
         for at in range(cut - days, max(cut - _EARLIER * days, all_days[0] + _LEAST_DAYS) - 1, -days)
@@ -215,11 +218,11 @@ def back_test(histories: Mapping[str, History], days: int) -> BackTest | None:
         ours.size,
         told,
         float(happened.mean()),
-        _measured(ours, happened),
-        last_gap,
-        median_gap,
-        earlier,
-        usual_shares(told, earlier),
+        ours=_measured(ours, happened),
+        last_gap=_measured(1 - np.exp(-days / last), happened),
+        median_gap=_measured(1 - np.exp(-days / median), happened),
+        earlier=earlier,
+        usual=usual_shares(told, earlier),
     )
 
 

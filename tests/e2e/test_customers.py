@@ -168,6 +168,7 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         assert (again["state"], again["counts"]["published"], again["counts"]["refused"]) == ("done", 0, 0)
         performance = mesh.get("/api/segments/performance?days=365").body["segments"]
         assert sum(each["customerCount"] for each in performance) == 40
+        assert {each["lift"] for each in performance} == {None}, "nobody was helped"
         rows = mesh.get("/api/segments/migration").body
         for row in (*rows["rows"], *rows["groupRows"]):
             assert sum(each["share"] for each in row["movedTo"]) == pytest.approx(1)
