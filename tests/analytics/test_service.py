@@ -27,6 +27,7 @@ from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.bootstrap import following
+from services.analytics.domain.layout import VERSION
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Price, Prices, UserFilter
 from services.analytics.domain.segment import Draft
 from services.analytics.servicer import AnalyticsServicer
@@ -255,9 +256,9 @@ async def test_copies_with_fewer_columns_are_made_again_and_go(tmp_path: Path) -
         await at.archive(event("e-1"), event("e-2", user_id="ada"), score=80)
         before, copies = at.rows(), tmp_path / "copies"
         for kind in (EVENTS, DECISIONS):
-            (copies / kind / "v2").rename(copies / kind / "v1")
+            (copies / kind / VERSION).rename(copies / kind / "v1")
         written = copies / "manifest.json"
-        written.write_text(written.read_text().replace('"v2"', '"v1"'))
+        written.write_text(written.read_text().replace(f'"{VERSION}"', '"v1"'))
         await at.bring_up()
         assert at.rows() == before
         assert await at.count() == 2
