@@ -154,11 +154,11 @@ async def running(
     """
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
     processes = children.Children(settings.archive_url, memory, os.environ)
+    has_archive, installed = bool(settings.archive_url), children.kinds()
     async with contextlib.AsyncExitStack() as stack:
-        if settings.archive_url:
-            runner = Running(store, clock, secrets.token_bytes, processes.start, traced)
+        if has_archive:
+            runner = Running(store, clock, secrets.token_bytes, processes.start, traced, installed)
             await stack.enter_async_context(in_background(runner.run()))
-        has_archive, installed = bool(settings.archive_url), children.kinds()
         queueing = Queueing(store, clock, secrets.token_bytes, has_archive, traced.metrics, installed)
         yield JobsServicer(queueing), _retraining(settings, queueing)
 
