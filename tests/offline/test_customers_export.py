@@ -74,7 +74,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_writes_what_the_comman
     # Somebody is being erased, and the archive still knows them.
     await suppressions.add([pseudonym(qualified("acme", GONE), await suppressions.secret())], "erasure")
     queueing = Queueing(RedisJobs(client), system_clock, secrets.token_bytes, True, telemetry.off().metrics)
-    children = Children(archive_url, MEMORY, os.environ)
+    children = Children(archive_url, MEMORY, os.environ, tmp_path / "jobs")
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
