@@ -4,6 +4,7 @@ It is started by analytics, and ends where that ends. It says on its output how 
 and `progress`, and at the end what came of it, or `reason` and `detail`.
 """
 
+import errno
 import json
 import os
 import resource
@@ -20,6 +21,8 @@ from mesh.errors import MeshError
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
+# Begun again, it would fill the disk again.
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Asked(NamedTuple):
@@ -52,6 +55,10 @@ def run(do: Do) -> int:
         )
     except MeshError as error:
         return failed(error.reason, error.detail)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        return failed("JOB_TOO_LARGE", f"There is no room for what it writes while it works: {error.strerror}.")
 
 
 def done(**members: Any) -> int:  # noqa: ANN401 - what JSON can say

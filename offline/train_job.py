@@ -20,6 +20,7 @@ from offline.settings import Settings
 from offline.train import Registered
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import TooLittleError
+from offline.training.parity import ParityError
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.scoring.adapters.model_directory import ModelDirectory, Place, place
 from services.scoring.domain.stages import EVERYBODY, Change
@@ -49,7 +50,7 @@ def main(asked: Asked) -> int:
         return process.failed("LABEL_INVALID", str(error))
     except (DataError, TooLittleError) as error:
         return process.failed("NOTHING_TO_LEARN", str(error))
-    except SettingError as error:
+    except (SettingError, ParityError) as error:  # again, it would only be so again
         return process.failed("JOB_NOT_POSSIBLE", str(error))
     return process.done(counts=made.offered.counts, model=told(made, registered))
 

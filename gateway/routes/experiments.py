@@ -38,7 +38,7 @@ _COUNTING: Final = ("EXPERIMENT_NOT_FOUND", "EXPERIMENT_STATE_INVALID", *_WRITIN
 _CHANGING: Final = ("EXPERIMENT_CHANGED", "EXPERIMENT_HISTORY_FULL", *_COUNTING)
 _LARGEST: Final = 1e9
 
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)")]
 _Text = Annotated[str, msgspec.Meta(max_length=500)]
 _Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Number = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -19,10 +21,12 @@ from services.customers.domain import fit as fits
 from services.customers.domain.fit import HORIZONS, Fit, Horizon
 from services.customers.domain.purchases import History
 from services.ingest.events.domain.suppression import Suppression
+from services.ingest.export.domain import rendering
 
 _ROWS: Final = 2_048
 """Of a piece of CSV, at most."""
 _OWNERS: Final = 0o600
+_FORMULA: Final = rf"\A([{re.escape(''.join(rendering.FORMULA))}])"
 _HORIZON: Final = ("orders", "orders_lower", "orders_upper", "money", "money_lower", "money_upper")
 SCHEMA: Final = pa.schema(
     [
@@ -90,12 +94,20 @@ def write(path: Path, scores: pa.Table) -> None:
 
 
 def csv(scores: pa.Table) -> Iterator[bytes]:
-    """The table as CSV by RFC 4180 with names in the first line, in pieces of about a megabyte."""
+    """The table as CSV by RFC 4180 with names in the first line, in pieces of about a megabyte.
+
+    Ids come from whoever sends events, so one that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     names = [pa.RecordBatch.from_pylist([], scores.schema)]
     for number, batch in enumerate(scores.to_batches(_ROWS) or names):
         piece = io.BytesIO()
-        pacsv.write_csv(batch, piece, pacsv.WriteOptions(include_header=not number))
+        pacsv.write_csv(_without_formulas(batch), piece, pacsv.WriteOptions(include_header=not number))
         yield piece.getvalue()
+
+
+def _without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    safe = pc.replace_substring_regex(batch.column("customer"), _FORMULA, r"'\1")
+    return batch.set_column(batch.schema.get_field_index("customer"), batch.schema.field("customer"), safe)
 
 
 def _own(path: str, flags: int) -> int:

@@ -117,11 +117,12 @@ def read(path: Path) -> tuple[Mapping, str]:
     except OSError as error:
         message = f"The mapping {path} cannot be read: {error.strerror}."
         raise MappingError(message) from error
-    except yaml.YAMLError as error:
-        message = f"The mapping {path} is not YAML: {error}."
-        raise MappingError(message) from error
     except msgspec.ValidationError as error:
         message = f"The mapping {path.name}: {error} (words such as yes and true need quotes)."
+        raise MappingError(message) from error
+    # A value that is not of the type it is tagged with, such as `!!bool tea`, ends in any of the latter.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
+        message = f"The mapping {path} is not YAML: {error}."
         raise MappingError(message) from error
     _require_sense(mapping)
     return mapping, hashlib.sha256(content).hexdigest()[:12]

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from journeymesh.analytics.v1 import analytics_pb2, insights_pb2, jobs_pb2, segments_pb2
@@ -153,12 +154,12 @@ async def running(
         SettingError: models are to be trained by themselves, and what that needs is not installed.
     """
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
-    processes = children.Children(settings.archive_url, memory, os.environ)
+    processes = children.Children(settings.archive_url, memory, os.environ, Path(settings.folder) / "jobs")
+    has_archive, installed = bool(settings.archive_url), children.kinds()
     async with contextlib.AsyncExitStack() as stack:
-        if settings.archive_url:
-            runner = Running(store, clock, secrets.token_bytes, processes.start, traced)
+        if has_archive:
+            runner = Running(store, clock, secrets.token_bytes, processes.start, traced, installed)
             await stack.enter_async_context(in_background(runner.run()))
-        has_archive, installed = bool(settings.archive_url), children.kinds()
         queueing = Queueing(store, clock, secrets.token_bytes, has_archive, traced.metrics, installed)
         yield JobsServicer(queueing), _retraining(settings, queueing)
 

@@ -163,6 +163,8 @@ class Running:
     random_bytes: Callable[[int], bytes]
     start: Start
     traced: Telemetry
+    installed: Collection[str] = KINDS
+    """The kinds that can be done here; others wait for a process that can."""
 
     async def run(self) -> None:
         """Runs what waits, until cancelled."""
@@ -182,7 +184,8 @@ class Running:
         for tenant in await self.store.waiting():
             holder = self.random_bytes(_ID_BYTES).hex()
             now_us = self.clock()
-            jobs = await changed(self.store, tenant, lambda jobs, of=(holder, now_us): _taken(jobs, *of))  # type: ignore[misc]
+            mine = (holder, now_us, self.installed)
+            jobs = await changed(self.store, tenant, lambda jobs, of=mine: _taken(jobs, *of))  # type: ignore[misc]
             for job in jobs:
                 if domain.is_held(job, holder):
                     await self._attempt(tenant, job)
@@ -267,8 +270,8 @@ def _full(options: Mapping[str, str]) -> Mapping[str, str]:
     return {"directions": "no", "promote": "no", **options, "label": options.get("label") or LABEL}
 
 
-def _taken(jobs: Jobs, holder: str, now_us: int) -> Jobs:
-    job = domain.due(jobs, now_us)
+def _taken(jobs: Jobs, holder: str, now_us: int, kinds: Collection[str]) -> Jobs:
+    job = domain.due(jobs, now_us, kinds)
     return domain.with_one(jobs, domain.taken(job, holder, now_us)) if job else jobs
 
 

@@ -24,7 +24,8 @@ class Settings:
     folder: str = setting(
         "JOURNEYMESH_ANALYTICS_FOLDER",
         "var/analytics",
-        "Folder of the copies by tenant, day and user, which one process writes. They can be made again at any time.",
+        "Folder of the copies by tenant, day and user, and of what jobs write while they work, which one process "
+        "writes. It can be made again at any time.",
     )
     period_seconds: float = setting(
         "JOURNEYMESH_ANALYTICS_PERIOD_SECONDS",

@@ -1,8 +1,9 @@
 """Jobs: the port over every adapter, how they are queued, held, cancelled and ended, and what tenants see of them."""
 
 import asyncio
+import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from services.analytics.adapters.jobs import MemoryJobs, RedisJobs
 from services.analytics.domain import job as domain
 from services.analytics.domain.job import HELD_US, Job, Outcome, Progress, State
 from services.analytics.ports import JobStore, KeptJobs, Work
-from services.analytics.running import Queueing, Running, changed
+from services.analytics.running import KINDS, Queueing, Running, changed
 from tests.builders import NOW_US
 
 ONE = Job("j-1", "customers_fit", State.QUEUED, NOW_US)
@@ -181,6 +182,27 @@ async def test_a_job_whose_process_always_dies_fails_at_last() -> None:
     failed = await queueing(store).get("", job.job_id)
     assert (failed.state, failed.reason) == (State.FAILED, "JOB_PROCESS_DIED")
     assert 'journeymesh_jobs_total{kind="customers_fit",state="failed"} 1.0' in traced.metrics.render().decode()
+
+
+@pytest.mark.parametrize(("kind", "installed"), [("model_training", ("customers_fit",)), ("of_a_newer_build", KINDS)])
+async def test_a_job_that_cannot_be_done_here_waits_for_a_process_that_can(
+    store: JobStore, kind: str, installed: Collection[str]
+) -> None:
+    other = Job("j-0", kind, State.QUEUED, NOW_US - 1)
+    await store.replace("", (other, ONE), 0)
+    works: list[str] = []
+
+    def start(_tenant: str, job: Job) -> Work:
+        works.append(job.kind)
+        return Done(Outcome())
+
+    here = dataclasses.replace(running(store, start), installed=installed)
+    for _ in range(3):
+        await here.run_waiting()
+    waiting, done = (await store.read("")).jobs
+    assert (works, waiting, done.state) == (["customers_fit"], other, State.DONE)
+    await dataclasses.replace(here, installed=(kind,)).run_waiting()
+    assert works == ["customers_fit", kind]
 
 
 async def test_only_a_job_that_nobody_holds_any_more_is_begun_again() -> None:

@@ -111,6 +111,12 @@ def test_the_last_that_nobody_asked_for_is_never_forgotten(before: int, of_itsel
     assert domain.may_start(jobs, "model_training", before + of_itself, 1)
 
 
+@pytest.mark.parametrize(("ahead_us", "may"), [(-DAY_US, True), (1 - DAY_US, False), (9, False), (9 * DAY_US, True)])
+def test_a_clock_that_was_wrong_holds_up_trainings_for_an_interval_at_most(ahead_us: int, *, may: bool) -> None:
+    done = Job("j-1", "model_training", State.DONE, NOW_US + ahead_us, started_by=By.DRIFT)
+    assert domain.may_start((done,), "model_training", NOW_US, DAY_US) == may
+
+
 async def test_a_training_that_makes_no_sense_is_refused() -> None:
     def queueing(installed: Collection[str] = KINDS) -> Queueing:
         metrics = telemetry.off().metrics

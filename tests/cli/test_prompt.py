@@ -29,6 +29,7 @@ def test_a_prompt_is_shown_as_a_model_is_told(capsys: pytest.CaptureFixture[str]
     ("text", "why"),
     [
         ("version: x\ntext: [", "no YAML at line 2"),
+        ("version: x\ntext: !!bool tea", "no YAML"),
         ("version: x\ntext: Word one short offer of help, as warmly as you can.", "{data} once"),
         (None, "No such file"),
     ],

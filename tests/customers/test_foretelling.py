@@ -1,7 +1,8 @@
 """What is foretold: a fit of a shop, where it is kept, and what the servicers say of it."""
 
+import itertools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from tests.customers.fits import DAY_MS, NOBODY, NOW_MS, TODAY, learnt, shop
 NO_CONTEXT: Any = None
 REFIT = learnt()
 FIT = REFIT.fit
+STAGED = ("jm:{customers}:members:acme:New:new", "jm:{customers}:groups:acme:new")
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -111,6 +113,47 @@ async def test_a_file_of_all_customers_goes_with_whoever_is_erased(store: FitSto
     assert not await store.keep_export("acme", Exported("j-2", 1, [b"a\n"]), 0)
     assert await store.exported("acme", "j-2") is None
     assert await store.keep_export("acme", Exported("j-2", 1, [b"b\n"]), 1)
+
+
+async def test_erasure_finds_what_a_killed_process_was_writing(
+    valkey: redis.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits, gone = RedisFits(valkey), qualified("acme", "ada")
+    keys = [*STAGED, "jm:{customers}:export:acme:new"]
+    killed = RuntimeError("as by kill -9")
+
+    def pieces() -> Iterator[bytes]:
+        yield gone.encode()
+        raise killed
+
+    with pytest.raises(RuntimeError):
+        await fits.keep_export("acme", Exported("j-1", 1, pieces()), 0)
+    monkeypatch.setattr("services.customers.adapters.fits.encode", lambda _fit: next(itertools.islice(pieces(), 1, 2)))
+    with pytest.raises(RuntimeError):
+        await fits.replace("acme", FIT, {gone: "New"}, {gone: "Group 1"}, 0)
+    assert await valkey.exists(*keys) == 3
+    assert all([0 < await valkey.ttl(key) <= EXPORT_SECONDS for key in keys])
+    await fits.erase([gone])
+    assert await valkey.exists(*keys) == 0
+
+
+async def test_an_attempt_of_before_an_erasure_writes_nothing_more(valkey: redis.Client) -> None:
+    fits, gone = RedisFits(valkey), qualified("acme", "ada")
+    await fits.erase([gone])
+    assert not await fits.keep_export("acme", Exported("j-1", 1, [b"bob", gone.encode()]), 0)
+    assert not await valkey.exists("jm:{customers}:export:acme:new")
+    assert await fits.keep_export("acme", Exported("j-1", 1, [b"bob"]), 1)
+    assert await read(fits, "acme", "j-1") == [b"bob"]
+
+
+async def test_a_fit_that_somebody_s_erasure_stopped_leaves_nothing(valkey: redis.Client) -> None:
+    fits, gone = RedisFits(valkey), qualified("acme", "ada")
+    await fits.erase([gone])
+    assert not await fits.replace("acme", FIT, {gone: "New"}, {gone: "Group 1"}, 0)
+    assert not await valkey.exists(*STAGED)
+    assert await fits.replace("acme", FIT, {"bob": "New"}, {"bob": "Group 1"}, 1)
+    assert await valkey.ttl("jm:{customers}:members:acme:New") == -1
+    assert await valkey.ttl("jm:{customers}:groups:acme") == -1
 
 
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(

@@ -101,6 +101,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
         ("", MODEL | {"ramp": [50, 5]}, 400, "VALUE_OUT_OF_RANGE"),
         ("", MODEL | {"metrics": [{"name": "a", "aggregation": "median"}]}, 400, "VALUE_OUT_OF_RANGE"),
         ("", MODEL | {"colour": "red"}, 400, "UNKNOWN_FIELD"),
+        ("", MODEL | {"experimentId": "model\n"}, 400, "INVALID_TYPE"),
         ("", MODEL, 409, "EXPERIMENT_EXISTS"),
         ("/other:start", {}, 404, "EXPERIMENT_NOT_FOUND"),
         ("/model:pause", {}, 409, "EXPERIMENT_STATE_INVALID"),

@@ -85,6 +85,7 @@ async def test_the_shipped_document_is_the_built_in_prompt_bit_for_bit() -> None
         ({"text": "{data}"}, "$.text"),
         ({"text": WARM + "x" * 4_000}, "$.text"),
         ({"version": "no spaces"}, "$.version"),
+        ({"version": "warm-1\n"}, "$.version"),
         ({"version": COPYWRITING.version}, "a new text needs a new version"),
         ({"most_tokens": 4_000}, "$.most_tokens"),
         ({"guards": "off"}, "guards"),
@@ -166,6 +167,17 @@ async def test_a_new_document_words_help_at_once_and_a_broken_one_changes_nothin
     folder(tmp_path, house=document("plain-1", WARM))
     assert (await found.current()).text == prompt_of(document("plain-1", PLAIN)).text
     assert "needs a new version" in (await found.listed()).troubles["house"]
+
+
+@pytest.mark.parametrize("value", ["!!bool tea", '!!int ""', '!!float ""', "!!timestamp noon", "&a [*a]", '"\\ud800"'])
+async def test_a_document_with_an_impossible_value_is_in_trouble_and_the_others_are_listed(
+    value: str, tmp_path: Path
+) -> None:
+    found = prompts(folder(tmp_path, warm=document()))
+    (tmp_path / "odd.yaml").write_text(f"version: odd-1\ntext: {value}\n")
+    listed = await found.listed()
+    assert ([*listed.troubles], [each.names for each in listed.prompts]) == (["odd"], [(), ("warm",)])
+    assert await found.of_arm("odd") is None
 
 
 async def test_what_cannot_be_in_force_stops_the_start(tmp_path: Path) -> None:

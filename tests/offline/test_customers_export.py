@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import csv
+import io
 import os
 import secrets
 import signal
@@ -30,6 +32,7 @@ from services.customers.ports import FitStore
 from services.ingest.events.adapters.memory import MemorySuppressions
 from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
 from services.ingest.events.domain.suppression import pseudonym
+from services.ingest.export.domain import rendering
 from tests.customers.fits import NOW_MS, TODAY, shop
 from tests.offline.test_customers_archived import archive_of, command
 from tests.offline.test_customers_fit import purchase
@@ -71,7 +74,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_writes_what_the_comman
     # Somebody is being erased, and the archive still knows them.
     await suppressions.add([pseudonym(qualified("acme", GONE), await suppressions.secret())], "erasure")
     queueing = Queueing(RedisJobs(client), system_clock, secrets.token_bytes, True, telemetry.off().metrics)
-    children = Children(archive_url, MEMORY, os.environ)
+    children = Children(archive_url, MEMORY, os.environ, tmp_path / "jobs")
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -157,3 +160,11 @@ def test_pieces_are_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "_ROWS", 3)
     pieces = [*scoring.csv(whole)]
     assert (len(pieces), b"".join(pieces)) == (3, all_at_once)
+
+
+@pytest.mark.parametrize("start", rendering.FORMULA)
+def test_no_id_is_a_formula_of_a_spreadsheet(start: str) -> None:
+    names = [f"{start}HYPERLINK(1)", f"ada{start}1"]
+    rows = [{**{field.name: "" for field in scoring.SCHEMA if not field.nullable}, "customer": name} for name in names]
+    file = b"".join(scoring.csv(scoring.SCHEMA.empty_table().from_pylist(rows, scoring.SCHEMA))).decode()
+    assert [row[0] for row in [*csv.reader(io.StringIO(file, newline=""))][1:]] == [f"'{names[0]}", names[1]]

@@ -44,7 +44,8 @@ from tests.offline.test_customers_publishing import Ingest, listening
 
 MEMORY: Final = Memory(384, 512)
 RUNNER: Final = """
-import asyncio, os, secrets, sys
+import asyncio, os, secrets, sys, tempfile
+from pathlib import Path
 from mesh.clock import system_clock
 from mesh.observability import telemetry
 from mesh.store import redis
@@ -54,7 +55,7 @@ from services.analytics.running import Running
 
 async def main():
     store = RedisJobs(redis.connect(sys.argv[1]))
-    children = Children(sys.argv[2], Memory(384, 512), os.environ)
+    children = Children(sys.argv[2], Memory(384, 512), os.environ, Path(tempfile.mkdtemp()))
     await Running(store, system_clock, secrets.token_bytes, children.start, telemetry.off()).run()
 
 asyncio.run(main())
@@ -128,9 +129,9 @@ async def reading(child: Child) -> None:
 
 
 async def test_killed_in_the_middle_it_is_begun_again_and_learns_what_the_command_learns(
-    client: redis.Client, archive_url: str, capsys: pytest.CaptureFixture[str]
+    client: redis.Client, archive_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY, os.environ)
+    job, children = await queued(client), Children(archive_url, MEMORY, os.environ, tmp_path)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -179,14 +180,14 @@ def killed_in_the_middle(valkey_url: str, archive_url: str) -> list[psutil.Proce
 
 
 async def test_it_ends_with_who_started_it_and_another_takes_the_job(
-    client: redis.Client, archive_url: str, valkey_url: str
+    client: redis.Client, archive_url: str, valkey_url: str, tmp_path: Path
 ) -> None:
     job = await queued(client)
     assert await asyncio.to_thread(killed_in_the_middle, valkey_url, archive_url) == []
     assert (await found(client, job)).state is State.RUNNING
 
     def start(_tenant: str, _job: Job) -> Child:
-        return Child(["printf", '{"counts": {"customers": 40}}'])
+        return Child(["printf", '{"counts": {"customers": 40}}'], os.environ, tmp_path)
 
     later = Running(RedisJobs(client), lambda: system_clock() + HELD_US, secrets.token_bytes, start, telemetry.off())
     await later.run_waiting()
@@ -194,8 +195,10 @@ async def test_it_ends_with_who_started_it_and_another_takes_the_job(
     assert (done.state, done.attempt_count) == (State.DONE, 2), done
 
 
-async def test_cancelled_its_process_is_gone_within_two_seconds(client: redis.Client, archive_url: str) -> None:
-    job, children = await queued(client), Children(archive_url, MEMORY, os.environ)
+async def test_cancelled_its_process_is_gone_within_two_seconds(
+    client: redis.Client, archive_url: str, tmp_path: Path
+) -> None:
+    job, children = await queued(client), Children(archive_url, MEMORY, os.environ, tmp_path)
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -241,6 +244,28 @@ def test_without_memory_it_lives_to_say_so_if_it_reserved_what_libraries_need(fi
     assert (ended.stdout, ended.returncode == 0) == (said, bool(said)), ended.stderr
 
 
+WRITES: Final = """
+import sys
+from offline import process
+
+def write(_asked):
+    with open("/dev/full", "w") as file:
+        file.write("what somebody did")
+    return 0
+
+sys.exit(process.run(write))
+"""
+
+
+def test_without_room_on_the_disk_it_says_so_and_is_not_begun_again() -> None:
+    command = [sys.executable, "-c", WRITES, "file:///nowhere", "", "1", "384", "j-1", "{}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env={**os.environ, **LEAN}) as process:
+        assert process.stdout is not None
+        said = json.loads(process.stdout.read())
+    assert (said["reason"], "No space left" in said["detail"]) == ("JOB_TOO_LARGE", True)
+
+
 @pytest.mark.parametrize(
     ("said", "outcome"),
     [
@@ -251,9 +276,37 @@ def test_without_memory_it_lives_to_say_so_if_it_reserved_what_libraries_need(fi
         ("", Outcome(is_lost=True)),
     ],
 )
-async def test_what_a_process_says_last_is_what_came_of_it(said: str, outcome: Outcome) -> None:
-    with contextlib.closing(Child(["printf", "%s", said])) as child:
+async def test_what_a_process_says_last_is_what_came_of_it(said: str, outcome: Outcome, tmp_path: Path) -> None:
+    with contextlib.closing(Child(["printf", "%s", said], os.environ, tmp_path)) as child:
         assert await child.outcome() == outcome
+
+
+SPILLS: Final = """
+import json, tempfile, time
+with tempfile.TemporaryDirectory() as folder:
+    open(f"{folder}/0", "w").write("what somebody did")
+    print(json.dumps({"step": folder}), flush=True)
+    time.sleep(600)
+"""
+
+
+async def test_of_what_a_killed_process_spilled_nothing_is_left(tmp_path: Path) -> None:
+    scratch = tmp_path / "jobs"
+    child = Child([sys.executable, "-c", SPILLS], os.environ, scratch / "j-1")
+    ending = asyncio.ensure_future(child.outcome())
+    async with asyncio.timeout(60):
+        while not child.progress.step:  # noqa: ASYNC110 - what another process does
+            await asyncio.sleep(0.01)
+    spilled = Path(child.progress.step)
+    assert (spilled / "0").exists()
+    assert spilled.is_relative_to(scratch)
+    child.close()
+    assert (await ending).is_lost
+    assert [*scratch.iterdir()] == []
+    # Who is killed itself finds it when it starts again.
+    (scratch / "j-2").mkdir()
+    Children("file:///nowhere", MEMORY, os.environ, scratch)
+    assert not scratch.exists()
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

@@ -96,6 +96,8 @@ def test_rows_become_events_in_time_order(tmp_path: Path) -> None:
         ("user: who\ntime: at\nnumbers: [paid]\ncategories: [paid]", "named twice"),
         ("time: at", "names a time but no user"),
         ("user: [who", "is not YAML"),
+        ("user: !!bool tea", "is not YAML"),
+        ("user: !!timestamp noon", "is not YAML"),
         ("user: who\ntime: at\nkind: {column: did, values: {buy: purchase}}", r"'look' \(1 rows\)"),
     ],
 )

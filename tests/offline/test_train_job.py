@@ -22,6 +22,7 @@ from offline import train, train_job
 from offline.process import Asked
 from offline.training.gate import Verdict
 from offline.training.metrics import Figure
+from offline.training.parity import ParityError
 from services.analytics.adapters.children import Child, Children, Memory
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import Gate, Job, State
@@ -71,7 +72,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_registers_what_the_com
     models = tmp_path / "models"
     queueing = Queueing(RedisJobs(client), system_clock, secrets.token_bytes, True, telemetry.off().metrics)
     environment = dict(os.environ) | {"JOURNEYMESH_MODELS": str(models)}
-    children = Children(archive_url, Memory(384, 1024), environment)
+    children = Children(archive_url, Memory(384, 1024), environment, tmp_path / "jobs")
     begun: asyncio.Queue[Child] = asyncio.Queue()
 
     def start(tenant: str, of: Job) -> Child:
@@ -90,6 +91,7 @@ async def test_killed_in_the_middle_it_is_begun_again_and_registers_what_the_com
     await run
     assert (await queueing.get("", job.job_id)).state is State.QUEUED
     assert files(models) == {}
+    assert [*(tmp_path / "jobs").iterdir()] == []
 
     await runner.run_waiting()
     done = await queueing.get("", job.job_id)
@@ -139,6 +141,22 @@ def test_why_there_is_no_model_is_told_and_nothing_changes(
     assert train_job.main(asked) == 1
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["reason"], bool(last["detail"])) == (reason, True)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_model_that_its_file_does_not_say_exactly_is_not_trained_three_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def inexact(*_of: Any) -> Any:
+        message = "ONNX is off by 0.1, its terms by 0.2; at most 1e-06 is allowed."
+        raise ParityError(message)
+
+    monkeypatch.setenv("JOURNEYMESH_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(train_job, "choose", inexact)
+    options = {"label": LABEL, "promote": "yes", "directions": "no"}
+    url = archived(tmp_path / "archive", 4)
+    assert train_job.main(Asked(url, "", system_clock() // 1000, "j-1", options)) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["reason"] == "JOB_NOT_POSSIBLE"
     assert not (tmp_path / "models").exists()
 
 

@@ -7,9 +7,11 @@ A line of output is a JSON object: `step` and `progress`, or at the end `counts`
 import asyncio
 import contextlib
 import importlib.util
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import msgspec
@@ -77,29 +79,41 @@ def _is_there(module: str) -> bool:
 
 
 class Children:
-    """Starts a process for a job."""
+    """Starts a process for a job.
 
-    def __init__(self, archive_url: str, memory: Memory, environment: Mapping[str, str]) -> None:
+    Args:
+        archive_url: where the archive is.
+        memory: what a process may take.
+        environment: of a process.
+        scratch: a folder for what processes write while they work, this one's alone. What a killed one left is removed.
+    """
+
+    def __init__(self, archive_url: str, memory: Memory, environment: Mapping[str, str], scratch: Path) -> None:
         self._archive_url = archive_url
         self._memory = memory
         self._environment = {**environment, **LEAN}
+        self._scratch = scratch.absolute()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def start(self, tenant: str, job: Job) -> "Child":
         """See `ports.Start`."""
         about = (tenant, str(job.created_us // 1000), str(self._memory.of(job.kind)), job.job_id)
         options = msgspec.json.encode(dict(job.options)).decode()
         command = [sys.executable, "-m", MODULES[job.kind], self._archive_url, *about, options]
-        return Child(command, self._environment)
+        return Child(command, self._environment, self._scratch / job.job_id)
 
 
 class Child:
     """A process that does a job."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, command: list[str], environment: Mapping[str, str], scratch: Path) -> None:
         self.progress = Progress()
+        # It may be killed at any time, and what it spills is about people: so who waits for it removes its folder.
+        self._scratch = scratch
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environment, "TMPDIR": str(scratch)}
         )
 
     @property
@@ -113,12 +127,13 @@ class Child:
         return await asyncio.to_thread(self._read, self._process.stdout)
 
     def close(self) -> None:
-        """Kills it, if it has not ended."""
+        """Kills it, if it has not ended, and removes what it wrote while it worked."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(OSError):  # nothing was written to it
             self._process.stdin.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _read(self, output: IO[bytes]) -> Outcome:
         with output:

@@ -5,7 +5,7 @@ before the time runs out; a job that nobody holds any more is begun again, and i
 """
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -132,16 +132,23 @@ def queued(jobs: Jobs, job: Job) -> Jobs:
 
 
 def may_start(jobs: Iterable[Job], kind: str, now_us: int, interval_us: int) -> bool:
-    """Whether the mesh may start a job of a kind by itself: none is open, and it started none within the interval."""
+    """Whether the mesh may start a job of a kind by itself: none is open, and it started none within the interval.
+
+    One that was started further ahead of now than that was started by a clock that was wrong, and does not count.
+    """
     of_kind = [each for each in jobs if each.kind == kind]
-    recent = (each.started_by is not By.PERSON and each.created_us > now_us - interval_us for each in of_kind)
+    recent = (each.started_by is not By.PERSON and abs(now_us - each.created_us) < interval_us for each in of_kind)
     return not any(map(is_open, of_kind)) and not any(recent)
 
 
-def due(jobs: Iterable[Job], now_us: int) -> Job | None:
-    """The oldest job that waits for a process, or whose process was silent for too long; None if there is none."""
-    waiting = (each for each in jobs if each.state is State.QUEUED)
-    silent = (each for each in jobs if each.state is State.RUNNING and each.held_until_us <= now_us)
+def due(jobs: Iterable[Job], now_us: int, kinds: Collection[str]) -> Job | None:
+    """The oldest job of these kinds that waits for a process, or whose was silent for too long; None if there is none.
+
+    While versions are mixed, a process may meet kinds that only others can do.
+    """
+    known = [each for each in jobs if each.kind in kinds]
+    waiting = (each for each in known if each.state is State.QUEUED)
+    silent = (each for each in known if each.state is State.RUNNING and each.held_until_us <= now_us)
     return min((*waiting, *silent), key=lambda each: each.created_us, default=None)
 
 

@@ -30,19 +30,28 @@ _ABOUT: Final = "about"
 
 # KEYS: the fit, what is erased, then pairs of what is new and what is replaced. ARGV: erasures seen, revision, fit.
 _REPLACE: Final = redis.Script("""
-if (redis.call('HGET', KEYS[2], 'all') or '0') ~= ARGV[1] then return 0 end
+local is_current = (redis.call('HGET', KEYS[2], 'all') or '0') == ARGV[1]
 for place = 3, #KEYS, 2 do
-  redis.call('DEL', KEYS[place + 1])
-  if redis.call('EXISTS', KEYS[place]) == 1 then redis.call('RENAME', KEYS[place], KEYS[place + 1]) end
+  if not is_current then
+    redis.call('DEL', KEYS[place])
+  else
+    redis.call('DEL', KEYS[place + 1])
+    if redis.call('EXISTS', KEYS[place]) == 1 then
+      redis.call('RENAME', KEYS[place], KEYS[place + 1])
+      redis.call('PERSIST', KEYS[place + 1])
+    end
+  end
 end
+if not is_current then return 0 end
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[2], 'all', ARGV[1])
 redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, the groups, what was published, the export, then the members of each segment. ARGV: a user, the
-# prefix of groups, then the segments.
+# KEYS: what is erased, the groups, what was published, the export, the members of each segment, then what is being
+# written beside these, by whoever then finds that it cannot be put in place. ARGV: a user, the prefix of groups, then
+# the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
 redis.call('HDEL', KEYS[3], ARGV[1])
@@ -52,7 +61,9 @@ if group then
   redis.call('HDEL', KEYS[2], ARGV[1])
   redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
 end
-for place = 5, #KEYS do
+local members = 2 + #ARGV
+for place = members + 1, #KEYS do redis.call('DEL', KEYS[place]) end
+for place = 5, members do
   if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 2], 1) end
 end
 return 1
@@ -62,6 +73,17 @@ _PUBLISH: Final = redis.Script("""
 for place = 1, #ARGV, 2 do
   if redis.call('ZSCORE', KEYS[2], ARGV[place]) then redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1]) end
 end
+return 1
+""")
+
+# KEYS: what is erased, the export beside. ARGV: erasures seen, a field, its bytes, seconds to keep it.
+_WRITE_EXPORT: Final = redis.Script("""
+if (redis.call('HGET', KEYS[1], 'all') or '0') ~= ARGV[1] then
+  redis.call('DEL', KEYS[2])
+  return 0
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[4])
 return 1
 """)
 
@@ -75,6 +97,9 @@ redis.call('RENAME', KEYS[2], KEYS[3])
 redis.call('EXPIRE', KEYS[3], ARGV[3])
 return 1
 """)
+
+_STAGED_SECONDS: Final = 3_600
+"""How long it is kept what was not put in place, because its process was killed."""
 
 _Put: TypeAlias = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -161,12 +186,13 @@ class RedisFits:
 
     async def _staged(self, key: str, items: Mapping[str, Any], put: _Put) -> tuple[str, str]:
         """Puts what will replace a key beside it, in parts; returns both keys."""
-        new = f"{key}:new"
+        new = _beside(key)
         every = iter(items.items())
         with redis.translating_errors():
             await self._client.delete(new)
             while part := dict(itertools.islice(every, _AT_ONCE)):
                 await put(new, part)
+                await self._client.expire(new, _STAGED_SECONDS)
         return new, key
 
     async def _put(self, key: str, items: dict[str, Any]) -> Any:  # noqa: ANN401 - as the client's own
@@ -244,8 +270,9 @@ class RedisFits:
         calls = []
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
-            members = (_members(tenant, segment) for segment in SEGMENTS)
-            keys = [_erased(tenant), _groups(tenant), _published(tenant), _export(tenant), *members]
+            members = [_members(tenant, segment) for segment in SEGMENTS]
+            beside = map(_beside, (_groups(tenant), _export(tenant), *members))
+            keys = [_erased(tenant), _groups(tenant), _published(tenant), _export(tenant), *members, *beside]
             calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
@@ -258,23 +285,31 @@ class RedisFits:
     async def keep_export(self, tenant: str, exported: Exported, seen: int) -> bool:
         """See `ports.FitStore`."""
         key = _export(tenant)
-        new, count, size = f"{key}:new", 0, 0
+        new, count, size = _beside(key), 0, 0
         with redis.translating_errors():
             await self._client.delete(new)
-            for piece in exported.pieces:
-                packed = zlib.compress(piece)
-                size += len(packed)
-                if size > MOST_EXPORTED_BYTES:
+        for piece in exported.pieces:
+            packed = zlib.compress(piece)
+            size += len(packed)
+            if size > MOST_EXPORTED_BYTES:
+                with redis.translating_errors():
                     await self._client.delete(new)
-                    message = f"The file has more than {MOST_EXPORTED_BYTES >> 20} MiB, compressed."
-                    raise ResourceExhausted("EXPORT_TOO_LARGE", message)
-                await self._client.hset(new, str(count), cast("Any", packed))
-                await self._client.expire(new, EXPORT_SECONDS)
-                count += 1
-            about = _ENCODE(_About(_VERSION, exported.job_id, exported.customers, count))
-            await self._client.hset(new, _ABOUT, cast("Any", about))
+                message = f"The file has more than {MOST_EXPORTED_BYTES >> 20} MiB, compressed."
+                raise ResourceExhausted("EXPORT_TOO_LARGE", message)
+            if not await self._written(tenant, seen, str(count), packed):
+                return False
+            count += 1
+        about = _ENCODE(_About(_VERSION, exported.job_id, exported.customers, count))
+        if not await self._written(tenant, seen, _ABOUT, about):
+            return False
         call = redis.Call([_erased(tenant), new, key], [seen, count + 1, EXPORT_SECONDS])
         (is_done,) = await _KEEP_EXPORT.run(self._client, call)
+        return bool(is_done)
+
+    async def _written(self, tenant: str, seen: int, field: str, content: bytes) -> bool:
+        """Writes a field of an export, unless somebody was erased, whom an attempt of before could bring back."""
+        keys = [_erased(tenant), _beside(_export(tenant))]
+        (is_done,) = await _WRITE_EXPORT.run(self._client, redis.Call(keys, [seen, field, content, EXPORT_SECONDS]))
         return bool(is_done)
 
     async def exported(self, tenant: str, job_id: str) -> int | None:
@@ -356,3 +391,8 @@ def _published(tenant: str) -> str:
 
 def _export(tenant: str) -> str:
     return f"{_PREFIX}export:{tenant}"
+
+
+def _beside(key: str) -> str:
+    """Where what will replace a key is written."""
+    return f"{key}:new"

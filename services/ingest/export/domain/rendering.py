@@ -15,7 +15,8 @@ from services.ingest.export.domain.export import Export, Record
 
 VERSION: Final = 1
 """Of the document: grows when a member changes its meaning or goes. A new member does not change it."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+"""What a text begins with that a spreadsheet would take for a formula."""
 _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -84,4 +85,4 @@ def _cells(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _safe(cell: Any) -> Any:  # noqa: ANN401 - a JSON value
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

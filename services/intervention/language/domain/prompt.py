@@ -51,7 +51,8 @@ class WordingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data is an order; what the answer must look like is put behind it. So neither can be left out.
     """
 
-    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    # `$` alone would allow a line break behind it, which a version in a block of YAML has.
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)")]
     text: Annotated[str, msgspec.Meta(min_length=40, max_length=4_000)]
     most_tokens: Annotated[int, msgspec.Meta(ge=40, le=400)] = 120
     asks_confidence: bool = False

@@ -26,7 +26,8 @@ def parse(document: str) -> object:
         raise PolicyError(why)
     try:
         return yaml.safe_load(document)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    # A value that is not of the type it is tagged with ends in any of these: `!!bool tea`, `!!timestamp noon`.
+    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         message = f"the document is no YAML{where}."
