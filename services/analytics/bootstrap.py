@@ -34,12 +34,12 @@ from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain import telling
-from services.analytics.domain.job import By
+from services.analytics.domain.job import TRAINING, By
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import DAY_US
 from services.analytics.jobs import JobsServicer
 from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
-from services.analytics.running import TRAINING, Queueing, Retraining, Running
+from services.analytics.running import Queueing, Retraining, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
 from services.analytics.watching import Plan, Tellers, Watching
@@ -154,11 +154,11 @@ async def running(
     """
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
     processes = children.Children(settings.archive_url, memory, os.environ)
+    has_archive, installed = bool(settings.archive_url), children.kinds()
     async with contextlib.AsyncExitStack() as stack:
-        if settings.archive_url:
-            runner = Running(store, clock, secrets.token_bytes, processes.start, traced)
+        if has_archive:
+            runner = Running(store, clock, secrets.token_bytes, processes.start, traced, installed)
             await stack.enter_async_context(in_background(runner.run()))
-        has_archive, installed = bool(settings.archive_url), children.kinds()
         queueing = Queueing(store, clock, secrets.token_bytes, has_archive, traced.metrics, installed)
         yield JobsServicer(queueing), _retraining(settings, queueing)
 

@@ -1,6 +1,7 @@
 """Jobs: the port over every adapter, how they are queued, held, cancelled and ended, and what tenants see of them."""
 
 import asyncio
+import dataclasses
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -194,6 +195,35 @@ async def test_only_a_job_that_nobody_holds_any_more_is_begun_again() -> None:
     await running(store, lambda _tenant, _job: Done(Outcome({"customers": 3})), NOW_US + HELD_US).run_waiting()
     (ended,) = (await store.read("")).jobs
     assert (ended.state, ended.attempt_count, ended.started_us) == (State.DONE, 2, NOW_US)
+
+
+async def test_a_replica_takes_only_what_it_has_installed_and_leaves_the_rest_to_others() -> None:
+    store = MemoryJobs()
+    queue = queueing(store)
+    training = await queue.create("", "model_training")
+    await queue.create("", "customers_fit")
+    taken: list[str] = []
+
+    def start(_tenant: str, job: Job) -> Work:
+        taken.append(job.kind)
+        return Done(Outcome())
+
+    plain = dataclasses.replace(running(store, start), installed=("customers_fit",))
+    for _ in range(2):  # the training was asked for first, and holds nothing up
+        await plain.run_waiting()
+    assert (taken, (await store.read("")).jobs[0]) == (["customers_fit"], training)
+    await running(store, start).run_waiting()
+    assert taken == ["customers_fit", "model_training"]
+
+
+async def test_a_replica_without_its_kind_does_not_begin_again_what_another_has_lost() -> None:
+    store = MemoryJobs()
+    job = await queueing(store).create("", "model_training")
+    lost = domain.taken(job, "another", NOW_US)
+    await changed(store, "", lambda jobs: domain.with_one(jobs, lost))
+    plain = dataclasses.replace(running(store, _never, NOW_US + HELD_US), installed=("customers_fit",))
+    await plain.run_waiting()
+    assert (await store.read("")).jobs == (lost,)
 
 
 async def test_who_lost_a_job_meanwhile_ends_it_no_more() -> None:
