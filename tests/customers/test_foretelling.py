@@ -1,7 +1,7 @@
 """What is foretold: a fit of a shop, where it is kept, and what the servicers say of it."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -123,6 +123,20 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
         await store.keep_export("acme", Exported("j-1", 1, pieces), 0)
     assert await store.exported("acme", "j-1") is None
     assert await store.keep_export("acme", Exported("j-2", 1, pieces[:1]), 0)
+
+
+async def test_what_a_killed_job_had_written_goes_with_whoever_is_erased_or_in_minutes(valkey: redis.Client) -> None:
+    fits, beside = RedisFits(valkey), "jm:{customers}:export:acme:new"
+
+    def killed() -> Iterator[bytes]:
+        yield b"a\n"
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        await fits.keep_export("acme", Exported("j-1", 1, killed()), 0)
+    assert 0 < await valkey.ttl(beside) <= 600
+    await fits.erase([qualified("acme", "nobody")])
+    assert not await valkey.exists(beside)
 
 
 async def test_a_file_of_all_customers_ends_after_a_day(valkey: redis.Client) -> None:

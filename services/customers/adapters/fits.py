@@ -27,6 +27,8 @@ _ALL: Final = "all"
 _OF_GROUP: Final = "group:"
 _ABOUT: Final = "about"
 """The field of an export that says what it is about; the others are its pieces, by number from 0 on."""
+_WRITING_SECONDS: Final = 600
+"""How long pieces are kept after the last one, if who writes them is killed."""
 
 # KEYS: the fit, what is erased, then pairs of what is new and what is replaced. ARGV: erasures seen, revision, fit.
 _REPLACE: Final = redis.Script("""
@@ -41,19 +43,19 @@ redis.call('HSET', KEYS[1], 'revision', ARGV[2], 'fit', ARGV[3])
 return 1
 """)
 
-# KEYS: what is erased, the groups, what was published, the export, then the members of each segment. ARGV: a user, the
-# prefix of groups, then the segments.
+# KEYS: what is erased, the groups, what was published, the export, the one that is being written, then the members of
+# each segment. ARGV: a user, the prefix of groups, then the segments.
 _ERASE: Final = redis.Script("""
 redis.call('HINCRBY', KEYS[1], 'all', 1)
 redis.call('HDEL', KEYS[3], ARGV[1])
-redis.call('DEL', KEYS[4])
+redis.call('DEL', KEYS[4], KEYS[5])
 local group = redis.call('HGET', KEYS[2], ARGV[1])
 if group then
   redis.call('HDEL', KEYS[2], ARGV[1])
   redis.call('HINCRBY', KEYS[1], ARGV[2] .. group, 1)
 end
-for place = 5, #KEYS do
-  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 2], 1) end
+for place = 6, #KEYS do
+  if redis.call('ZREM', KEYS[place], ARGV[1]) == 1 then redis.call('HINCRBY', KEYS[1], ARGV[place - 3], 1) end
 end
 return 1
 """)
@@ -245,7 +247,8 @@ class RedisFits:
         for user_id in user_ids:
             tenant = tenants.tenant_of(user_id)
             members = (_members(tenant, segment) for segment in SEGMENTS)
-            keys = [_erased(tenant), _groups(tenant), _published(tenant), _export(tenant), *members]
+            exports = _export(tenant), _export_beside(tenant)
+            keys = [_erased(tenant), _groups(tenant), _published(tenant), *exports, *members]
             calls.append(redis.Call(keys, [user_id, _OF_GROUP, *SEGMENTS]))
         if calls:
             await _ERASE.run(self._client, *calls)
@@ -257,8 +260,7 @@ class RedisFits:
 
     async def keep_export(self, tenant: str, exported: Exported, seen: int) -> bool:
         """See `ports.FitStore`."""
-        key = _export(tenant)
-        new, count, size = f"{key}:new", 0, 0
+        new, count, size = _export_beside(tenant), 0, 0
         with redis.translating_errors():
             await self._client.delete(new)
             for piece in exported.pieces:
@@ -269,11 +271,11 @@ class RedisFits:
                     message = f"The file has more than {MOST_EXPORTED_BYTES >> 20} MiB, compressed."
                     raise ResourceExhausted("EXPORT_TOO_LARGE", message)
                 await self._client.hset(new, str(count), cast("Any", packed))
-                await self._client.expire(new, EXPORT_SECONDS)
+                await self._client.expire(new, _WRITING_SECONDS)
                 count += 1
             about = _ENCODE(_About(_VERSION, exported.job_id, exported.customers, count))
             await self._client.hset(new, _ABOUT, cast("Any", about))
-        call = redis.Call([_erased(tenant), new, key], [seen, count + 1, EXPORT_SECONDS])
+        call = redis.Call([_erased(tenant), new, _export(tenant)], [seen, count + 1, EXPORT_SECONDS])
         (is_done,) = await _KEEP_EXPORT.run(self._client, call)
         return bool(is_done)
 
@@ -356,3 +358,7 @@ def _published(tenant: str) -> str:
 
 def _export(tenant: str) -> str:
     return f"{_PREFIX}export:{tenant}"
+
+
+def _export_beside(tenant: str) -> str:
+    return f"{_export(tenant)}:new"
