@@ -1,9 +1,9 @@
 """Messages of the contracts as JSON, and the JSON schema of that: two functions over the same descriptors.
 
-Names are camelCase. Every member is present: an absent message, number that may be absent or enum is null, anything
-else has its default. Enums are lower-case names without their prefix (reasons are upper case, as in problems), times
-are RFC 3339, numbers are numbers, bytes are base64, ids are plain (`records.tenants`). Events are as clients send
-them: see `write_event`.
+Names are camelCase. Every member is present: an absent message or `optional` member and an unspecified enum are null,
+anything else has its default. Enums are lower-case names without their prefix (reasons are upper case, as in
+problems), times are RFC 3339, numbers are numbers, bytes are base64, ids are plain (`records.tenants`). Events are as
+clients send them: see `write_event`.
 """
 
 from typing import Any, Final

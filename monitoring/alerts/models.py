@@ -64,9 +64,9 @@ def alerts() -> tuple[Alert, ...]:
             "What the job learns or writes is that of days before: forecasts and segments of customers grow old.",
             (
                 "`journeymesh jobs list` says why. `JOB_TOO_LARGE`: raise `JOURNEYMESH_JOB_MEMORY_MIB`.",
-                "A training has `JOURNEYMESH_TRAINING_MEMORY_MIB` instead.",
+                "`JOB_TOO_LARGE` of a training: raise `JOURNEYMESH_TRAINING_MEMORY_MIB`.",
                 "`JOB_PROCESS_DIED`: was analytics ended for want of memory? `kubectl describe pod`.",
-                "`NOTHING_TO_LEARN`: is the key of the tenant whose customers buy? A model needs more outcomes: wait.",
+                "`NOTHING_TO_LEARN`: is the key of the tenant whose customers buy? A model needs more outcomes first.",
             ),
         ),
         Alert(

@@ -35,12 +35,12 @@ from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain import telling
-from services.analytics.domain.job import By
+from services.analytics.domain.job import TRAINING, By
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import DAY_US
 from services.analytics.jobs import JobsServicer
 from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
-from services.analytics.running import TRAINING, Queueing, Retraining, Running
+from services.analytics.running import Queueing, Retraining, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
 from services.analytics.watching import Plan, Tellers, Watching

@@ -61,14 +61,14 @@ async def look(asking: Asking, metrics: Metrics, now_us: int, noticed: Noticed) 
     tenants = sorted(asking.known().tenants)
     for tenant in tenants:
         try:
-            answers = [(await asking.ask(tenant, each)).answer for each in asked]
+            drift, calibration, events = [(await asking.ask(tenant, each)).answer for each in asked]
+            of_model = cast("answer.Calibration", calibration)
+            if again := gauged.again(now_us, of_model):
+                of_model = cast("answer.Calibration", (await asking.ask(tenant, again)).answer)
         except InvalidArgument as error:
             _log.warning("gauges leave out a tenant: %s", error.detail)
             continue
-        drift, calibration, events = answers
-        found.append(
-            Answers(cast("answer.Drift", drift), cast("answer.Calibration", calibration), cast("answer.Trend", events))
-        )
+        found.append(Answers(cast("answer.Drift", drift), of_model, cast("answer.Trend", events)))
     figures = gauged.figures(found, asked.drift.window.start_us)
     _report(metrics, figures)
     await noticed(figures)

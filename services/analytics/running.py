@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -24,10 +25,9 @@ from mesh.observability.telemetry import Telemetry
 from services.analytics.domain import job as domain
 from services.analytics.domain import retraining
 from services.analytics.domain.gauged import Figures
-from services.analytics.domain.job import By, Job, Jobs, Outcome, State
+from services.analytics.domain.job import TRAINING, By, Job, Jobs, Outcome, State
 from services.analytics.ports import JobStore, Start, Work
 
-TRAINING: Final = "model_training"
 KINDS: Final = ("customers_fit", "customers_export", TRAINING)
 LABEL: Final = "no event for 14 days, at events"
 """What a model is trained to foretell if nobody says."""
@@ -156,7 +156,10 @@ class Retraining:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Running:
-    """Runs jobs one after the other. Any number of replicas may: each job is held by one of them at a time."""
+    """Runs jobs one after the other. Any number of replicas may: each job is held by one of them at a time.
+
+    A replica leaves jobs of kinds that are not installed in it to the others.
+    """
 
     store: JobStore
     clock: Clock
@@ -164,7 +167,7 @@ class Running:
     start: Start
     traced: Telemetry
     installed: Collection[str] = KINDS
-    """The kinds that can be done here; others wait for a process that can."""
+    """The kinds that can be done here."""
 
     async def run(self) -> None:
         """Runs what waits, until cancelled."""
@@ -184,8 +187,8 @@ class Running:
         for tenant in await self.store.waiting():
             holder = self.random_bytes(_ID_BYTES).hex()
             now_us = self.clock()
-            mine = (holder, now_us, self.installed)
-            jobs = await changed(self.store, tenant, lambda jobs, of=mine: _taken(jobs, *of))  # type: ignore[misc]
+            take = functools.partial(_taken, kinds=self.installed, holder=holder, now_us=now_us)
+            jobs = await changed(self.store, tenant, take)
             for job in jobs:
                 if domain.is_held(job, holder):
                     await self._attempt(tenant, job)
@@ -270,8 +273,8 @@ def _full(options: Mapping[str, str]) -> Mapping[str, str]:
     return {"directions": "no", "promote": "no", **options, "label": options.get("label") or LABEL}
 
 
-def _taken(jobs: Jobs, holder: str, now_us: int, kinds: Collection[str]) -> Jobs:
-    job = domain.due(jobs, now_us, kinds)
+def _taken(jobs: Jobs, kinds: Collection[str], holder: str, now_us: int) -> Jobs:
+    job = domain.due(jobs, kinds, now_us)
     return domain.with_one(jobs, domain.taken(job, holder, now_us)) if job else jobs
 
 

@@ -1,5 +1,6 @@
 """What is watched without being asked: figures of all tenants, as metrics."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -122,6 +123,25 @@ async def test_figures_of_a_tenant_are_metrics() -> None:
     assert seen(metrics, registry.EVENT_RATIO) == {("click",): 0.1}
 
 
+@pytest.mark.parametrize("days", [7, 30])
+async def test_a_model_is_judged_by_its_own_silent_days(days: int) -> None:
+    day_us = START_US - START_US % DAY_US
+    known = day_us - (max(days, 14) + 2) * DAY_US
+    outcome = f"no event for {days} days, at events"
+
+    def told(t: int, name: str) -> list[Decision]:
+        each = Decision("", t, "", probability=0.8, model_outcome=outcome)
+        return [dataclasses.replace(each, user_id=f"u-{at}", decision_id=f"{name}-{at:03}") for at in range(USERS)]
+
+    # Half of the users come back one day before their silent days are over.
+    events = [Event(f"u-{at}", known, f"k-{at}") for at in range(USERS)]
+    events += [Event(f"u-{at}", known + (days - 1) * DAY_US, f"b-{at}") for at in range(0, USERS, 2)]
+    metrics, one = Metrics(), world(nobody=Rows(events, told(known, "k") + told(day_us - 16 * DAY_US, "s")))
+    await look(Asking(one, one), metrics, NOW_US, ignored)
+    assert seen(metrics, registry.KNOWN_OUTCOMES) == {("m-1",): USERS * (2 if days < 14 else 1)}
+    assert seen(metrics, registry.CALIBRATION_GAP)["m-1",] == pytest.approx(-0.3)
+
+
 async def test_of_tenants_the_worst_counts_and_events_are_of_all() -> None:
     metrics = Metrics()
     both = world(acme=weeks(named=0, said=60.0, clicks=USERS), globex=weeks(named=90, said=90.0, clicks=0))
@@ -158,7 +178,7 @@ def test_questions_are_about_whole_days_and_known_outcomes() -> None:
         drifted, calibrated, events = gauged.questions(now_us)
         assert (drifted.window.start_us, drifted.window.end_us) == (START_US - WEEK_US, START_US)
         assert events.window.start_us == drifted.previous.start_us
-        assert calibrated.read_to_us == START_US
+        assert calibrated.window.end_us == START_US - 15 * DAY_US
     assert gauged.questions(START_US + DAY_US) != gauged.questions(START_US)
 
 

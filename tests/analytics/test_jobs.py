@@ -218,6 +218,16 @@ async def test_only_a_job_that_nobody_holds_any_more_is_begun_again() -> None:
     assert (ended.state, ended.attempt_count, ended.started_us) == (State.DONE, 2, NOW_US)
 
 
+async def test_a_replica_without_its_kind_does_not_begin_again_what_another_has_lost() -> None:
+    store = MemoryJobs()
+    job = await queueing(store).create("", "model_training")
+    lost = domain.taken(job, "another", NOW_US)
+    await changed(store, "", lambda jobs: domain.with_one(jobs, lost))
+    plain = dataclasses.replace(running(store, _never, NOW_US + HELD_US), installed=("customers_fit",))
+    await plain.run_waiting()
+    assert (await store.read("")).jobs == (lost,)
+
+
 async def test_who_lost_a_job_meanwhile_ends_it_no_more() -> None:
     store = MemoryJobs()
     await queueing(store).create("", "customers_fit")

@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import secrets
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -148,3 +149,24 @@ async def test_where_training_is_not_installed_nothing_starts_it(monkeypatch: py
         else:
             async with entering as (_, process):
                 assert not process.causes
+
+
+async def test_a_process_without_what_training_needs_leaves_it_to_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, begun = MemoryJobs(), asyncio.Event()
+    queue = Queueing(store, lambda: NOW_US, secrets.token_bytes, True, telemetry.off().metrics)
+    asked = await queue.create("", "model_training")
+    await queue.create("", "customers_fit")
+
+    def start(_self: object, _tenant: str, job: Job) -> Done:
+        assert job.kind == "customers_fit"
+        begun.set()
+        return Done(Outcome())
+
+    monkeypatch.setattr(children, "kinds", lambda: frozenset({"customers_fit"}))
+    monkeypatch.setattr(children.Children, "start", start)
+    settings = Settings(archive_url=str(tmp_path))
+    async with asyncio.timeout(10), bootstrap.running(settings, store, lambda: NOW_US, telemetry.off()):
+        await begun.wait()
+    assert (await store.read("")).jobs[0] == asked

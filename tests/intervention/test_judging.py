@@ -85,6 +85,22 @@ async def test_who_was_told_of_is_told_of_again_only_if_that_may_be_lost() -> No
     assert len(await assessed(full, Row(5.0, user_id="ada"))) == 1
 
 
+async def test_a_batch_that_comes_again_after_reports_could_not_be_kept_tells_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(judged={"": JUDGED})
+
+    async def away(_reports: Sequence[Report]) -> int:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.reports, "add", away)
+        with pytest.raises(Unavailable):
+            await decided(world, Row(5.0, user_id="ada"))
+    world.sequence -= 1
+    assert await assessed(world, Row(5.0, user_id="ada")) == [Report("", "canary", "ada", "control")]
+
+
 async def test_nothing_is_told_without_an_experiment() -> None:
     assert await assessed(World(), Row(95.0, user_id="ada"), Row(5.0, user_id="bob", **BUY)) == []  # type: ignore[arg-type]
 

@@ -244,7 +244,15 @@ const stories = {
     await table.getByText('25% reading').waitFor()
     await table.getByRole('button', { name: 'Cancel' }).click()
     await table.getByText('Cancelled').waitFor()
-    return { ended, asked, faults }
+    await made.unrouteAll()
+    const done = (jobId, kind, more = {}) => ({ ...running, jobId, kind, state: 'done', counts: { customers: 40 }, ...more })
+    const model = { modelVersion: 'shop-1', isLive: false, gate: 'not_compared' }
+    await made.route('**/api/jobs', (route) => route.fulfill({
+      json: { jobs: [done('j-4', 'model_training', { model }), done('j-3', 'customers_export'), done('j-2', 'customers_export')] },
+    }))
+    await table.getByText('shop-1 is a candidate; gate: not compared').waitFor()
+    const files = await table.getByRole('link', { name: 'Download' }).evaluateAll((links) => links.map((link) => link.getAttribute('href')))
+    return { ended, asked, files, faults }
   },
 
   /** What the watch tells: an incident that is pushed, what its buttons ask for, and the tile of the first page. */

@@ -249,6 +249,7 @@ def test_a_failed_event_is_mended_and_sent_again(mesh: RunningMesh) -> None:
 def test_jobs_are_started_followed_and_cancelled_by_hand(mesh: RunningMesh) -> None:
     seen = told("dashboard", mesh.url, part="jobs")
     assert (seen["faults"], seen["asked"]) == ([], ["/api/jobs/j-1:cancel"])
+    assert seen["files"] == ["/api/jobs/j-3/file"], "only the last file is kept"
     (job, *_) = mesh.get("/api/jobs").body["jobs"]
     assert job["reason"] == "NOTHING_TO_LEARN"
     assert job["detail"] in seen["ended"]

@@ -16,17 +16,15 @@ from typing import IO, Final, NamedTuple
 
 import msgspec
 
-from services.analytics.domain.job import Gate, Interval, Job, Model, Outcome, Progress
+from services.analytics.domain.job import TRAINING, Gate, Interval, Job, Model, Outcome, Progress
 
 # By name: what runs here is not imported, so that this process does not load what it needs.
 MODULES: Final = {
     "customers_fit": "offline.customers.job",
     "customers_export": "offline.customers.exporting",
-    "model_training": "offline.train_job",
+    TRAINING: "offline.train_job",
 }
-
-
-_NEEDS: Final = {"model_training": ("sklearn", "onnx", "onnxruntime", "matplotlib")}
+_NEEDS: Final = {TRAINING: ("sklearn", "onnx", "onnxruntime", "matplotlib")}
 """What a kind needs that is not installed everywhere, besides its module."""
 
 LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -63,7 +61,7 @@ class Memory(NamedTuple):
 
     def of(self, kind: str) -> int:
         """That of a kind of job."""
-        return self.training_mib if kind == "model_training" else self.usual_mib
+        return self.training_mib if kind == TRAINING else self.usual_mib
 
 
 def kinds() -> frozenset[str]:

@@ -63,16 +63,15 @@ class Figures(NamedTuple):
 def questions(now_us: int) -> Questions:
     """What to ask at a moment, about whole days in UTC.
 
-    Drift and events: the last seven days against the seven before. Calibration: the last seven days whose outcomes are
-    known by now, of models that tell of so many silent days; a session may last for a day.
+    Drift and events: the last seven days against the seven before. Calibration: by the model's own silent days, of
+    predictions old enough for up to 14 of these; `again` says what to ask if it tells of more.
     """
     end_us = now_us - now_us % DAY_US
-    known_us = end_us - (SILENT_DAYS + 1) * DAY_US
     nothing = ((), UserFilter())
     week = Window(end_us - WEEK_US, end_us, "UTC")
     return Questions(
         question.Drift(week, *nothing, ""),
-        question.Calibration(Window(known_us - WEEK_US, known_us, "UTC"), *nothing, "", Interval.WEEK, SILENT_DAYS),
+        _calibration(now_us, SILENT_DAYS),
         question.Trend(
             Window(end_us - 2 * WEEK_US, end_us, "UTC"),
             *nothing,
@@ -82,6 +81,17 @@ def questions(now_us: int) -> Questions:
             _MOST_KINDS,
         ),
     )
+
+
+def again(now_us: int, of: answer.Calibration) -> question.Calibration | None:
+    """What to ask next, if the model tells of more silent days than had passed since its predictions; else None."""
+    return _calibration(now_us, of.silent_days) if of.silent_days > SILENT_DAYS else None
+
+
+def _calibration(now_us: int, silent_days: int) -> question.Calibration:
+    """About the last seven whole days whose outcomes are known; a session may last for a day before it is silent."""
+    end_us = now_us - now_us % DAY_US - (silent_days + 1) * DAY_US
+    return question.Calibration(Window(end_us - WEEK_US, end_us, "UTC"), (), UserFilter(), "", Interval.WEEK, 0)
 
 
 def figures(answered: Iterable[Answers], middle_us: int) -> Figures:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+TRAINING: Final = "model_training"
+"""The kind of a job that trains a model."""
 MOST_KEPT: Final = 100
 MOST_ATTEMPTS: Final = 3
 HELD_US: Final = 10_000_000
@@ -141,14 +143,11 @@ def may_start(jobs: Iterable[Job], kind: str, now_us: int, interval_us: int) -> 
     return not any(map(is_open, of_kind)) and not any(recent)
 
 
-def due(jobs: Iterable[Job], now_us: int, kinds: Collection[str]) -> Job | None:
-    """The oldest job of these kinds that waits for a process, or whose was silent for too long; None if there is none.
-
-    While versions are mixed, a process may meet kinds that only others can do.
-    """
-    known = [each for each in jobs if each.kind in kinds]
-    waiting = (each for each in known if each.state is State.QUEUED)
-    silent = (each for each in known if each.state is State.RUNNING and each.held_until_us <= now_us)
+def due(jobs: Iterable[Job], kinds: Collection[str], now_us: int) -> Job | None:
+    """The oldest job of some kinds that waits for a process, or whose process was silent for too long; None if none."""
+    possible = [each for each in jobs if each.kind in kinds]
+    waiting = (each for each in possible if each.state is State.QUEUED)
+    silent = (each for each in possible if each.state is State.RUNNING and each.held_until_us <= now_us)
     return min((*waiting, *silent), key=lambda each: each.created_us, default=None)
 
 

@@ -174,10 +174,11 @@ class Deciding:
             )
             told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
             told += await self._of_words(users.outcomes)
-            told += self._judging.reports(policies, batch, rows, in_question, users.outcomes)
-            if told and (refused := await self._reports.add(told)):
+            judged = self._judging.reports(policies, batch, rows, in_question, users.outcomes)
+            if refused := await self._reports.add([*told, *judged]):
                 _log.warning("%d reports to experiments are lost: too many wait", refused)
-                self._judging.forget()
+            else:
+                self._judging.told(judged)
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(

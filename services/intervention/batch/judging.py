@@ -17,7 +17,7 @@ _MOST_REMEMBERED: Final = 100_000
 
 
 class Judging:
-    """Finds it, and remembers whom it has told of, so that most batches tell nothing.
+    """Finds it, and remembers whom was told of (`told`), so that most batches tell nothing.
 
     All that are assessed count, whoever is helped: the score decides who that is, so it must not decide who counts.
     Events of bots and systems, and copies of other events, do not count.
@@ -61,24 +61,24 @@ class Judging:
                 found[_came(by, rows.user(row), CONVERTED)] = None
         return list(found)
 
-    def forget(self) -> None:
-        """Forgets who was told of, as some of it was lost: they are told of again, which changes nothing."""
-        self._told.clear()
+    def told(self, reports: Iterable[Report]) -> None:
+        """Remembers reports that are kept. Those that are not are told again, which changes nothing."""
+        for each in reports:
+            if each.arm:
+                if len(self._told) >= _MOST_REMEMBERED:
+                    self._told.clear()
+                self._told.add(hash((each.tenant, each.experiment_id, each.unit, each.arm)))
 
     def _met(self, judged: Mapping[str, Judged], rows: Rows) -> Iterable[Report]:
         left_out = {*rows.bot_rows, *rows.system_rows, *rows.copied_rows}
         for number, row in enumerate(rows.decided):
             user_id = rows.user_ids[number]
-            by = judged.get(tenant_of(user_id))
+            by = judged.get(tenant := tenant_of(user_id))
             if by is None or row in left_out:
                 continue
             arm = by.arms.get(rows.other_models.get(number, rows.model_version))
-            if arm is None or (name := hash((by.experiment_id, arm, user_id))) in self._told:
-                continue
-            if len(self._told) >= _MOST_REMEMBERED:
-                self._told.clear()
-            self._told.add(name)
-            yield Report(tenant_of(user_id), by.experiment_id, plain(user_id), arm)
+            if arm is not None and hash((tenant, by.experiment_id, unit := plain(user_id), arm)) not in self._told:
+                yield Report(tenant, by.experiment_id, unit, arm)
 
 
 def _came(by: Judged, user_id: str, outcome: str) -> Report:

@@ -1,4 +1,4 @@
-// Jobs over everything that is archived: how far they are, what came of them, and how to start and cancel one.
+// Jobs over everything that is archived: how far they are and what came of them; starts and cancels them, and saves the file that one wrote.
 import { useState } from 'preact/hooks'
 import { fetched, Problem } from '../api.ts'
 import { Answer, Empty, useAnswer } from '../asking.tsx'
@@ -15,10 +15,12 @@ interface Job {
   reason: string
   detail: string
   counts: Record<string, number>
+  model: { modelVersion: string; isLive: boolean; gate: string } | null
 }
 
 const EVERY_SECONDS = 2
-const KINDS = ['customers_fit']
+const EXPORT = 'customers_export'
+const KINDS = ['customers_fit', EXPORT]
 
 export function Jobs() {
   const listed = useAnswer<{ jobs: Job[] }>('/api/jobs', undefined, EVERY_SECONDS)
@@ -44,7 +46,9 @@ export function Jobs() {
               { name: 'State', of: ({ state }) => named(state) },
               { name: 'Progress', of: (job) => isOpen(job) ? <><progress value={job.progress} aria-label={named(job.kind)} /> {share(job.progress)} {job.step}</> : result(job) },
               { name: 'Asked for', of: ({ createdTime }) => time(createdTime) },
-              { name: 'Act', of: (job) => isOpen(job) && <button type="button" onClick={() => act(`/api/jobs/${job.jobId}:cancel`, {})}>Cancel</button> },
+              { name: 'Act', of: (job) => isOpen(job)
+                ? <button type="button" onClick={() => act(`/api/jobs/${job.jobId}:cancel`, {})}>Cancel</button>
+                : job === lastFile(jobs) && <a href={`/api/jobs/${job.jobId}/file`} download>Download</a> },
             ]}
           />
         )}
@@ -57,5 +61,9 @@ export function Jobs() {
 
 const isOpen = ({ state }: Job): boolean => state === 'queued' || state === 'running'
 
-const result = ({ detail, counts }: Job): string =>
-  Object.entries(counts).map(([name, count]) => counted(count, name, name)).join(', ') || detail
+/** The job whose file is kept, if it is not a day old: only the last one is. */
+const lastFile = (jobs: Job[]): Job | undefined => jobs.find(({ kind, state }) => kind === EXPORT && state === 'done')
+
+const result = ({ detail, counts, model }: Job): string => model
+  ? `${model.modelVersion} is ${model.isLive ? 'live' : 'a candidate'}; gate: ${named(model.gate).toLowerCase()}`
+  : Object.entries(counts).map(([name, count]) => counted(count, name, name)).join(', ') || detail

@@ -1,4 +1,4 @@
-"""What an experiment that compares policies is told: who met which arm, and what came of it."""
+"""What an experiment is told: who met which arm, and what came of it."""
 
 from typing import Final
 
