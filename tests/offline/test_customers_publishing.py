@@ -301,7 +301,8 @@ class Ingest(ingest_pb2_grpc.IngestServiceServicer):
 
 def began(archive_url: str, now_ms: int) -> "subprocess.Popen[bytes]":
     """The job, as analytics begins it."""
-    command = [sys.executable, "-m", "offline.customers.job", archive_url, "acme", str(now_ms), "384"]
+    arguments = (archive_url, "acme", str(now_ms), "384", "j-1", "{}")
+    command = [sys.executable, "-m", "offline.customers.job", *arguments]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
