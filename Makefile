@@ -18,6 +18,10 @@ BESIDE = --numprocesses $$(n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 7 ? n +
 # Every process of a mesh, and every process that tests, would compile anew what it loads: a quarter of its start.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Tests run beside each other: threads of numerical libraries would wait for each other's cores, spinning.
+test test-fast explore: export OPENBLAS_NUM_THREADS := 1
+test test-fast explore: export OMP_NUM_THREADS := 1
+
 .PHONY: explore help run web release-protos demo test test-fast crash upgrade golden train evaluate coldstart published bench lint format protos breaking lock docs chart images clean
 
 help:  ## Show this help

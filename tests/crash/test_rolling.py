@@ -27,9 +27,9 @@ from tests.processes import Answer, RunningMesh
 
 pytestmark = pytest.mark.processes
 
-EVENTS_A_SECOND: Final = 500
+EVENTS_A_SECOND: Final = 300
 # Six minutes of load, which ends when the restarts are over: they take less than two, but more on a slow machine.
-EVENTS: Final = 180_000
+EVENTS: Final = 108_000
 USERS: Final = EVENTS // 20
 LEASE_SECONDS: Final = 5.0
 PROBE_EVERY_SECONDS: Final = 0.1
