@@ -198,7 +198,7 @@ const stories = {
     await answered(tab)
     await tab.getByRole('link', { name: asked.experiment }).click()
     await until(() => tab.getByRole('button', { name: 'Pause' }).count(), 'it is shown')
-    await answered(tab)
+    await until(() => tab.locator('svg.interval').count(), 'its differences are shown')
     const intervals = await tab.locator('svg.interval').count()
     const running = await tab.locator('main').innerText()
     await tab.getByRole('button', { name: 'View as table: Differences' }).click()
