@@ -1,13 +1,12 @@
 """Keys that sign, each in a file: Ed25519, PEM without a password."""
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
-from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-_OWNER_ONLY: Final = 0o600
 
 
 class SigningKeyError(Exception):
@@ -21,17 +20,8 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
         SigningKeyError: the file holds something else.
         OSError: it cannot be read or made.
     """
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb") as file:
-            file.write(
-                Ed25519PrivateKey.generate().private_bytes(
-                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-                )
-            )
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        pass
+    if not path.exists():
+        _make(path)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:  # no PEM, or one with a password
@@ -41,3 +31,16 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
         message = f"The key in {path} is not one of Ed25519."
         raise SigningKeyError(message)
     return key
+
+
+def _make(path: Path) -> None:
+    """Writes a new key beside the file and puts it there whole, unless somebody else has by then."""
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f"{path.name}.") as file:  # for the owner alone
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
