@@ -5,6 +5,7 @@ and `progress`, and at the end what came of it, or `reason` and `detail`.
 """
 
 import errno
+import io
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from scipy.linalg import blas
 
 from mesh.errors import MeshError
@@ -82,7 +84,7 @@ def reserve() -> None:
     """Takes what is taken at the first use of libraries, and fails with no MemoryError where no memory is left.
 
     OpenBLAS, of which NumPy and SciPy each have one, ends the process. Arrow says that it cannot start a thread, whose
-    stack counts: with one of each kind it starts them when it begins to read.
+    stack counts: it has one of each kind, and starts them when it first reads a file.
     """
     some = np.ones((200, 200))
     np.matmul(some, some)
@@ -91,6 +93,9 @@ def reserve() -> None:
     pa.set_io_thread_count(1)
     # Its own allocator keeps what it once took.
     pa.set_memory_pool(pa.system_memory_pool())
+    file = io.BytesIO()
+    pq.write_table(pa.table({"some": [1]}), file)
+    pq.ParquetFile(file, pre_buffer=True).read()
 
 
 def _end_with_input() -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mesh.clock import system_clock
@@ -63,6 +65,7 @@ asyncio.run(main())
 FULL: Final = """
 import resource, sys
 import numpy as np
+import pyarrow.parquet as pq
 from scipy.linalg import blas
 from offline import process
 
@@ -73,6 +76,8 @@ resource.setrlimit(resource.RLIMIT_DATA, ((used + 4096) * 1024,) * 2)
 some = np.ones((200, 200))
 np.matmul(some, some)
 blas.dgemm(1.0, some, some)
+for _ in pq.ParquetFile(sys.argv[2]).iter_batches(use_threads=False):
+    pass
 try:
     np.ones(1 << 24)
 except MemoryError:
@@ -223,7 +228,7 @@ async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Pat
 
     def run() -> tuple[int, bytes, bytes]:
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **LEAN}) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             said, errors = process.stdout.read(), process.stderr.read()
@@ -238,8 +243,12 @@ async def test_why_it_learns_nothing_is_told(client: redis.Client, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("first", "said"), [("reserved", "too large\n"), ("nothing", "")])
-def test_without_memory_it_lives_to_say_so_if_it_reserved_what_libraries_need(first: str, said: str) -> None:
-    command = [sys.executable, "-c", FULL, first]
+def test_without_memory_it_lives_to_say_so_if_it_reserved_what_libraries_need(
+    first: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "some.parquet"
+    pq.write_table(pa.table({"some": [1]}), file)
+    command = [sys.executable, "-c", FULL, first, str(file)]
     ended = subprocess.run(command, env={**os.environ, **LEAN}, capture_output=True, text=True, check=False)
     assert (ended.stdout, ended.returncode == 0) == (said, bool(said)), ended.stderr
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ from mesh.store import redis
 from offline.customers.publishing import Change, publish
 from offline.customers.sending import IngestStream
 from records.tenants import plain, qualified, tenant_of
+from services.analytics.adapters.children import LEAN
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.publishing import Published, is_change, is_due
@@ -303,7 +305,7 @@ def began(archive_url: str, now_ms: int) -> "subprocess.Popen[bytes]":
     """The job, as analytics begins it."""
     arguments = (archive_url, "acme", str(now_ms), "384", "j-1", "{}")
     command = [sys.executable, "-m", "offline.customers.job", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **LEAN})
 
 
 @contextlib.asynccontextmanager
