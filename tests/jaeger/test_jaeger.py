@@ -48,8 +48,8 @@ def told_at_0(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 
 # Without keys the gateway does not ask for any, the command that does leaves no trace, and nobody looks at figures, or
-# asks what retention deletes, what customers buy, how experiments do or what it costs. No models are compared, and
-# nobody buys.
+# asks what retention deletes, what customers buy, how experiments do or what it costs. No models are compared, nobody
+# buys, and no job says segments.
 UNTRACED: Final = {
     ("gateway", "access"),
     ("access", "access"),
@@ -59,6 +59,7 @@ UNTRACED: Final = {
     ("gateway", "experiments"),
     ("intervention", "experiments"),
     ("gateway", "customers"),
+    ("analytics", "ingest"),
     ("analytics", "intervention"),
     ("analytics", "scoring"),
     ("analytics", "experiments"),
