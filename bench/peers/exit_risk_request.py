@@ -1,4 +1,4 @@
-"""Writes one gRPC request to MLServer: `exit_risk_request.py <rows as JSON> <file>`. Run in MLServer's environment."""
+"""Writes a gRPC request for both sides: `exit_risk_request.py <rows as JSON> <file>`. Run in MLServer's environment."""
 
 import json
 import sys
@@ -16,7 +16,9 @@ def main() -> None:
         shape=[len(rows), len(rows[0])],
         contents=InferTensorContents(fp64_contents=[value for row in rows for value in row]),
     )
-    path.write_bytes(ModelInferRequest(model_name="exit-risk", inputs=[tensor]).SerializeToString())
+    wanted = ModelInferRequest.InferRequestedOutputTensor(name="probability")
+    request = ModelInferRequest(model_name="exit-risk", inputs=[tensor], outputs=[wanted])
+    path.write_bytes(request.SerializeToString())
 
 
 if __name__ == "__main__":

@@ -18,22 +18,27 @@ from typing import Any, Final, NamedTuple
 import grpc
 import psutil
 import redis
+from inference import inference_pb2
 from journeymesh.common.v1 import position_pb2
 from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.scoring.v1.scoring_pb2_grpc import ScoringServiceStub
 
 from bench.harness import connections, environments, load
 from bench.harness.cpu import CpuTime
-from bench.harness.report import Found, Ratio, Table
+from bench.harness.report import Bounded, Claim, Found, Ratio, Table
 from bench.harness.sides import MODELS, await_so, is_there, live_model, running
 from bench.sections import Scale
 from mesh.store import embedded
 from services.scoring.domain.schema import SCHEMA_VERSION
 from tests.conftest import free_port
 
-_SHAPES: Final = ((1, 16), (32, 8))
+_SHAPES: Final = ((1, 16), (32, 8), (1, 1))
 """Rows per request, clients."""
 _WANTED: Final = 2.5
+_LONGEST_WAIT: Final = 0.6
+"""Of one call, as a share of the other's."""
+_MOST_FOR_TERMS: Final = 2.0
+"""CPU of an explained row, as a multiple of a plain one."""
 _INFER: Final = "/inference.GRPCInferenceService/ModelInfer"
 _PEERS: Final = Path(__file__).parents[1] / "peers"
 
@@ -59,31 +64,55 @@ class _Servers(NamedTuple):
 def scoring(scale: Scale) -> Found:
     """Rows per second and CPU per row, each side in turn."""
     about = (
-        "The mesh's service keeps state, explains each score and fences its writes; MLServer answers a probability, "
-        "without extra workers, which is its fastest on two cores. gRPC clients are the same on both sides and "
-        "take a share of the cores. CPU is of the servers, with the mesh's store. MLServer counts with its faster API."
+        "Both sides answer the same request, by the Open Inference Protocol over gRPC, with the same model; explained "
+        "rows bring a term per feature too. `AssessUsers` is what the mesh itself calls: it also applies rules, keeps "
+        "state and fences its writes. MLServer has no extra workers, which is its fastest on two cores, and counts "
+        "with its faster API. Clients take a share of the cores. CPU is of the servers, with the mesh's store."
     )
     title = "Scoring against MLServer"
     try:
         interpreter = environments.python("mlserver", installs=not scale.is_quick)
     except environments.NotInstalledError as error:
         return Found(title, about, skipped=str(error))
-    rows, claims = list[list[str]](), list[Ratio]()
+    rows, claims = list[list[str]](), list[Claim]()
     with _servers(interpreter) as servers:
         for batch, clients in _SHAPES:
-            turns: dict[str, list[_Turn]] = {"mesh, gRPC": [], "MLServer, gRPC": [], "MLServer, REST": []}
+            turns: dict[str, list[_Turn]] = {name: [] for name in _SIDES}
             for _ in range(scale.rounds):
-                turns["mesh, gRPC"].append(asyncio.run(_mesh(servers, batch, clients, scale.seconds)))
-                turns["MLServer, gRPC"].append(asyncio.run(_grpc(servers, batch, clients, scale.seconds)))
-                turns["MLServer, REST"].append(_rest(servers, batch, clients, scale.seconds))
-            speeds = {
-                name: statistics.median(each.rows_per_second for each in measured) for name, measured in turns.items()
-            }
-            best = max(speed for name, speed in speeds.items() if name.startswith("MLServer"))
-            claims.append(Ratio(f"batch {batch}, {clients} clients: rows/s", speeds["mesh, gRPC"] / best, _WANTED))
+                for name, side in _SIDES.items():
+                    turns[name].append(side(servers, batch, clients, scale.seconds))
+            claims += _claims(f"batch {batch}, {clients} clients", turns, is_single=clients == 1)
             rows += [[f"{batch} x {clients}", name, *_cells(measured)] for name, measured in turns.items()]
     columns = ("rows x clients", "side", "rows/s", "CPU µs per row", "p50 ms", "p99 ms")
     return Found(title, about, [Table(title, columns, rows)], claims=claims)
+
+
+def _claims(shape: str, turns: dict[str, list[_Turn]], *, is_single: bool) -> list[Claim]:
+    """Speed, and the wait of a single call, against the faster API of MLServer; and what explanation costs."""
+    others = [measured for name, measured in turns.items() if name.startswith("MLServer")]
+    if is_single:
+        return [
+            Ratio(f"{shape}: p50", _wait(turns[_PLAIN]) / min(map(_wait, others)), _LONGEST_WAIT, more_is_better=False)
+        ]
+    explained = _cpu(turns[_EXPLAINED]) / _cpu(turns[_PLAIN])
+    return [
+        Ratio(f"{shape}: rows/s", _speed(turns[_PLAIN]) / max(map(_speed, others)), _WANTED),
+        Bounded(
+            f"{shape}: CPU of an explained row", explained, "of a plain one", _MOST_FOR_TERMS, more_is_better=False
+        ),
+    ]
+
+
+def _speed(turns: list[_Turn]) -> float:
+    return statistics.median(each.rows_per_second for each in turns)
+
+
+def _cpu(turns: list[_Turn]) -> float:
+    return statistics.median(each.cpu_micros for each in turns)
+
+
+def _wait(turns: list[_Turn]) -> float:
+    return statistics.median(seconds for each in turns for seconds in each.latencies)
 
 
 def _cells(turns: list[_Turn]) -> list[str]:
@@ -95,23 +124,44 @@ def _cells(turns: list[_Turn]) -> list[str]:
     return [f"{figure:,.1f}" for figure in (*figures, load.percentile(waited, 0.5), load.percentile(waited, 0.99))]
 
 
-async def _mesh(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
-    async with grpc.aio.insecure_channel(servers.mesh) as channel:
-        stub: Any = ScoringServiceStub(channel)
-        began = time.time_ns()
+def _assess(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
+    async def turn() -> _Turn:
+        async with grpc.aio.insecure_channel(servers.mesh) as channel:
+            stub: Any = ScoringServiceStub(channel)
+            began = time.time_ns()
 
-        def call(client: int, number: int) -> Awaitable[object]:
-            shard = f"bench-{batch}-{clients}-{client}"
-            return stub.AssessUsers(_request(batch, shard, began + number), timeout=30)  # type: ignore[no-any-return]
+            def call(client: int, number: int) -> Awaitable[object]:
+                shard = f"bench-{batch}-{clients}-{client}"
+                return stub.AssessUsers(_request(batch, shard, began + number), timeout=30)  # type: ignore[no-any-return]
 
-        return await _saturate(call, servers.mesh_processes, batch, clients, seconds)
+            return await _saturate(call, servers.mesh_processes, batch, clients, seconds)
+
+    return asyncio.run(turn())
 
 
-async def _grpc(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
-    async with grpc.aio.insecure_channel(servers.others) as channel:
+def _plain(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
+    asked = servers.requests[batch]
+    return asyncio.run(_infer(servers.mesh, asked, servers.mesh_processes, batch, clients, seconds))
+
+
+def _explained(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
+    asked = inference_pb2.ModelInferRequest.FromString(servers.requests[batch])
+    asked.ClearField("outputs")
+    whole = asked.SerializeToString()
+    return asyncio.run(_infer(servers.mesh, whole, servers.mesh_processes, batch, clients, seconds))
+
+
+def _other(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
+    asked = servers.requests[batch]
+    return asyncio.run(_infer(servers.others, asked, [servers.others_process], batch, clients, seconds))
+
+
+async def _infer(
+    target: str, request: bytes, processes: list[psutil.Process], batch: int, clients: int, seconds: int
+) -> _Turn:
+    async with grpc.aio.insecure_channel(target) as channel:
         infer: Any = channel.unary_unary(_INFER)
-        request = servers.requests[batch]
-        return await _saturate(lambda *_: infer(request, timeout=30), [servers.others_process], batch, clients, seconds)
+        return await _saturate(lambda *_: infer(request, timeout=30), processes, batch, clients, seconds)
 
 
 def _rest(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
@@ -123,6 +173,17 @@ def _rest(servers: _Servers, batch: int, clients: int, seconds: int) -> _Turn:
     count = len(answered.latencies)
     assert not answered.refused  # noqa: S101 - figures of refusals are worth nothing
     return _Turn(count * batch / answered.seconds, cpu.seconds / count / batch * 1e6, answered.latencies)
+
+
+_PLAIN: Final = "mesh, ModelInfer"
+_EXPLAINED: Final = "mesh, ModelInfer, explained"
+_SIDES: Final[dict[str, Callable[[_Servers, int, int, int], _Turn]]] = {
+    _PLAIN: _plain,
+    _EXPLAINED: _explained,
+    "mesh, AssessUsers": _assess,
+    "MLServer, gRPC": _other,
+    "MLServer, REST": _rest,
+}
 
 
 async def _saturate(call: Call, processes: list[psutil.Process], batch: int, clients: int, seconds: int) -> _Turn:

@@ -17,6 +17,7 @@ from mesh.rpc.context import ServerContext
 from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.domain.stages import EVERYBODY
 from services.scoring.ports import Matrix, Model, Models
+from services.scoring.together import Together
 
 NAME: Final = "exit-risk"
 MOST_ROWS: Final = 10_000
@@ -33,6 +34,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     def __init__(self, models: Models) -> None:
         self._models = models
+        self._together = Together()
 
     async def ServerLive(self, _request: wire.ServerLiveRequest, _context: ServerContext) -> wire.ServerLiveResponse:
         """Says that the process lives."""
@@ -82,7 +84,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         wanted = [each.name for each in request.outputs] or [*_OUTPUTS]
         if not _OUTPUTS.keys() >= set(wanted):
             raise InvalidArgument("INVALID_TYPE", f"The outputs are {', '.join(_OUTPUTS)}.")
-        prediction = model.predict(rows)
+        prediction = await self._together.predict(model, rows)
         raw = {
             "probability": np.array(prediction.probabilities, _TYPES["FP64"]).tobytes(),
             "terms": prediction.packed_terms,
