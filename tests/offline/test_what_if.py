@@ -400,13 +400,13 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
     async def live() -> None:
         async with mesh.running(folder, json.dumps(LOGGING), models=stages) as running:
+            running.stream.ordering_group = lambda _: "0"  # type: ignore[method-assign]
             for hour, stages.serving in enumerate(served):
                 times = dict.fromkeys(("event_time_us", "received_time_us"), NOW_US + hour * 60 * MINUTE_US)
-                its = [
-                    event(f"{kind}-{user}-{hour}", f"u-{user}", kind, **times) for kind in KINDS for user in range(9)
-                ]
-                for start in range(0, len(its), 6):
-                    await running.send(*its[start : start + 6])
+                for kind in KINDS:
+                    its = [event(f"{kind}-{user}-{hour}", f"u-{user}", kind, **times) for user in range(9)]
+                    await running.send(*its[:6])
+                    await running.send(*its[6:])
                 await running.dispatch()
             await running.archive()
 
