@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def main(arguments: argparse.Namespace) -> int:
-    """Replays and reports; returns 1 if a decision is derived differently or parts of the archive are missing."""
+    """Replays and reports; returns 1 if a decision is derived differently or cannot be, or parts are missing."""
     console = Console(highlight=False)
     try:
         return await _replay(arguments, console)
@@ -89,7 +89,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
     try:
         await replay.run(archived.records(files, found, tracked))
     except what_if.UnknownVersionError as error:
-        hint = f"put its document into {arguments.policies}, or the model into {kept}."
+        hint = f"put its document into {arguments.policies}."
         console.print(f"journeymesh: {error}: {hint}", markup=False)
         return 1
     findings = replay.findings
@@ -101,7 +101,7 @@ async def _replay(arguments: argparse.Namespace, console: Console) -> int:
             arguments.plot.write_bytes(report.picture(findings, values))
         except ImportError:
             console.print(_NO_PICTURE, markup=False)
-    return int(bool(findings.different_count or findings.duplicate_count or found.gaps))
+    return int(bool(findings.different_count or findings.gone or findings.duplicate_count or found.gaps))
 
 
 def _model(kept: Place, version: str) -> Model:

@@ -10,6 +10,7 @@ from gateway.formats import inference
 from gateway.http.asgi import JSON, Answer, Request, json
 from gateway.routes.questions import CALLS_REASONS
 from mesh.errors import NotFound, Unavailable
+from records import tenants
 
 _OCTETS: Final = "application/octet-stream"
 _JSON_SIZE: Final = b"inference-header-content-length"
@@ -66,7 +67,7 @@ async def inference_model_ready(core: Core, request: Request) -> Answer:
     model, version = _named(request)
     if not (await core.peers.inference.ModelReady(wire.ModelReadyRequest(name=model, version=version))).ready:
         raise NotFound("MODEL_NOT_FOUND", "No model of this name and version serves.")
-    return json(inference.ModelReady(model, ready=True))
+    return json(inference.ModelReady(tenants.plain(model), ready=True))
 
 
 async def inference_version_ready(core: Core, request: Request) -> Answer:
@@ -92,8 +93,9 @@ async def infer_version(core: Core, request: Request) -> Answer:
 
 
 def _named(request: Request) -> tuple[str, str]:
-    """The model and version of a path; the version is empty for the live one."""
-    return request.parameters["model"], request.parameters.get("version", "")
+    """The model of a path, as the caller's tenant has it, and the version; empty for the live one."""
+    model = tenants.qualified(request.caller.tenant, request.parameters["model"])
+    return model, request.parameters.get("version", "")
 
 
 _MODEL: Final = "/v2/models/{model}"

@@ -1,10 +1,12 @@
 """Derives decisions again: runs the services' code over archived events, in memory."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from journeymesh.common.v1 import event_pb2, position_pb2
 from journeymesh.features.v1 import features_pb2
+from journeymesh.scoring.v1 import scoring_pb2
 from journeymesh.video.v1 import video_pb2
 
 from mesh.observability.metrics import Metrics
@@ -33,9 +35,12 @@ from services.intervention.policy.domain.policy import Policy
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.usecases import Policies
 from services.intervention.translation.rows import rows_of
+from services.scoring.domain.rules import RULES_VERSION
 from services.scoring.domain.stages import EVERYBODY
-from services.scoring.ports import Model, Served, Serving
-from services.scoring.servicer import ScoringServicer
+from services.scoring.ports import Matrix, Model, Prediction, Served, Serving
+from services.scoring.serving import RULES_ONLY, silent
+from services.scoring.translation import assessment_message
+from services.scoring.translation import rows_of as scoring_rows
 from services.scoring.usecases import Scoring
 from services.video.servicer import VideoServicer
 from services.video.usecases import Playback
@@ -53,6 +58,34 @@ class Applied(NamedTuple):
     rows: Rows
     groups: Groups
     features: features_pb2.ApplyEventsResponse
+
+
+class Share(NamedTuple):
+    """The groups of a batch that one model assesses, by number, ascending."""
+
+    model: Model
+    groups: Sequence[int]
+
+
+def all_by(model: Model, batch: Applied) -> list[Share]:
+    """One model assesses the whole batch."""
+    return [Share(model, range(len(batch.groups.deciding)))]
+
+
+class Recorded:
+    """Stands for a model that is not there: says the probabilities that the archive has, 0 to 1, and explains none.
+
+    Without probabilities, it stands for the rules alone.
+    """
+
+    def __init__(self, version: str, probabilities: Sequence[float] | None = None) -> None:
+        self.card = dataclasses.replace(RULES_ONLY, version=version)
+        self._probabilities = probabilities
+
+    def predict(self, rows: Matrix) -> Prediction:
+        """See `services.scoring.ports.Model`."""
+        silence = silent(len(rows))
+        return silence if self._probabilities is None else silence._replace(probabilities=self._probabilities)
 
 
 class Journeys:
@@ -84,20 +117,38 @@ class Deriving:
 
     def __init__(self) -> None:
         self._models, self._pages = _LiveModel(), _CollectingLedger()
-        self._scoring = ScoringServicer(Scoring(self._models, MemoryState()), Metrics())
+        self._scoring = Scoring(self._models, MemoryState())
         self._stores = Stores(MemoryState(), MemoryShards(), self._pages, MemoryOutbox(), NoReports())
         self._deciding: dict[str, Deciding] = {}
 
-    async def derive(self, batch: Applied, model: Model, policy: Policy) -> Mapping[int, Block]:
-        """The decisions of a model and a policy on a batch, as blocks by sequence number."""
-        self._models.model = model
+    async def derive(self, batch: Applied, shares: Sequence[Share], policy: Policy) -> Mapping[int, Block]:
+        """The decisions of models and a policy on a batch, as blocks by sequence number.
+
+        Each group is in one share, and all groups of a user in the same.
+        """
         position, rows, groups, features = batch
         vectors = vectors_of(rows, groups, features)
-        asked = assess_request(position, rows, groups, features, vectors)
-        assessed = await self._scoring.AssessUsers(asked, _NO_CONTEXT)
+        assessed = await self._assessed(assess_request(position, rows, groups, features, vectors), shares)
         request = decide_request(position, rows, groups, features, vectors, assessed)
         await self._by(policy).decide(applied.batch(position), rows_of(request))
         return self._pages.take()
+
+    async def _assessed(
+        self, request: scoring_pb2.AssessUsersRequest, shares: Sequence[Share]
+    ) -> scoring_pb2.AssessUsersResponse:
+        rows, position = scoring_rows(request), applied.batch(request.position)
+        messages: dict[int, scoring_pb2.Assessment] = {}
+        answer = scoring_pb2.AssessUsersResponse(rules_version=RULES_VERSION)
+        for model, groups in shares:
+            self._models.model = model
+            its = await self._scoring.assess(rows.at(groups), position)
+            messages |= zip(groups, map(assessment_message, its.assessments, its.told), strict=True)
+            answer.other_models.add(model_version=its.model_version, rows=groups)
+            for version, outcome in its.outcomes.items():
+                answer.model_outcomes.add(model_version=version, outcome=outcome)
+        answer.model_version = answer.other_models.pop(0).model_version
+        answer.assessments.extend(messages[group] for group in range(len(messages)))
+        return answer
 
     async def note_undelivered(self, undelivered: Mapping[str, Undelivered]) -> None:
         """Records messages to users that were never delivered."""

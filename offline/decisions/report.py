@@ -35,6 +35,13 @@ def values_of(findings: Findings) -> Values:
 def show(console: Console, findings: Findings, values: Values, *, has_other: bool, gap_count: int) -> None:
     """Prints the tables."""
     console.print(_counts(findings, gap_count))
+    for version, count in sorted(findings.gone.items()):
+        console.print(
+            f"{counted(count, 'decision')} by the model {version}, which is gone: not compared. The archived score "
+            "stands for what it said, without its reasons; what follows may differ for that.",
+            markup=False,
+            highlight=False,
+        )
     for each in findings.differences:
         console.print(f"{each.decision_id} differs in {', '.join(each.columns)}", markup=False, highlight=False)
     if not has_other:
@@ -94,6 +101,8 @@ def _counts(findings: Findings, gap_count: int) -> Table:
     grid.add_row("decisions compared", f"{findings.compared_count:,}")
     grid.add_row("equal", f"{findings.compared_count - findings.different_count:,}")
     grid.add_row("different", f"{findings.different_count:,}")
+    if findings.gone:
+        grid.add_row("by models that are gone", f"{findings.gone.total():,}")
     grid.add_row("not in the archive", f"{findings.undecided_count:,}")
     grid.add_row("duplicates", f"{findings.duplicate_count:,}")
     grid.add_row("ranges missing", f"{gap_count:,}")

@@ -42,8 +42,8 @@ def taken(data: str, window: Window = Window()) -> Iterator[Taken | str]:  # noq
                 applied.append(each.event)
             last = place
         of = table.of_events(applied)
-        for user, event in zip(of.user_id, events_of(of), strict=True):
-            yield Taken(user, index, event)
+        for user, event, original in zip(of.user_id, events_of(of), of.copied_event_id, strict=True):
+            yield Taken(user, index, event, is_copied=bool(original))
             index += 1
 
 

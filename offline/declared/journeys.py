@@ -1,7 +1,7 @@
 """Rows to journeys, out of core: rows are spilled to files by user, and one file at a time is sorted in memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
@@ -17,11 +17,15 @@ _PART_COUNT: Final = 64
 
 
 class Journey(NamedTuple):
-    """A user's events in time order, and for each the names of the outcomes that its row reports."""
+    """A user's events in time order, and for each the names of the outcomes that its row reports.
+
+    `copied` has the indexes of the events that were copied from a linked journey.
+    """
 
     user_id: str
     events: list[Event]
     outcomes: list[tuple[str, ...]]
+    copied: Collection[int] = ()
 
 
 class Taken(msgspec.Struct, frozen=True, array_like=True):
@@ -31,6 +35,8 @@ class Taken(msgspec.Struct, frozen=True, array_like=True):
     index: int
     event: Event
     outcomes: tuple[str, ...] = ()
+    is_copied: bool = False
+    """Whether the event was copied from a linked journey."""
 
 
 class Spilled(NamedTuple):
@@ -52,7 +58,8 @@ class Spilled(NamedTuple):
             )
             for user, its in groupby(rows, key=lambda row: row.user):
                 taken = list(its)
-                yield Journey(user, [row.event for row in taken], [row.outcomes for row in taken])
+                copied = {place for place, row in enumerate(taken) if row.is_copied}
+                yield Journey(user, [row.event for row in taken], [row.outcomes for row in taken], copied)
 
 
 def spill(rows: Iterable[Taken | str], folder: Path) -> Spilled:

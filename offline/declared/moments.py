@@ -6,8 +6,12 @@
 - daily, weekly: at midnight UTC from the day after the first event on, whether the user is active or not, until
   nothing was seen for 90 days. An event at midnight itself is known by then.
 
-What a system did (`is_system`), such as sending an e-mail, is in the features as it is when they are served. It is no
-moment, no sign that a user came back, and nothing that came true.
+What a system did (`is_system`), such as sending an e-mail, what a bot did, and the report of an outcome or of who the
+user is are in the features as they are when these are served. They are no moment, no sign that a user came back, and
+nothing that came true. Neither is an event that was copied from a linked journey a moment. So the question is asked
+where a service would tell a risk (`services.ingest.dispatch.translation.groups.are_uses`). Of an anonymous journey that
+ended when the user signed in, it is asked as far as the answer was known by then: what came after is another journey.
+Whether such a user never returns is not asked.
 
 A label that needs time after the moment is asked only where the data has that time. `no event for N days` means no
 event in the N days after this session, or after the moment where there is no session. `session is over` means that
@@ -26,12 +30,14 @@ from offline.declared.label import NEVER, OVER, SILENT, WITHOUT, Label
 from offline.declared.mapping import KINDS
 from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Snapshot
 from offline.training.watching import Watch
+from services.features.domain.event import Event, Kind
 from services.features.domain.own import NO_COLUMNS, Columns
 from services.features.domain.state import DAY_US, SESSION_GAP_US
 
 FIRST_EVENTS: Final = 50
 IDLE_LIMIT_US: Final = 90 * DAY_US
 NEVER_MARGIN_US: Final = 14 * DAY_US
+_REPORTS: Final = frozenset({Kind.INTERVENTION_OUTCOME, Kind.IDENTIFY})
 
 
 class Span(NamedTuple):
@@ -56,22 +62,25 @@ class Timeline(NamedTuple):
 
 def snapshots(journey: Journey, label: Label, span: Span, columns: Columns = NO_COLUMNS) -> Iterator[Snapshot]:
     """A journey's snapshots in time order, with the own columns; none of a user who did nothing."""
-    line = timeline([event.at_us for event in journey.events if not event.is_system], _is_reached(journey, label), span)
-    if not line.times_us:
+    used = [event for event in journey.events if is_use(event)]
+    linked_us = next((event.at_us for event in journey.events if event.is_link), None)
+    if not used or (linked_us is not None and label.form == NEVER):
         return
+    known = span if linked_us is None else span._replace(last_us=min(span.last_us, linked_us))
+    line = timeline([event.at_us for event in used], _is_reached(journey, label), known)
     asked = _asked(journey.user_id, line, label)
     step_us = DAY_US if DAILY in label.moments else 7 * DAY_US if WEEKLY in label.moments else 0
     regular = WEEKLY if WEEKLY in label.moments else DAILY
     due_us = (line.times_us[0] // DAY_US + 1) * DAY_US + (step_us - DAY_US)
     watch, index = Watch(columns), 0
-    for event in journey.events:
+    for place, event in enumerate(journey.events):
         if step_us and due_us < event.at_us:
             when = (regular, due_us, step_us, event.at_us - 1)
             due_us = yield from _regular(journey, label, line, watch, index, when)
         watch.take(event)
-        if event.is_system:
+        if not is_use(event):
             continue
-        for moment in asked.get(index, ()):
+        for moment in asked.get(index, ()) if place not in journey.copied else ():
             if (found := answer(label, line, index, event.at_us)) is not None:
                 is_true, known_us = found
                 yield Snapshot(journey.user_id, moment, event.at_us, known_us, 0.0, is_true, *watch.seen(event.at_us))
@@ -112,9 +121,14 @@ def timeline(times: list[int], is_reached: Iterable[bool], span: Span) -> Timeli
     return Timeline(times, starts, ends, [index for index, each in enumerate(is_reached) if each], span)
 
 
+def is_use(event: Event) -> bool:
+    """Whether an event is something that the user did, be it here or in a journey from which it was copied."""
+    return not (event.is_system or event.is_bot or event.kind in _REPORTS)
+
+
 def _is_reached(journey: Journey, label: Label) -> Iterator[bool]:
     for event, outcomes in zip(journey.events, journey.outcomes, strict=True):
-        if not event.is_system:
+        if is_use(event):
             yield label.of in outcomes if label.is_outcome else event.kind == KINDS.get(label.of)
 
 

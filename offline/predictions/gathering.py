@@ -27,12 +27,11 @@ from offline.predictions.predictions import NAMES, Predictions
 from services.ingest.archive.adapters.files import ParquetArchive
 from services.ingest.archive.domain.layout import DECISIONS
 from services.ingest.dispatch.translation.deciding import vectors_of
-from services.ingest.dispatch.translation.groups import groups_of
+from services.ingest.dispatch.translation.groups import are_uses, groups_of
 from services.scoring.domain.schema import FEATURE_COUNT, HISTORY
 
 _BATCH_EVENTS: Final = 1_000
 _OUTCOME: Final = "model_outcome"
-_REPORTS: Final = frozenset({event_pb2.EVENT_TYPE_INTERVENTION_OUTCOME, event_pb2.EVENT_TYPE_IDENTIFY})
 
 
 class _Made(NamedTuple):
@@ -116,16 +115,17 @@ class Gathering:
         applied = await self._journeys.apply(batch[0].shard, [each.sequence for each in batch], rows, groups)
         vectors = vectors_of(rows, groups, applied.features)
         values, history = list(vectors.values), list(vectors.inputs.values)
-        for event in rows.events:
+        uses = are_uses(rows.table)
+        for event, is_use in zip(rows.events, uses, strict=True):
             if event.linked_user_id:
                 self._links[event.user_id] = event.linked_user_id
-            if _is_own(event):
+            if is_use:
                 self._events[event.user_id].append((event.event_time_us, event.event_type == self._kind))
         for number, row in enumerate(groups.deciding):
             record, index = batch[rows.record_indexes[row]], rows.event_indexes[row]
             decision, event = record.decisions.get(index), record.events[index].event
             self.undecided_count += decision is None
-            if decision is not None and decision["model_version"] and _is_own(event):
+            if decision is not None and decision["model_version"] and uses[row]:
                 self._made.append(_made(decision, event))
                 self._values.extend(values[number * FEATURE_COUNT : (number + 1) * FEATURE_COUNT])
                 self._values.extend(history[number * len(HISTORY) : (number + 1) * len(HISTORY)])
@@ -182,11 +182,6 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 def _line(events: list[tuple[int, bool]], span: Span) -> Timeline:
     events.sort()
     return moments.timeline([at_us for at_us, _ in events], [is_reached for _, is_reached in events], span)
-
-
-def _is_own(event: event_pb2.Event) -> bool:
-    is_elsewhere = event.is_bot or event.is_system or event.copied_event_id
-    return not is_elsewhere and event.event_type not in _REPORTS
 
 
 def _made(row: Row, event: event_pb2.Event) -> _Made:

@@ -3,6 +3,10 @@
 The model `exit-risk` takes `features` (FP64 or FP32, rows by the columns of its card) and gives `probability` (FP64)
 and `terms` (FP32, the baseline and one term per column, in logits). Its versions are those that are live, canary or
 shadow of anybody.
+
+A name may carry a tenant, as ids do (`records.tenants`): its versions are then only those that are live, canary or
+shadow of that tenant, and there is no such model if it has none of its own. The protocol has no other place for it.
+Answers have the plain name.
 """
 
 from collections.abc import Mapping
@@ -14,6 +18,7 @@ from inference.inference_pb2_grpc import GRPCInferenceServiceServicer
 
 from mesh.errors import InvalidArgument, NotFound, Unavailable
 from mesh.rpc.context import ServerContext
+from records.tenants import DEFAULT, plain, tenant_of
 from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.domain.stages import EVERYBODY
 from services.scoring.ports import Matrix, Model, Models
@@ -43,7 +48,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
     async def ServerReady(self, _request: wire.ServerReadyRequest, _context: ServerContext) -> wire.ServerReadyResponse:
         """Says whether there is a model to serve."""
         try:
-            return wire.ServerReadyResponse(ready=bool(self._versions()))
+            return wire.ServerReadyResponse(ready=bool(self._versions(EVERYBODY)))
         except Unavailable:
             return wire.ServerReadyResponse(ready=False)
 
@@ -68,7 +73,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         tensor = wire.ModelMetadataResponse.TensorMetadata
         return wire.ModelMetadataResponse(
             name=NAME,
-            versions=sorted(self._versions()),
+            versions=sorted(self._versions(tenant_of(request.name))),
             platform=_PLATFORM,
             inputs=[tensor(name=_INPUT, datatype="FP64", shape=[-1, width])],
             outputs=[
@@ -100,21 +105,24 @@ class InferenceServicer(GRPCInferenceServiceServicer):
             raw_output_contents=[raw[name] for name in wanted],
         )
 
-    def _versions(self) -> Mapping[str, Model]:
-        served = self._models.served().tenants.values()
+    def _versions(self, tenant: str) -> Mapping[str, Model]:
+        """The models that serve a tenant of its own, by version; for the default one, those that serve anybody."""
+        every = self._models.served().tenants
+        served = every.values() if tenant == DEFAULT else [every[tenant]] if tenant in every else []
         models = [model for each in served for model in (each.live, each.canary, each.shadow) if model is not None]
         return {model.card.version: model for model in models}
 
     def _model(self, name: str, version: str) -> Model:
-        """The version of a name, the live one of everybody if it is empty.
+        """The version of a name, the live one of the tenant if it is empty.
 
         Raises:
             NotFound: `MODEL_NOT_FOUND`.
             Unavailable: there is no model that can be loaded.
         """
-        wanted = version or self._models.served().of(EVERYBODY).live.card.version
-        model = self._versions().get(wanted)
-        if name != NAME or model is None:
+        tenant = tenant_of(name)
+        wanted = version or self._models.served().of(tenant).live.card.version
+        model = self._versions(tenant).get(wanted)
+        if plain(name) != NAME or model is None:
             raise NotFound("MODEL_NOT_FOUND", f"{NAME!r} is the only model, in the versions that serve.")
         return model
 

@@ -107,10 +107,14 @@ def _decided(served: Served, choice: _Choice, rows: Sequence[int], features: Mat
     return _scored(serving.live, rows, features, inputs)
 
 
+def silent(row_count: int) -> Prediction:
+    """What stands for a model's answer where there is none."""
+    return Prediction([0.0] * row_count, _NO_TERMS * row_count)
+
+
 def _scored(model: Model, rows: Sequence[int], features: Matrix, inputs: Inputs) -> Part:
     card = model.card
     taken = columns_of(card.features, card.words, features, inputs)
     if taken is None:
-        silence = Prediction([0.0] * len(features), _NO_TERMS * len(features))
-        return Part(rows, RULES_ONLY, features, silence)
+        return Part(rows, RULES_ONLY, features, silent(len(features)))
     return Part(rows, card, taken, model.predict(taken))

@@ -1,6 +1,7 @@
 """Translates between messages and the domain's values."""
 
 import math
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -58,6 +59,10 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
     event_counts = list(request.event_counts)
     if event_counts and (len(event_counts) != count or min(event_counts) < 1):
         raise InvalidArgument("VALUE_OUT_OF_RANGE", "Every row stands for one event or more.")
+    use_counts = list(request.use_counts)
+    most = event_counts or [1] * count
+    if use_counts and (len(use_counts) != count or any(map(operator.gt, use_counts, most))):
+        raise InvalidArgument("VALUE_OUT_OF_RANGE", "A user did no more at a row than it has events.")
     if not ((values >= 0.0) & (values <= GREATEST_VALUE)).all():
         raise InvalidArgument("VALUE_OUT_OF_RANGE", f"Every value lies between 0 and {GREATEST_VALUE:g}.")
     if not (_are_short(request.user_ids) or _are_short([*map(plain, request.user_ids)])):
@@ -76,7 +81,7 @@ def rows_of(request: wire.AssessUsersRequest) -> Rows:
         request.feature_schema_version,
         signals,
         _settled(request),
-        event_counts,
+        use_counts or event_counts,
         _inputs(request.inputs, count),
     )
 

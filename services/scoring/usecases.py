@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 class Rows(NamedTuple):
     """Feature vectors to assess, each user's in the order of the stream.
 
-    `signals` are the new signals by row, `settled` those that ended. `event_counts` is the number of events each row
-    stands for, empty for one each.
+    `signals` are the new signals by row, `settled` those that ended. `use_counts` is how many things that the user did
+    each row stands for, 0 if only others did something; empty for one each.
     """
 
     user_ids: Sequence[str]
@@ -39,7 +39,7 @@ class Rows(NamedTuple):
     schema_version: str
     signals: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]] = {}
-    event_counts: Sequence[int] = ()
+    use_counts: Sequence[int] = ()
     inputs: Inputs = NO_INPUTS
 
     def at(self, numbers: Sequence[int]) -> "Rows":
@@ -53,7 +53,7 @@ class Rows(NamedTuple):
             values=self.values[numbers],
             signals={place[number]: found for number, found in self.signals.items() if number in place},
             settled={place[number]: found for number, found in self.settled.items() if number in place},
-            event_counts=[self.event_counts[number] for number in numbers] if self.event_counts else (),
+            use_counts=[self.use_counts[number] for number in numbers] if self.use_counts else (),
             inputs=self.inputs.at(numbers),
         )
 
@@ -128,7 +128,8 @@ class Scoring:
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
         explained, card = assessment.explain(journal), self._models.served().card(journal.model_version)
-        told = learning.told(explained.assessment.risk, card.own_users, card.rules) if card is not None else None
+        is_told = card is not None and journal.use_count > 0
+        told = learning.told(explained.assessment.risk, card.own_users, card.rules) if is_told else None
         return UserRisk(explained, journal, card, told)
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:
@@ -231,7 +232,9 @@ def _assessed(rows: Rows, journals: Mapping[str, Journal], parts: Sequence[Part]
     for part in parts:
         its, card = _assess_in_order(rows.at(part.rows), journals, part), part.card
         answers.update(zip(part.rows, its, strict=True))
-        told.update(zip(part.rows, [learning.told(each.risk, card.own_users, card.rules) for each in its], strict=True))
+        for row, each in zip(part.rows, its, strict=True):
+            is_told = not rows.use_counts or rows.use_counts[row] > 0
+            told[row] = learning.told(each.risk, card.own_users, card.rules) if is_told else None
         rows_of[card.version] += part.rows
     usual = max(rows_of, key=lambda version: len(rows_of[version]))
     others = {version: sorted(its_rows) for version, its_rows in rows_of.items() if version != usual}
@@ -256,7 +259,7 @@ def _assess_in_order(rows: Rows, journals: Mapping[str, Journal], part: Part) ->
         part.prediction.packed_terms,
         rows.signals,
         rows.settled,
-        rows.event_counts or [1] * len(rows.user_ids),
+        rows.use_counts or [1] * len(rows.user_ids),
         part.card.rules.weights,
     )
     assess = assessment.assess

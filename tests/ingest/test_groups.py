@@ -1,6 +1,7 @@
 """Whom a record is judged for, and which event a decision is about."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +16,7 @@ from mesh.errors import Unavailable
 from offline.decisions.what_if import each_alone
 from records.table import of_events
 from services.ingest.dispatch.translation.deciding import assess_request, decide_request, vectors_of
-from services.ingest.dispatch.translation.groups import Groups, groups_of
+from services.ingest.dispatch.translation.groups import Groups, are_uses, groups_of
 from services.ingest.events.translation.records import Rows
 from tests.builders import NOW_US, SECOND_US, event
 
@@ -42,7 +43,7 @@ def deciding(*events: Event) -> int:
 
 def test_the_latest_of_a_run_is_decided_on_and_the_last_row_is_assessed() -> None:
     groups = groups_of(rows([at(number) for number in range(5)]))
-    assert groups == Groups([0] * 5, ["ada"], [4], [4], [5])
+    assert groups == Groups([0] * 5, ["ada"], [4], [4], [5], [5])
 
 
 def test_what_comes_late_does_not_hide_what_the_user_does_now() -> None:
@@ -97,7 +98,7 @@ def test_groups_are_the_same_however_the_stream_is_cut(records: list[list[Event]
     whole = rows(*records)
     groups = groups_of(whole)
     bounds = [0, *sorted(cut for cut in cuts if cut < len(records)), len(records)]
-    offset, found = 0, Groups([], [], [], [], [])
+    offset, found = 0, Groups([], [], [], [], [], [])
     for start, end in itertools.pairwise(bounds):
         part = rows(*records[start:end])
         its, number = groups_of(part), len(found.deciding)
@@ -106,6 +107,7 @@ def test_groups_are_the_same_however_the_stream_is_cut(records: list[list[Event]
         found.deciding.extend(offset + row for row in its.deciding)
         found.last.extend(offset + row for row in its.last)
         found.sizes.extend(its.sizes)
+        found.uses.extend(its.uses)
         offset += len(part.events)
     assert found == groups
 
@@ -121,6 +123,10 @@ def test_every_row_has_one_group_of_its_user_and_record(records: list[list[Event
         assert whose[row] == whose[groups.deciding[number]] == whose[groups.last[number]]
         assert row <= groups.last[number]
     assert sum(groups.sizes) == len(whole.events)
+    uses = are_uses(whole.table)
+    counted = Counter(number for number, is_use in zip(groups.of_rows, uses, strict=True) if is_use)
+    assert groups.uses == [counted[number] for number in range(len(groups.sizes))]
+    assert all(uses[row] == (groups.uses[number] > 0) for number, row in enumerate(groups.deciding))
 
 
 def answer(count: int) -> features_pb2.ApplyEventsResponse:
@@ -168,6 +174,16 @@ def requests(
     )
     asked = assess_request(position, whole, groups, applied, vectors)
     return asked, decide_request(position, whole, groups, applied, vectors, assessed)
+
+
+def test_only_what_the_user_did_is_counted_as_such() -> None:
+    hook, bot = at(2, is_system=True), at(3, "bob", is_bot=True)
+    whole = rows([at(1), hook, at(4, kind="identify"), bot], [at(5)])
+    asked, _ = requests(groups_of(whole), whole, answer(3))
+    assert list(asked.event_counts) == [3, 1, 1]
+    assert list(asked.use_counts) == [1, 0, 1]
+    ordinary = rows([at(1), at(2)])
+    assert not requests(groups_of(ordinary), ordinary, answer(1))[0].use_counts
 
 
 def test_a_user_is_assessed_once_with_all_that_was_found_and_settled() -> None:

@@ -244,6 +244,15 @@ def by_system(seconds: float, kind: int = Kind.FEATURE_INTERACTION) -> Event:
     return msgspec.structs.replace(at(seconds, kind), is_system=True)
 
 
+def by_bot(seconds: float, kind: int = Kind.FEATURE_INTERACTION) -> Event:
+    return msgspec.structs.replace(at(seconds, kind), is_bot=True)
+
+
+def reported(seconds: float, kind: int = Kind.IDENTIFY) -> Event:
+    return at(seconds, Kind.INTERVENTION_OUTCOME if kind == Kind.PURCHASE else Kind.IDENTIFY)
+
+
+@pytest.mark.parametrize("other", [by_system, by_bot, reported])
 @pytest.mark.parametrize(
     "sentence",
     [
@@ -254,14 +263,33 @@ def by_system(seconds: float, kind: int = Kind.FEATURE_INTERACTION) -> Event:
         "session ends without purchase",
     ],
 )
-def test_what_a_system_did_is_no_moment_and_no_return(sentence: str) -> None:
+def test_what_others_did_and_what_is_reported_is_no_moment_and_no_return(
+    sentence: str, other: Callable[..., Event]
+) -> None:
     own = [at(3600), at(3660), at(86400 * 6)]
-    sent = [by_system(60), by_system(3630), by_system(86400 * 2), by_system(86400 * 20, Kind.PURCHASE)]
+    sent = [other(60), other(3630), other(86400 * 2), other(86400 * 20, Kind.PURCHASE)]
     both = sorted([*own, *sent], key=lambda event: event.at_us)
     assert asked(sentence, own, days=40)
     expected = [(s.moment, s.at_us, s.known_us, s.is_true, s.idle_days) for s in asked(sentence, own, days=40)]
     assert [(s.moment, s.at_us, s.known_us, s.is_true, s.idle_days) for s in asked(sentence, both, days=40)] == expected
     assert not asked(sentence, sent, days=40)
+
+
+def test_a_copy_is_no_moment_and_still_part_of_the_session() -> None:
+    events, wanted = [at(0, Kind.PURCHASE), at(60)], label.parse("session ends without purchase", ())
+    journey, span = Journey("ada", events, [(), ()], {0}), Span(MONDAY_US, MONDAY_US + 9 * DAY_US)
+    silent = label.parse("no event for 1 days, at events and at session end", ())
+    assert [s.at_us for s in moments.snapshots(journey, silent, span)] == [events[1].at_us] * 2
+    assert not list(moments.snapshots(journey, wanted, span))  # it was bought before the sign-in
+
+
+def test_a_journey_that_goes_on_as_another_user_s_is_asked_only_as_far_as_it_is_known() -> None:
+    link = msgspec.structs.replace(reported(86400 * 5), is_link=True)
+    events = [at(0), at(86400 * 4)]
+    assert [s.at_us for s in asked("no event for 2 days", [*events, link])] == [events[0].at_us]
+    assert len(asked("no event for 2 days", events)) == 2
+    assert asked("never returns", events)
+    assert not asked("never returns", [*events, link])
 
 
 def test_what_a_system_reports_is_in_the_features_as_they_are_served() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from journeymesh.common.v1 import event_pb2
 
 from offline.decisions.archived import Record
-from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.deriving import Deriving, Journeys, all_by
 from offline.decisions.what_if import Alternative, Span, WhatIf, _packed, each_alone
 from records.table import of_events
 from services.ingest.archive.adapters.event_rows import Archived
@@ -84,7 +84,7 @@ async def derived(parts: Sequence[tuple[Sequence[int], Rows]]) -> Iterator[tuple
     for sequences, rows in parts:
         if rows.events:
             applied = await journeys.apply(SHARD, sequences, rows, groups_of(rows))
-            of_archive += list((await deriving.derive(applied, MODEL, EAGER)).items())
+            of_archive += list((await deriving.derive(applied, all_by(MODEL, applied), EAGER)).items())
     return iter(of_archive)
 
 
@@ -130,7 +130,8 @@ def test_decisions_made_event_by_event_are_derived_event_by_event(judge: object)
             events = {index: Archived(SHARD, number, index, each, is_set_aside=False) for index, each in enumerate(its)}
             rows = rows_of([its])
             groups: Groups = judge(rows)  # type: ignore[operator]
-            blocks = await deriving.derive(await journeys.apply(SHARD, [number], rows, groups), MODEL, EAGER)
+            applied = await journeys.apply(SHARD, [number], rows, groups)
+            blocks = await deriving.derive(applied, all_by(MODEL, applied), EAGER)
             record = Record(SHARD, number, events, {}, 0)
             decided = {index: row for (_, index), row in _packed([record], blocks, EAGER).items()}
             made.append(record._replace(decisions=decided))
@@ -157,9 +158,8 @@ def test_decisions_by_policies_that_are_compared_are_derived_again_without_diffe
             its = [event(f"e-{number}-{user}", user, "error", target="pay") for user in users]
             events = {index: Archived(SHARD, number, index, each, is_set_aside=False) for index, each in enumerate(its)}
             rows = rows_of([its], users)
-            blocks = await deriving.derive(
-                await journeys.apply(SHARD, [number], rows, groups_of(rows)), MODEL, compared
-            )
+            applied = await journeys.apply(SHARD, [number], rows, groups_of(rows))
+            blocks = await deriving.derive(applied, all_by(MODEL, applied), compared)
             record = Record(SHARD, number, events, {}, 0)
             decided = {index: row for (_, index), row in _packed([record], blocks, compared).items()}
             made.append(record._replace(decisions=decided))

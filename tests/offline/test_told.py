@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from journeymesh.common.v1 import event_pb2
 
-from offline.declared import label
+from offline.declared import archived, label, moments
+from offline.declared.journeys import spill
 from offline.declared.label import Label
+from offline.declared.moments import Span
 from offline.predictions import drift, gathering, report, telling
 from offline.predictions.measuring import measured
 from offline.predictions.predictions import Predictions
@@ -70,15 +73,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of what the joined model told."""
     made = tmp_path_factory.mktemp("told")
 
-    async def fill() -> None:
-        by_time = sorted(story(), key=lambda each: each.received_time_us)
-        async with mesh.running(made, models=Fixed(Joined())) as running:
-            for each in by_time:
-                await running.send(each)
-            await running.archive()
-
-    asyncio.run(fill())
+    asyncio.run(lived(made, sorted(story(), key=lambda each: each.received_time_us)))
     return made
+
+
+async def lived(folder: Path, events: Sequence[event_pb2.Event]) -> None:
+    """Writes an archive of events and of what the joined model told at each."""
+    async with mesh.running(folder, models=Fixed(Joined())) as running:
+        for each in events:
+            await running.send(each)
+        await running.archive()
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,34 @@ def test_the_report_judges_exactly_what_was_told(made: Predictions) -> None:
 def _by_week(known: Predictions) -> list[float]:
     weeks = (known.received_us // DAY_US + 3) // 7
     return [float(known.told[weeks == week].mean()) for week in np.unique(weeks)]
+
+
+def every_kind() -> list[event_pb2.Event]:
+    """A user for each kind of event and each mark, who does nothing else; the last event is long after."""
+    marks: list[dict[str, object]] = [{}, {"is_system": True}, {"is_bot": True}, {"copied_event_id": "e"}]
+    kinds = [name.removeprefix("EVENT_TYPE_").lower() for name in event_pb2.EventType.keys()[1:]]
+    found = [
+        event(f"{kind}-{number}", f"{kind}-{number}", kind, **mark)
+        for kind in kinds
+        for number, mark in enumerate(marks)
+    ]
+    late_us = NOW_US + 9 * DAY_US
+    return [*found, event("last", "last", event_time_us=late_us, received_time_us=late_us)]
+
+
+def test_training_asks_exactly_where_a_risk_is_told(tmp_path: Path) -> None:
+    asyncio.run(lived(tmp_path / "archive", every_kind()))
+    rows = [pq.read_table(path).to_pylist() for path in (tmp_path / "archive" / DECISIONS).rglob("*.parquet")]
+    told = {row["user_id"] for its in rows for row in its if row["probability"] is not None}
+    (tmp_path / "spilled").mkdir()
+    spilled = spill(archived.taken(str(tmp_path / "archive")), tmp_path / "spilled")
+    span, wanted = Span(spilled.first_us, spilled.last_us), label.parse("no event for 1 days, at events", ())
+    asked = {each.user_id for journey in spilled.journeys() for each in moments.snapshots(journey, wanted, span)}
+    reported = gathered(tmp_path / "archive", wanted)
+    assert told - {"last"} == asked
+    assert told == set(reported.users)
+    assert {"page_view-0", "purchase-0", "error-0"} < asked
+    assert not asked & {"identify-0", "intervention_outcome-0", "page_view-1", "page_view-2", "page_view-3"}
 
 
 def test_drift_is_that_of_what_was_told_too(made: Predictions) -> None:

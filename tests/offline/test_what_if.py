@@ -2,12 +2,14 @@
 
 import asyncio
 import datetime as dt
+import io
 import itertools
 import json
 import random
 import subprocess
 import sys
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,6 +20,7 @@ import pytest
 import yaml
 from journeymesh.common.v1 import event_pb2
 from journeymesh.intervention.v1 import intervention_pb2
+from rich.console import Console
 
 from cli import replay
 from gateway.accepting.rows import Rows
@@ -25,9 +28,9 @@ from gateway.formats.native import EventSink, Stamp, read_event
 from mesh.state.applied import derived_id
 from offline import archive
 from offline.datasets import simulator
-from offline.decisions import archived
+from offline.decisions import archived, report
 from offline.decisions.archived import Record, Row
-from offline.decisions.deriving import Deriving, Journeys
+from offline.decisions.deriving import Deriving, Journeys, all_by
 from offline.decisions.observed import Reward
 from offline.decisions.policy_value import evaluate
 from offline.decisions.what_if import Alternative, Findings, Span, UnknownVersionError, WhatIf, _packed
@@ -53,8 +56,9 @@ from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.policy import Policy
 from services.intervention.translation.decisions import decision_message
 from services.scoring.adapters.model_directory import load
-from services.scoring.domain.schema import FEATURE_COUNT, SCHEMA_VERSION
-from services.scoring.ports import Card, Matrix, Model, Prediction
+from services.scoring.domain.schema import FEATURE_COUNT, FEATURES, SCHEMA_VERSION
+from services.scoring.domain.stages import EVERYBODY
+from services.scoring.ports import Card, Matrix, Model, Prediction, Served, Serving
 from tests.builders import MINUTE_US, NOW_US, event
 from tests.offline import archives, mesh
 from tests.offline.mesh import MODELS
@@ -99,6 +103,25 @@ class Gloomy:
         terms = np.zeros((len(rows), FEATURE_COUNT + 1), "<f4")
         terms[:, 0] = 7.0
         return Prediction([0.999] * len(rows), terms.tobytes())
+
+
+class Hopeful(Gloomy):
+    """A model that sees everybody stay."""
+
+    card = Card("hopeful", "made up", 0, SCHEMA_VERSION, "")
+
+    def predict(self, rows: Matrix) -> Prediction:
+        """See `services.scoring.ports.Model`."""
+        return Prediction([0.001] * len(rows), super().predict(rows).packed_terms)
+
+
+class Demanding(Gloomy):
+    """A model that takes a column which nobody sends."""
+
+    card = Card("demanding", "made up", 0, SCHEMA_VERSION, "", (*FEATURES, "own_column"))
+
+
+KINDS: Final = ("page_view", "error", "error", "retry", "click")
 
 
 def simulated() -> list[event_pb2.Event]:
@@ -357,6 +380,73 @@ def test_an_unavailable_version_is_reported(records: list[Record]) -> None:
         replayed(records, policies=[ALWAYS])
 
 
+class Stages:
+    """Models in service, of which others may serve later."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+
+    def served(self) -> Served:
+        """See `services.scoring.ports.Models`."""
+        return Served({EVERYBODY: self.serving})
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """First a canary decides for half of the users, in the same records; then another model takes over, then nobody."""
+    folder, (shipped,) = tmp_path_factory.mktemp("staged"), known_models().values()
+    served = [Serving(shipped, Gloomy(), 50), Serving(shipped), Serving(Hopeful()), Serving(Demanding())]
+    stages = Stages(served[0])
+
+    async def live() -> None:
+        async with mesh.running(folder, json.dumps(LOGGING), models=stages) as running:
+            running.stream.ordering_group = lambda _: "0"  # type: ignore[method-assign]
+            for hour, stages.serving in enumerate(served):
+                times = dict.fromkeys(("event_time_us", "received_time_us"), NOW_US + hour * 60 * MINUTE_US)
+                for kind in KINDS:
+                    its = [event(f"{kind}-{user}-{hour}", f"u-{user}", kind, **times) for user in range(9)]
+                    await running.send(*its[:6])
+                    await running.send(*its[6:])
+                await running.dispatch()
+            await running.archive()
+
+    asyncio.run(live())
+    files = ParquetArchive(f"file://{folder}")
+    return list(archived.records(files, archive.contents(files), lambda events: events))
+
+
+def by_model(staged: Sequence[Record]) -> Counter[str]:
+    return Counter(row["model_version"] for each in staged for row in each.decisions.values())
+
+
+def replayed_by(staged: Sequence[Record], *models: Model) -> Findings:
+    known = {each.card.version: each for each in models} | known_models()
+    what_if = WhatIf({LOGGED.version: LOGGED}, known, Alternative(), EVER)
+    asyncio.run(what_if.run(staged))
+    return what_if.findings
+
+
+def test_each_decision_is_derived_by_the_model_that_it_names(staged: list[Record]) -> None:
+    mixed = [each for each in staged if len({row["model_version"] for row in each.decisions.values()}) > 1]
+    assert mixed, "a record with users of the canary and others"
+    assert set(by_model(staged)) == {*known_models(), "gloomy", "hopeful", "rules-only"}
+    found = replayed_by(staged, Gloomy(), Hopeful())
+    assert found.compared_count == by_model(staged).total()
+    assert (found.differences, found.gone) == ([], {})
+
+
+def test_decisions_by_a_model_that_is_gone_are_said_and_what_it_said_still_counts(staged: list[Record]) -> None:
+    found = replayed_by(staged, Hopeful())
+    count = by_model(staged)["gloomy"]
+    assert found.gone == {"gloomy": count}
+    assert found.compared_count == by_model(staged).total() - count
+    assert found.differences == []
+    console = Console(file=io.StringIO(), width=200)
+    report.show(console, found, {}, has_other=False, gap_count=0)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{count} decisions by the model gloomy, which is gone: not compared." in printed
+
+
 def test_before_the_first_decision_nothing_can_be_derived() -> None:
     found = replayed([Record("0", 1, {0: Archived("0", 1, 0, event(), is_set_aside=False)}, {}, 0)])
     assert (found.event_count, found.compared_count, found.undecided_count) == (0, 0, 0)
@@ -387,7 +477,7 @@ def undelivered() -> Undelivered:
                 await service.note_undelivered({"ada": (("i-0-0-0", "chat"),)})
             rows = archived.rows_of([record])
             applied = await journeys.apply("0", [number], rows, groups_of(rows))
-            blocks = await service.derive(applied, model, policy)
+            blocks = await service.derive(applied, all_by(model, applied), policy)
             ((_, row),) = _packed([record], blocks, policy).items()
             records.append(record._replace(decisions={0: row}))
         return records

@@ -347,7 +347,20 @@ async def test_events_of_a_record_count_as_evidence(stub: "ScoringServiceAsyncSt
     assert together.confidence == alone.confidence
 
 
-@pytest.mark.parametrize("counts", [[0], [1, 1]])
-async def test_invalid_counts_of_events_are_refused(stub: "ScoringServiceAsyncStub", counts: list[int]) -> None:
+async def test_only_what_the_user_did_is_evidence(stub: "ScoringServiceAsyncStub") -> None:
+    for sequence in range(1, 3):
+        (alone,) = (await stub.AssessUsers(of_record(sequence, user_ids=["bob"]))).assessments
+    (joined,) = (await stub.AssessUsers(of_record(3, event_counts=[9], use_counts=[2]))).assessments
+    assert joined.confidence == alone.confidence
+    (by_others,) = (await stub.AssessUsers(of_record(4, use_counts=[0]))).assessments
+    assert by_others.confidence == alone.confidence
+
+
+@pytest.mark.parametrize(
+    "counts", [{"event_counts": [0]}, {"event_counts": [1, 1]}, {"use_counts": [2]}, {"use_counts": [0, 1]}]
+)
+async def test_invalid_counts_of_events_are_refused(
+    stub: "ScoringServiceAsyncStub", counts: dict[str, list[int]]
+) -> None:
     with pytest.raises(InvalidArgument):
-        await stub.AssessUsers(of_record(event_counts=counts))
+        await stub.AssessUsers(of_record(**counts))

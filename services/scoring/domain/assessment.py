@@ -24,7 +24,7 @@ class Columns(NamedTuple):
     `packed_values` and `packed_terms` hold all rows one after the other: 64-bit floats, one per name; and 32-bit
     floats, the model's baseline and then one per name; little-endian. The first names are the 13 features. `may_apply`
     says whether a rule over features alone may apply. `found` has the new signals by row, `settled` the signals that
-    ended with a row; a signal may be in both. `event_counts` is the number of events of the user that a row stands for.
+    ended with a row; a signal may be in both. `use_counts` is how many things that the user did a row stands for.
     `rule_weights` are those that the model learned, by the name of the rule; see `rules.weighed`.
     """
 
@@ -36,7 +36,7 @@ class Columns(NamedTuple):
     packed_terms: bytes
     found: Mapping[int, Sequence[Signal]]
     settled: Mapping[int, Collection[Settled]]
-    event_counts: Sequence[int]
+    use_counts: Sequence[int]
     rule_weights: Mapping[str, float] = {}
 
 
@@ -76,13 +76,13 @@ def assess(journal: Journal, columns: Columns, row: int) -> Assessment:
     if active or columns.may_apply[row]:
         features_at = row * len(columns.names) * _VALUE_SIZE
         findings = rules.find(active, _VALUES.unpack_from(columns.packed_values, features_at), at_us)
-    if journal.assessed_count < COUNT_LIMIT:
-        journal.assessed_count = min(COUNT_LIMIT, journal.assessed_count + columns.event_counts[row])
+    if journal.use_count < COUNT_LIMIT:
+        journal.use_count = min(COUNT_LIMIT, journal.use_count + columns.use_counts[row])
     weights = columns.rule_weights
     if weights or journal.rule_weights:
         journal.rule_weights = {each.name: weights[each.name] for each in findings if each.name in weights}
     weighed = rules.weighed(findings, weights)
-    judged = risk.assess(weighed, columns.probabilities[row], journal.assessed_count)
+    judged = risk.assess(weighed, columns.probabilities[row], journal.use_count)
     history.note(journal, at_us, judged.score, judged.level)
     if judged.level is Level.LOW:
         if not active:
@@ -121,7 +121,7 @@ def explain(journal: Journal) -> Explained:
     active = history.active(journal.signals, journal.event_time_us)
     findings = rules.find(active, values, journal.event_time_us)
     weighed = rules.weighed(findings, journal.rule_weights)
-    judged = risk.assess(weighed, journal.model_probability, journal.assessed_count)
+    judged = risk.assess(weighed, journal.model_probability, journal.use_count)
     parts = explanation.contributions(judged, weighed, names, terms, values)
     strong, latest_us = history.strong_count(active), history.latest_us(active)
     return Explained(Assessment(judged, strong, explanation.indicators(parts), latest_us, findings), parts)

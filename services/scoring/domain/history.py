@@ -57,10 +57,11 @@ class Journal(msgspec.Struct, array_like=True):
 
     `values` are the input of the last assessment and `terms` the model's terms for it: 64- and 32-bit floats,
     little-endian, `terms` beginning with the model's baseline. `points` are packed, oldest first; the last one's time
-    and level are kept separately. `assessed_count` counts events, and saturates. `values` are of `schema_version`.
+    and level are kept separately. `use_count` counts what the user did, and saturates. `values` are of
+    `schema_version`.
     """
 
-    assessed_count: int = 0
+    use_count: int = 0
     event_time_us: int = 0
     model_probability: float = 0.0
     model_version: str = ""

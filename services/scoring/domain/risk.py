@@ -8,9 +8,9 @@ Confidence, 0 to 1, says how reliable the score is:
     confidence = (1 - 0.5 ** evidence) * (1 - 0.16 * |p_rules - p_model|)
     evidence   = 1 + log10(1 + events) + sum of strength / 100 over the rules that apply
 
-The first factor is the amount of evidence: one unit for any user, one for nine events and two for ninety-nine, and the
-strength of each rule that applies; every unit halves the doubt. The second factor is the agreement: complete
-disagreement of rules and model costs only 16%, because each sees what the other cannot.
+The first factor is the amount of evidence: one unit for any user, one for nine events that the user made and two for
+ninety-nine, and the strength of each rule that applies; every unit halves the doubt. The second factor is the
+agreement: complete disagreement of rules and model costs only 16%, because each sees what the other cannot.
 """
 
 from collections.abc import Sequence
@@ -45,21 +45,21 @@ def combined(rule_score: float, model_probability: float) -> float:
     return 100.0 * (1.0 - (1.0 - rule_score / 100.0) * (1.0 - min(PROBABILITY_LIMIT, model_probability)))
 
 
-def assess(findings: Sequence[Finding], model_probability: float, event_count: int) -> Risk:
+def assess(findings: Sequence[Finding], model_probability: float, use_count: int) -> Risk:
     """The risk.
 
     Args:
         findings: the findings of the rules.
         model_probability: what the model says.
-        event_count: how many events of the user were assessed, this one included; at most `COUNT_LIMIT`.
+        use_count: how many things the user did so far; at most `COUNT_LIMIT`.
     """
     from_model = min(PROBABILITY_LIMIT, model_probability)
     if not findings:
         score = 100.0 * from_model
-        confidence = (1.0 - _DOUBT_AFTER[event_count]) * (1.0 - DISAGREEMENT_COST * from_model)
+        confidence = (1.0 - _DOUBT_AFTER[use_count]) * (1.0 - DISAGREEMENT_COST * from_model)
         return Risk(score, level_of(score), confidence, 0.0, score)
     from_rules = rules.probability(findings)
-    doubt = _DOUBT_AFTER[event_count] * 0.5 ** (sum([finding.strength for finding in findings]) / 100.0)
+    doubt = _DOUBT_AFTER[use_count] * 0.5 ** (sum([finding.strength for finding in findings]) / 100.0)
     confidence = (1.0 - doubt) * (1.0 - DISAGREEMENT_COST * abs(from_rules - from_model))
     score = 100.0 * (1.0 - (1.0 - from_rules) * (1.0 - from_model))
     return Risk(score, level_of(score), confidence, 100.0 * from_rules, 100.0 * from_model)

@@ -138,6 +138,8 @@ def assess_request(
         settled=applied.settled,
         inputs=vectors.inputs,
     )
+    if groups.uses != groups.sizes:
+        request.use_counts.extend(groups.uses)
     if not groups.are_single:
         request.event_counts.extend(groups.sizes)
         for found in (request.signals, request.settled):

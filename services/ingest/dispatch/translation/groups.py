@@ -37,6 +37,8 @@ class Groups(NamedTuple):
     """For each group, the last row: after it the user is assessed."""
     sizes: list[int]
     """For each group, how many rows it has."""
+    uses: list[int]
+    """For each group, how many of its rows are something that the user did here."""
 
     @property
     def are_single(self) -> bool:
@@ -46,10 +48,13 @@ class Groups(NamedTuple):
 
 def groups_of(rows: Rows) -> Groups:
     """The groups of a batch."""
-    found = Groups([], [], [], [], [])
-    of_rows, user_ids, deciding, last, sizes = found
-    numbers: dict[str, int] = {}
     ranks = _ranks(rows.table)
+    sizes: list[int] = []
+    found = Groups([], [], [], [], sizes, sizes if ranks is None else [])
+    of_rows, user_ids, deciding, last, _, uses = found
+    times_us = rows.table.event_time_us
+    order: Sequence[Any] = times_us if ranks is None else [*zip(ranks, times_us, strict=True)]
+    numbers: dict[str, int] = {}
     current = -1
     for row, (record, user_id) in enumerate(zip(rows.record_indexes, rows.table.user_id, strict=True)):
         if record != current:
@@ -64,19 +69,29 @@ def groups_of(rows: Rows) -> Groups:
             continue
         last[number] = row
         sizes[number] += 1
-        if ranks[row] >= ranks[deciding[number]]:
+        if order[row] >= order[deciding[number]]:
             deciding[number] = row
+    if ranks is not None:
+        uses.extend([0] * len(sizes))
+        for number, rank in zip(of_rows, ranks, strict=True):
+            uses[number] += rank == _DONE
     return found if found.are_single else _ascending(found)
 
 
-def _ranks(table: Table) -> Sequence[Any]:
-    """How much each row says of what its user does now: its rank, then its time."""
+def are_uses(table: Table) -> list[bool]:
+    """For each row, whether it is something that the user did here: at such an event the risk is told."""
+    ranks = _ranks(table)
+    return [True] * len(table) if ranks is None else [rank == _DONE for rank in ranks]
+
+
+def _ranks(table: Table) -> list[int] | None:
+    """How much each row says of what its user does now; None if all were done here."""
     if not any(map(table.has, _MARKS)) and _REPORTS.isdisjoint(table.event_type):
-        return table.event_time_us
+        return None
     marks = zip(*(getattr(table, name) for name in _MARKS), strict=True)
     return [
-        (_MADE_ELSEWHERE if any(marked) else _REPORTED if kind in _REPORTS else _DONE, event_us)
-        for event_us, kind, marked in zip(table.event_time_us, table.event_type, marks, strict=True)
+        _MADE_ELSEWHERE if any(marked) else _REPORTED if kind in _REPORTS else _DONE
+        for kind, marked in zip(table.event_type, marks, strict=True)
     ]
 
 
@@ -93,4 +108,5 @@ def _ascending(groups: Groups) -> Groups:
         [deciding[each] for each in order],
         [groups.last[each] for each in order],
         [groups.sizes[each] for each in order],
+        [groups.uses[each] for each in order],
     )
