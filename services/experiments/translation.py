@@ -138,12 +138,12 @@ def assignment_message(told: Told) -> wire.UnitAssignment:
 def results_message(experiment: Experiment, totals: Totals, results: Results) -> wire.GetResultsResponse:
     """What may be concluded."""
     definition = experiment.definition
-    weights = sum(arm.weight for arm in definition.arms)
+    meant = definition.meant
     return wire.GetResultsResponse(
         experiment_id=definition.id,
         units=[
-            wire.ArmUnits(arm=arm.name, units=results.units[arm.name], meant=arm.weight / weights)
-            for arm in definition.arms
+            wire.ArmUnits(arm=arm, units=results.units[arm], meant=share, given=given)
+            for (arm, share), given in zip(meant.items(), experiment.shares or meant.values(), strict=True)
         ],
         fallback_units=results.fallback_units,
         units_in_several_arms=results.in_several,
@@ -151,6 +151,7 @@ def results_message(experiment: Experiment, totals: Totals, results: Results) ->
         ratio_p_value=results.ratio_p_value,
         ratio=_LEVELS[results.ratio],
         several_arms=_LEVELS[results.several],
+        shares=_LEVELS[results.shares],
         findings=map(_finding_message, results.findings),
         winner=results.decision.arm,
         waits_for=results.decision.waits_for,

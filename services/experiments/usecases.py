@@ -28,8 +28,10 @@ from services.experiments.domain.experiment import (
     changed,
     created,
     is_paused_by,
+    mismatch,
     paused,
     progressed,
+    shared,
 )
 from services.experiments.ports import Evidence, ExperimentStore, Signer
 
@@ -148,6 +150,26 @@ class Experiments:
                 return [each.definition.id for each in after if is_paused_by(each, incident_id)]
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change the experiments at the same time.")
 
+    async def share(self, tenant: str, experiment_id: str, shares: Mapping[str, float], actor: str) -> None:
+        """Keeps how the arms of an experiment really share the units; nothing happens if that is known, or it ended.
+
+        Raises:
+            InvalidArgument: a share is none, or of an arm that is not there.
+            NotFound: the tenant has none with this id.
+            Unavailable: the store cannot be reached, or others change the experiment all the time.
+        """
+        for _ in range(_ATTEMPTS):
+            before = await self.get(tenant, experiment_id)
+            arms = before.definition.meant
+            if not all(arm in arms and 0 <= share <= 1 for arm, share in shares.items()):
+                raise InvalidArgument(
+                    "VALUE_OUT_OF_RANGE", f"Shares are from 0 to 1, and their arms are {', '.join(arms)}."
+                )
+            after = shared(before, shares, actor, self.clock())
+            if after is before or await self.store.put(after, before.revision):
+                return
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change the experiment at the same time.")
+
     async def results(
         self, tenant: str, experiment_id: str, *, is_with_fallback: bool = False
     ) -> tuple[Experiment, Totals, Results]:
@@ -160,7 +182,8 @@ class Experiments:
         experiment = await self.get(tenant, experiment_id)
         totals = (await self.store.evidence(tenant, experiment_id, ())).totals
         days = experiment.days(self.clock())
-        return experiment, totals, conclude(experiment.definition, totals, days, is_with_fallback=is_with_fallback)
+        found = conclude(experiment.definition, totals, days, mismatch(experiment), is_with_fallback=is_with_fallback)
+        return experiment, totals, found
 
     async def tick(self) -> Sequence[Experiment]:
         """Does what happens by itself, and returns those experiments that it changed.
@@ -176,7 +199,8 @@ class Experiments:
             tenant, experiment_id = experiment.tenant, experiment.definition.id
             if experiment.state == "running":
                 totals = (await self.store.evidence(tenant, experiment_id, ())).totals
-                after = progressed(experiment, conclude(experiment.definition, totals, experiment.days(now_us)), now_us)
+                found = conclude(experiment.definition, totals, experiment.days(now_us), mismatch(experiment))
+                after = progressed(experiment, found, now_us)
                 if after is not experiment and await self.store.put(after, experiment.revision):
                     moved.append(after)
             elif experiment.state in ENDED and now_us - experiment.history[-1].at_us > UNITS_KEPT_US:

@@ -7,7 +7,8 @@ The dispatcher calls it with every batch, after scoring; the gateway reads and w
 analytics reads what language models cost; ingest erases and exports people.
 To decide, it calls only its store. In the background it has copy generated and sends messages: by Bedrock, SES,
 SNS and webhooks, as far as they are set up. To analyze a user it calls scoring and video. Where models or policies are
-compared, experiments says who gets which, and is told what came of it.
+compared, experiments says who gets which, and is told what came of it; a canary of scoring that it judges is ended, or
+made live, with it.
 Without the store it answers `UNAVAILABLE`; the dispatcher repeats the batch, and the repeat is answered as the first.
 Where a model fails the template's words stay; where a channel fails its messages wait until they expire, and decisions
 go on. An invalid policy document changes nothing.

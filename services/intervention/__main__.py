@@ -24,7 +24,7 @@ async def main() -> None:
         over_redis = bootstrap.over_redis(client, policies, traced, own, models, sent, site.tls)
         recording = bootstrap.recording(client, own.access_target, traced, site.tls)
         documents = bootstrap.documents(client, own, models.experiments_target, traced, site.tls)
-        async with documents as read, over_redis as (core, workers, gauges, telling, judges), recording as recordings:
+        async with documents as read, over_redis as (core, works), recording as recordings:
             await or_exit(lambda: policies.begin(read))
             await or_exit(core.copywriter.prompts.begin)
             servicer = InterventionServicer(*core, traced.metrics)
@@ -32,11 +32,7 @@ async def main() -> None:
                 policies.watch(read),
                 core.copywriter.run(),
                 core.live.run(),
-                workers.run(),
-                gauges.run(),
-                telling.run(),
-                judges.run(),
-                *(each.run() for each in recordings),
+                *(each.run() for each in (*works, *recordings)),
             ):
                 await server.serve(
                     own.listen,

@@ -4,7 +4,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import grpc
 
@@ -48,9 +48,10 @@ from services.intervention.language.usecases.models import Models
 from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
+from services.intervention.lift.adapters.stages import MeshStages
 from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.ports import Reports
-from services.intervention.lift.usecases import Judges, Telling
+from services.intervention.lift.usecases import Canaries, Judges, Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
@@ -80,6 +81,13 @@ class Stores(NamedTuple):
     reports: Reports
 
 
+class Works(Protocol):
+    """What goes on in the background."""
+
+    async def run(self) -> None:
+        """Goes on without end."""
+
+
 class Core(NamedTuple):
     """The use cases behind the servicer, in the order of its arguments."""
 
@@ -102,8 +110,8 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, DeliveryWorkers, Gauges, Telling, Judges]]:
-    """The service over Redis, its delivery workers, its gauges, what tells experiments, and which models these judge.
+) -> AsyncIterator[tuple[Core, Sequence[Works]]]:
+    """The service over Redis, and what it does in the background.
 
     Raises:
         SettingError: a setting needs another that is missing.
@@ -152,6 +160,7 @@ async def over_redis(
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
         judges = Judges(_judging(experiments, client, traced, own))
+        told = ToldExperiments(experiments)
         yield (
             _core(
                 stores,
@@ -169,10 +178,13 @@ async def over_redis(
                 _prompts(client, models),
                 lambda: judges.by_tenant,
             ),
-            workers,
-            Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
-            Telling(stores.reports, ToldExperiments(experiments)),
-            judges,
+            (
+                workers,
+                Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
+                Telling(stores.reports, told),
+                judges,
+                Canaries(judges, MeshStages(scoring), told),
+            ),
         )
 
 

@@ -101,9 +101,11 @@ class ModelsServicer(ModelsServiceServicer):
         self._promotion = promotion
 
     async def ListModels(
-        self, _request: models_pb2.ListModelsRequest, _context: ServerContext
+        self, request: models_pb2.ListModelsRequest, _context: ServerContext
     ) -> models_pb2.ListModelsResponse:
-        """Lists all models, what they are used for, and what was changed."""
+        """Lists the models, if they are wanted, what they are used for, and what was changed."""
+        if request.stages_only:
+            return translation.models_message((), await asyncio.to_thread(self._promotion.stages))
         return translation.models_message(*await asyncio.to_thread(self._promotion.models))
 
     async def SetModelStage(

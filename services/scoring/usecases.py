@@ -176,7 +176,15 @@ class Promotion:
         Raises:
             Unavailable: the registry cannot be read.
         """
-        return self._registry.versions(), self._registry.stages()
+        return self._registry.versions(), self.stages()
+
+    def stages(self) -> Stages:
+        """Who is served by what.
+
+        Raises:
+            Unavailable: the registry cannot be read.
+        """
+        return self._registry.stages()
 
     def move(self, wanted: Wanted) -> Stages:
         """Gives a model another stage, once it is loaded and checked.

@@ -1,7 +1,9 @@
 """A canary of scoring judged by an experiment: users count for the model that assessed them, and what they then do."""
 
+import contextlib
 import itertools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,27 @@ def results(mesh: RunningMesh) -> dict[str, Any]:
     return dict(mesh.get("/api/experiments/canary/results").body)
 
 
-def test_users_count_for_the_model_that_assessed_them_and_what_they_then_do(tmp_path: Path) -> None:
-    shutil.copytree(MODELS, tmp_path / "models")
-    copy(tmp_path / "models", "next")
-    settings = {"JOURNEYMESH_MODELS": str(tmp_path / "models"), "JOURNEYMESH_SCORING_EXPERIMENT": "canary"}
-    with running_mesh(tmp_path, **settings) as mesh:
-        assert mesh.post("/api/models/next/stage", {"stage": "canary", "percent": 50}).status == 200
+def stages(mesh: RunningMesh) -> dict[str, Any]:
+    """What serves everybody."""
+    return dict(mesh.get("/api/models").body["stages"][0])
+
+
+@contextlib.contextmanager
+def judged(folder: Path, percent: float) -> Iterator[RunningMesh]:
+    """A mesh with a canary of this share, and an experiment that judges it by equal weights."""
+    shutil.copytree(MODELS, folder / "models")
+    copy(folder / "models", "next")
+    settings = {"JOURNEYMESH_MODELS": str(folder / "models"), "JOURNEYMESH_SCORING_EXPERIMENT": "canary"}
+    with running_mesh(folder, **settings) as mesh:
+        assert mesh.post("/api/models/next/stage", {"stage": "canary", "percent": percent}).status == 200
         created = {"experimentId": "canary", "arms": ARMS, "metrics": [{"name": "converted"}], "ramp": [100]}
         assert mesh.post("/api/experiments", created).status == 201
         assert mesh.post("/api/experiments/canary:start", {}).status == 200
+        yield mesh
+
+
+def test_users_count_for_the_model_that_assessed_them_and_what_they_then_do(tmp_path: Path) -> None:
+    with judged(tmp_path, 50) as mesh:
 
         def all_count() -> bool:
             """Whoever was seen before intervention knew of the experiment is seen again."""
@@ -65,3 +79,31 @@ def test_users_count_for_the_model_that_assessed_them_and_what_they_then_do(tmp_
 
         until(lambda: means() == (1.0, 0.0), "what they did is not told", 60)
         assert results(mesh)["unmatchedReports"] == 0
+
+
+def test_the_canary_ends_with_its_experiment_whoever_is_killed_meanwhile(tmp_path: Path) -> None:
+    with judged(tmp_path, 20) as mesh:
+        until(lambda: results(mesh)["shares"] == "alarm", "that shares do not match is not told", 60)
+        assert [each["given"] for each in results(mesh)["units"]] == [0.8, 0.2]
+        assert "candidate gets 0.2 of the units and was to get 0.5" in results(mesh)["waitsFor"][0]
+        assert mesh.post("/api/models/next/stage", {"stage": "canary", "percent": 50}).status == 200
+        until(lambda: results(mesh)["shares"] == "fine", "that shares match is not told", 60)
+        mesh.process("intervention").kill()
+        assert mesh.post("/api/experiments/canary:rollback", {"why": "it sells less"}).status == 200
+        until(lambda: stages(mesh)["canary"] == "", "the canary goes on", 120)
+        change = mesh.get("/api/models").body["changes"][0]
+        assert [change[each] for each in ("modelVersion", "stage", "actor")] == [
+            "next",
+            "candidate",
+            "experiment canary",
+        ]
+
+
+def test_a_canary_that_is_promoted_by_its_experiment_is_live_until_that_is_rolled_back(tmp_path: Path) -> None:
+    with judged(tmp_path, 50) as mesh:
+        assert mesh.post("/api/experiments/canary:promote", {"arm": "candidate"}).status == 200
+        until(lambda: (stages(mesh)["live"], stages(mesh)["canary"]) == ("next", ""), "it is not live", 60)
+        seen(mesh, ["ada"])
+        assert mesh.get("/api/decisions?userId=ada").body["decisions"][0]["modelVersion"] == "next"
+        assert mesh.post("/api/experiments/canary:rollback", {}).status == 200
+        until(lambda: stages(mesh)["live"] == LIVE, "it is still live", 60)

@@ -69,7 +69,7 @@ from services.customers.usecases import Purchases
 from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.experiments.domain.evidence import Exposure, Report, counted, exposed, reported
-from services.experiments.domain.experiment import changed, created, paused
+from services.experiments.domain.experiment import changed, created, paused, shared
 from services.experiments.translation import experiment_message
 from services.features.servicer import FeaturesServicer
 from services.features.usecases import Features
@@ -683,7 +683,8 @@ async def write_experiments(to: At) -> None:
     assert await store.put(draft, 0)
     assert await store.put(started, 1)
     assert await store.put(paused(started, "incident-1", "insights", "sales fell", NOW_US), 2)
-    assert await store.put(created("", definition._replace(id="other", score=None), "k2", "", NOW_US), 0)
+    other = created("", definition._replace(id="other", score=None), "k2", "", NOW_US)
+    assert await store.put(shared(other, {"control": 0.75, "new": 0.25}, "scoring", NOW_US), 0)
     first = exposed(None, Exposure("u-1", "control", 0.25))
     second = exposed(None, Exposure("u-2", "new", None, is_fallback=True))
     third = exposed(exposed(None, Exposure("u-3", "new")), Exposure("u-3", "control"))
@@ -702,6 +703,7 @@ async def read_experiments(of: At) -> dict[str, Any]:
     return {
         "changes": await store.changes(),
         "told": told(*(experiment_message(each, NOW_US) for each in listed)),
+        "shares": [each.shares for each in listed],
         "evidence": msgspec.to_builtins(evidence),
     }
 

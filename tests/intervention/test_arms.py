@@ -403,7 +403,8 @@ async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_
     async with experiments() as mesh:
         await mesh.act("start")
         known = await MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock).read()
-        assert known[""] == Configured("tone", SALT, (Arm("control"), Arm("other", value="eager")), 100.0)
+        arms = Arm("control"), Arm("other", value="eager")
+        assert known[""]._replace(changed_s=0) == Configured("tone", SALT, arms, 100.0, state="running")
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
         replica = MeshConfigurations(nobody, valkey, Metrics(), "tone", system_clock)
         assert await replica.read() == known

@@ -68,31 +68,36 @@ class Results(NamedTuple):
     ratio_p_value: float
     ratio: Level
     several: Level
+    shares: Level
     findings: Sequence[Finding]
     decision: Decision
 
 
-def conclude(definition: Definition, totals: Totals, days: float, *, is_with_fallback: bool = False) -> Results:
+def conclude(
+    definition: Definition, totals: Totals, days: float, mismatch: str = "", *, is_with_fallback: bool = False
+) -> Results:
     """What may be concluded.
 
     Args:
         definition: the experiment.
         totals: what was counted.
         days: how long it has been running, 0 or more.
+        mismatch: in what the real shares of the arms differ from those meant, in a sentence; empty if in nothing.
         is_with_fallback: also counts the units of a fallback. Leaving them out is unbiased only if it did not depend
             on the arm when the service was away.
     """
     groups = with_fallback(totals) if is_with_fallback else totals.assigned
     units = {arm.name: groups[arm.name].units if arm.name in groups else 0 for arm in definition.arms}
     ratio_p_value = sequential.ratio_p_value(units, {arm.name: float(arm.weight) for arm in definition.arms})
+    shares: Level = "alarm" if mismatch else "fine"
     findings = [finding for metric in definition.judged for finding in _findings(definition, metric, groups)]
     ratio: Level = (
         "alarm" if ratio_p_value < ALARM_P_VALUE else "warning" if ratio_p_value < WARNING_P_VALUE else "fine"
     )
     several: Level = "warning" if totals.in_several > _SEVERAL_ARE_MANY * max(1, totals.units) else "fine"
-    decision = _decision(definition, findings, ratio, days)
+    decision = _decision(definition, findings, ratio, mismatch, days)
     fallback_units = sum(group.units for group in totals.fallback.values())
-    return Results(units, fallback_units, totals.in_several, ratio_p_value, ratio, several, findings, decision)
+    return Results(units, fallback_units, totals.in_several, ratio_p_value, ratio, several, shares, findings, decision)
 
 
 def _findings(definition: Definition, metric: Metric, groups: Mapping[str, Group]) -> Sequence[Finding]:
@@ -147,10 +152,12 @@ def _variance_left(samples: tuple[Sample, Sample], plain: tuple[Sample, Sample])
     return left / whole if whole else 1.0
 
 
-def _decision(definition: Definition, findings: Sequence[Finding], ratio: Level, days: float) -> Decision:
+def _decision(
+    definition: Definition, findings: Sequence[Finding], ratio: Level, mismatch: str, days: float
+) -> Decision:
     deciding = [each for each in findings if each.metric == definition.judged[0].name]
     fewest = min(min(each.treated.size, each.control.size) for each in deciding)
-    waits_for = []
+    waits_for = [mismatch] if mismatch else []
     if ratio == "alarm":
         waits_for.append("The numbers of units do not fit the shares of the arms: find out why first.")
     if days < definition.min_days:

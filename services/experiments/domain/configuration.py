@@ -13,12 +13,14 @@ _SECOND_US: Final = 1_000_000
 def payload(tenant: str, experiments: Iterable[Experiment], now_us: int) -> bytes:
     """JSON without spaces: the tenant, when it was issued in Unix seconds, and the experiments by id.
 
-    Those that do not run have a percent of 0; `promoted` is the arm that all units get, or empty.
+    Those that do not run have a percent of 0; `promoted` is the arm that all units get, or empty; `changedAt` is when
+    it was changed last, in Unix seconds.
     """
     listed = [
         {
             "id": each.definition.id,
             "state": each.state,
+            "changedAt": each.history[-1].at_us // _SECOND_US,
             "salt": each.definition.salt,
             "percent": each.percent,
             "holdoutPercent": each.definition.holdout_percent,

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from comparison.assignment import Arm
@@ -84,6 +84,12 @@ class Definition(NamedTuple):
     def control(self) -> str:
         """The name of the arm that the others are compared with."""
         return self.arms[0].name
+
+    @property
+    def meant(self) -> Mapping[str, float]:
+        """The share of the units that each arm is to get, 0 to 1, by name."""
+        whole = sum(arm.weight for arm in self.arms)
+        return {arm.name: arm.weight / whole for arm in self.arms}
 
     @property
     def judged(self) -> Sequence[Metric]:

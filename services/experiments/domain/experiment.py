@@ -17,6 +17,9 @@ LONGEST_HISTORY: Final = 1_000
 _CAUTIOUS_PERCENT: Final = 10.0
 """Beyond this percent of the units the ramp goes only once no guardrail can be harmed."""
 
+_SAME_SHARE: Final = 0.001
+"""By how much the real share of an arm may differ from the one meant."""
+
 State = Literal["draft", "running", "paused", "stopped", "promoted", "rolled_back"]
 Action = Literal["start", "pause", "stop", "promote", "roll_back"]
 ENDED: Final[frozenset[State]] = frozenset(("stopped", "promoted", "rolled_back"))
@@ -52,7 +55,8 @@ class Experiment(NamedTuple):
     """An experiment of a tenant. `step` is its place on the ramp; `since_us` when it came there or was started again.
 
     `ran_us` is how long it ran before it was last started, `promoted` the arm that everybody gets.
-    `revision` grows by 1 with each change. The history is never shortened.
+    `revision` grows by 1 with each change. The history is never shortened. `shares` is how the arms really share the
+    units where others than this service decide who gets which, 0 to 1, arm by arm; empty: as is meant.
     """
 
     tenant: str
@@ -65,6 +69,7 @@ class Experiment(NamedTuple):
     ran_us: int = 0
     promoted: str = ""
     revision: int = 1
+    shares: tuple[float, ...] = ()
 
     @property
     def percent(self) -> float:
@@ -146,6 +151,37 @@ def is_paused_by(experiment: Experiment, incident_id: str) -> bool:
     return any(change.incident_id == incident_id for change in experiment.history)
 
 
+def shared(experiment: Experiment, shares: Mapping[str, float], actor: str, now_us: int) -> Experiment:
+    """The experiment once it is known how its arms really share the units; the same if that was known, or it has ended.
+
+    Args:
+        experiment: as it is.
+        shares: the share of each arm, 0 to 1; an arm that is left out gets nothing.
+        actor: who says so.
+        now_us: the time in Unix microseconds.
+    """
+    meant = experiment.definition.meant
+    found = tuple(shares.get(arm, 0.0) for arm in meant)
+    is_meant = all(abs(share - meant[arm]) <= _SAME_SHARE for arm, share in zip(meant, found, strict=True))
+    after = experiment._replace(shares=() if is_meant else found)
+    if after.shares == experiment.shares or experiment.state in ENDED:
+        return experiment
+    if len(experiment.history) >= LONGEST_HISTORY:
+        return after._replace(revision=after.revision + 1)
+    return _recorded(after, actor, mismatch(after) or "The arms share the units as is meant.", now_us)
+
+
+def mismatch(experiment: Experiment) -> str:
+    """In what the real shares of the arms differ from those meant, in a sentence; empty if in nothing."""
+    if not experiment.shares:
+        return ""
+    told = [
+        f"{arm} gets {share:.4g} of the units and was to get {wanted:.4g}"
+        for (arm, wanted), share in zip(experiment.definition.meant.items(), experiment.shares, strict=True)
+    ]
+    return f"Who is compared does not match the shares: {'; '.join(told)}."
+
+
 def progressed(experiment: Experiment, results: Results, now_us: int) -> Experiment:
     """The experiment after what happens by itself; the same if nothing does.
 
@@ -161,7 +197,12 @@ def progressed(experiment: Experiment, results: Results, now_us: int) -> Experim
     definition = experiment.definition
     is_last = experiment.step + 1 == len(definition.ramp)
     is_due = now_us - experiment.since_us >= definition.step_hours * HOUR_US
-    if is_last or not is_due or results.ratio == "alarm" or len(experiment.history) >= LONGEST_HISTORY:
+    if (
+        is_last
+        or not is_due
+        or "alarm" in (results.ratio, results.shares)
+        or len(experiment.history) >= LONGEST_HISTORY
+    ):
         return experiment
     percent = definition.ramp[experiment.step + 1]
     if percent > _CAUTIOUS_PERCENT and any(each.guarded == "open" for each in results.findings):

@@ -1,6 +1,6 @@
 """Tells experiments who met which arm, and what came of it: in the background, at least once.
 
-Also knows which experiments judge scoring models.
+Also knows which experiments judge scoring models, and lets them end a canary or make it live.
 """
 
 import asyncio
@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from mesh.errors import DeadlineExceeded, MeshError, Unavailable
+from services.intervention.lift.domain.canary import ENDED, actor, consequence, shares
 from services.intervention.lift.domain.judged import Judged, judged_by
 from services.intervention.lift.domain.report import Report
-from services.intervention.lift.ports import Reports, Told
+from services.intervention.lift.ports import Reports, Stages, Told, ToldShares
+from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.ports import Configurations
 
 MOST_AT_ONCE: Final = 1_000
 _PAUSE_SECONDS: Final = 1.0
+_CANARY_PAUSE_SECONDS: Final = 2.0
 _PASSING: Final = (Unavailable, DeadlineExceeded)
 _log = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class Judges:
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations
+        self.configured: Mapping[str, Configured] = {}
         self.by_tenant: Mapping[str, Judged] = {}
 
     async def run(self) -> None:
@@ -89,6 +93,65 @@ class Judges:
         Raises:
             Unavailable: the store cannot be reached.
         """
-        configured = await self._configurations.read()
-        found = {tenant: judged_by(each) for tenant, each in configured.items()}
+        self.configured = await self._configurations.read()
+        found = {tenant: judged_by(each) for tenant, each in self.configured.items()}
         self.by_tenant = {tenant: each for tenant, each in found.items() if each is not None}
+
+
+class Canaries:
+    """Ends canaries of scoring with the experiments that judge them, or makes them live, and tells these the shares.
+
+    Several processes may do it at once: what is so already stays.
+    """
+
+    def __init__(self, judges: Judges, stages: Stages, told: ToldShares) -> None:
+        self._judges = judges
+        self._stages = stages
+        self._told = told
+        # By tenant: the ends that were followed, and the shares that were told.
+        self._followed: dict[str, tuple[str, int]] = {}
+        self._shares: dict[str, tuple[str, Mapping[str, float]]] = {}
+
+    async def run(self) -> None:
+        """Follows without end.
+
+        Raises:
+            CancelledError: it is to end.
+        """
+        while True:
+            await self.follow()
+            await asyncio.sleep(_CANARY_PAUSE_SECONDS)
+
+    async def follow(self) -> None:
+        """Follows once. What fails is tried again the next time."""
+        due = {tenant: each for tenant, each in self._judges.configured.items() if self._is_due(tenant, each)}
+        if not due:
+            return
+        try:
+            staged = await self._stages.of(due)
+        except MeshError as error:
+            _log.warning("what scoring models are used for is not known now: %s", error)
+            return
+        for tenant, experiment in due.items():
+            try:
+                if experiment.percent > 0:
+                    await self._tell(tenant, experiment, shares(experiment, staged[tenant]))
+                    continue
+                move = consequence(tenant, experiment, staged[tenant])
+                if move is not None:
+                    why = experiment.state.replace("_", " ")
+                    await self._stages.move(tenant, move, actor(experiment.id), f"The experiment was {why}.")
+                    became = "is live" if move.is_live else "is no canary any more"
+                    _log.warning("%s %s: the experiment %s was %s", move.version, became, experiment.id, why)
+                self._followed[tenant] = experiment.id, experiment.changed_s
+            except MeshError as error:
+                _log.error("the canary of the experiment %s is left as it is: %s", experiment.id, error)
+
+    def _is_due(self, tenant: str, experiment: Configured) -> bool:
+        is_new = self._followed.get(tenant) != (experiment.id, experiment.changed_s)
+        return experiment.percent > 0 or (experiment.state in ENDED and is_new)
+
+    async def _tell(self, tenant: str, experiment: Configured, found: Mapping[str, float]) -> None:
+        if self._shares.get(tenant) != (experiment.id, found):
+            await self._told.share(tenant, experiment.id, found)
+            self._shares[tenant] = experiment.id, found

@@ -46,11 +46,15 @@ class _SaidExperiment(msgspec.Struct, rename="camel"):
     percent: float
     holdout_percent: float
     promoted: str
+    state: str = ""
+    changed_at: int = 0
 
     def configured(self) -> Configured:
         """In the words of the domain."""
         arms = tuple(Arm(arm.name, arm.weight, arm.value) for arm in self.arms)
-        return Configured(self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted)
+        return Configured(
+            self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted, self.state, self.changed_at
+        )
 
 
 class _Said(msgspec.Struct, rename="camel"):

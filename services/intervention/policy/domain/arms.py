@@ -10,7 +10,8 @@ from services.intervention.policy.domain.interpretation import PolicyError
 class Configured(NamedTuple):
     """An experiment as it is now. The first arm is the control; the others' values name policies.
 
-    `percent` is 0 unless it runs. `promoted` is the arm that everybody gets, or empty.
+    `percent` is 0 unless it runs. `promoted` is the arm that everybody gets, or empty. `changed_s` is when it came into
+    its state, `rolled_back` or another, in Unix seconds; 0 if that was not said.
     """
 
     id: str
@@ -19,6 +20,8 @@ class Configured(NamedTuple):
     percent: float = 0.0
     holdout_percent: float = 0.0
     promoted: str = ""
+    state: str = ""
+    changed_s: int = 0
 
 
 def needed(experiment: Configured | None) -> Sequence[Arm]:
