@@ -62,7 +62,7 @@ async def main(_: argparse.Namespace) -> int:
     try:
         await working
     except CannotRunError as error:
-        console.print(f"journeymesh: {error}")
+        console.print(f"journeymesh: {error}", markup=False)
         return 1
     except asyncio.CancelledError:
         return 0
@@ -73,13 +73,16 @@ async def _run(console: Console, environment: Mapping[str, str]) -> None:
     async with running(console, environment) as mesh:
         try:
             _greet(mesh, is_ready=await mesh.readiness)
-            await asyncio.Event().wait()
+            raise CannotRunError(await mesh.supervisor.refusal)
         finally:
             mesh.supervisor.say("stopping")
 
 
 class Mesh(NamedTuple):
-    """A running mesh; `readiness` resolves to whether it became ready."""
+    """A running mesh; `readiness` resolves to whether it became ready.
+
+    It raises `CannotRunError` if a program cannot run as it is set up.
+    """
 
     supervisor: Supervisor
     readiness: asyncio.Task[bool]
@@ -134,7 +137,7 @@ async def _supervised(
             await answering(settings.store_url, supervisor.say, password)
         for program in services:
             await supervisor.start(program)
-        readiness = asyncio.create_task(_await_ready(settings.gateway_url))
+        readiness = asyncio.create_task(_await_ready(settings.gateway_url, supervisor.refusal))
         try:
             yield Mesh(supervisor, readiness, settings.gateway_url, started, settings.keys == "required")
         finally:
@@ -153,7 +156,7 @@ def _probes(settings: RunSettings, services: Sequence[Program]) -> dict[str, Pro
     }
 
 
-async def _await_ready(url: str) -> bool:
+async def _await_ready(url: str, refusal: asyncio.Future[str]) -> bool:
     async with httpx.AsyncClient(base_url=url, timeout=1.0, verify=NO_CHECK) as client:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -162,6 +165,8 @@ async def _await_ready(url: str) -> bool:
                     return True
             except httpx.TransportError:
                 pass
+            if refusal.done():
+                raise CannotRunError(refusal.result())
             await asyncio.sleep(_POLL_SECONDS)
     return False
 

@@ -19,8 +19,12 @@ from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
 
 
-async def run(settings: Settings, tracing: telemetry.Telemetry) -> None:
+async def main() -> None:
     """Serves until the process is to end."""
+    lifecycle.dump_no_core()
+    settings = read_or_exit(Settings)
+    log.start("gateway", read_or_exit(LogSettings))
+    tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
     tls = Tls.wanted(read_or_exit(TlsSettings))
     stop = lifecycle.stop_signal()
     listener = listen(settings.address, settings.keys, is_tls=settings.is_tls)
@@ -37,17 +41,8 @@ async def run(settings: Settings, tracing: telemetry.Telemetry) -> None:
         ):
             await serve(Application(core, system_clock), listener, stop, settings, certificates)
     logging.getLogger("gateway").info("drained")
-
-
-def main() -> None:
-    """Reads the settings and runs."""
-    lifecycle.dump_no_core()
-    settings = read_or_exit(Settings)
-    log.start("gateway", read_or_exit(LogSettings))
-    tracing = telemetry.start("gateway", read_or_exit(TelemetrySettings))
-    lifecycle.run(run(settings, tracing))
     tracing.close()
 
 
 if __name__ == "__main__":
-    main()
+    lifecycle.run(main())

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.local.guard import Guard
+from mesh.process.lifecycle import CANNOT_RUN
 from mesh.retry import backoff_seconds
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
@@ -47,6 +48,8 @@ class Supervisor:
         self._keepers: list[tuple[Program, asyncio.Task[None]]] = []
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._names: list[str] = []
+        self.refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Which program cannot run as it is set up, and why; told of one that ended so when it was first started."""
 
     async def start(self, program: Program) -> None:
         """Starts a program and keeps it running."""
@@ -72,17 +75,21 @@ class Supervisor:
         return process.pid if process is not None and process.returncode is None else 0
 
     async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
-        failures = 0
+        failures, is_first = 0, True
         while True:
             started = time.monotonic()
             try:
-                await self._relay(program, process)
+                last = await self._relay(program, process)
                 code = await process.wait()
             except asyncio.CancelledError:
                 await self._end(program, process)
                 raise
             finally:
                 self._guard.ended(process.pid)
+            if is_first and code == CANNOT_RUN and not self.refusal.done():
+                self.refusal.set_result(f"{program.name} cannot run: {last.removeprefix('journeymesh: ')}")
+                return
+            is_first = False
             failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
             pause = backoff_seconds(failures, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, chance=1.0)
             self.say(f"{program.name} ended {_how(code)}; restarting it in {pause:g} s")
@@ -103,14 +110,17 @@ class Supervisor:
         self._processes[program.name] = process
         return process
 
-    async def _relay(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    async def _relay(self, program: Program, process: asyncio.subprocess.Process) -> str:
+        """Passes on what a process writes, until it has ended; returns its last line."""
+        text = ""
         if process.stdout is None:
-            return
+            return text
         colour = _COLOURS[self._names.index(program.name) % len(_COLOURS)]
         async for line in lines(process.stdout):
             text = line.decode(errors="replace").rstrip()
             meant = (meaning for part, meaning in program.meanings.items() if part in text)
             self._line(program.name, colour, next(meant, text))
+        return text
 
     async def _end(self, program: Program, process: asyncio.subprocess.Process) -> None:
         if process.returncode is not None:

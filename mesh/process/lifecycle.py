@@ -7,12 +7,14 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import uvloop
 
 from mesh.settings import SettingError
 
+CANNOT_RUN: Final = 78
+"""Exit code of a process that cannot run as it is set up: starting it again is of no use (EX_CONFIG of sysexits.h)."""
 _CANCEL_AGAIN_SECONDS: Final = 0.1
 # A work that is cancelled may have to end tasks of its own, which is not to be interrupted.
 _CANCEL_WORK_AGAIN_SECONDS: Final = 0.5
@@ -22,11 +24,36 @@ _NO_CORE_BYTES: Final = 1
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Runs the work of this process to its end; ends it with one sentence if a setting cannot be used."""
+    """Runs the work of this process to its end.
+
+    If a setting cannot be used, or another reason is said in one sentence, it ends with that and `CANNOT_RUN`.
+    """
     try:
         uvloop.run(work)
     except SettingError as error:
-        sys.exit(f"journeymesh: {error}")
+        _end(f"journeymesh: {error}")
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            _end(end.code)
+        raise
+    except BaseExceptionGroup as group:
+        its = _setting_error(group)
+        if its is None:
+            raise
+        _end(f"journeymesh: {its}")
+
+
+def _end(sentence: str) -> NoReturn:
+    sys.stderr.write(f"{sentence}\n")
+    sys.exit(CANNOT_RUN)
+
+
+def _setting_error(group: "BaseExceptionGroup[BaseException]") -> SettingError | None:
+    """The one error of a group, however deep: it is raised beside what works in the background."""
+    only = group.exceptions[0] if len(group.exceptions) == 1 else None
+    if isinstance(only, BaseExceptionGroup):
+        return _setting_error(only)
+    return only if isinstance(only, SettingError) else None
 
 
 @contextlib.asynccontextmanager

@@ -368,12 +368,16 @@ class Watching:
             await self._replace(tenant, functools.partial(telling.settled, one=one, sent=sent, now_us=now_us))
 
     async def _tell_day(self, tenant: str) -> None:
-        """Sends the digest of yesterday if it is due; it is claimed first, as messages about incidents are."""
+        """Sends the digest of a day if one is due; it is claimed first, as messages about incidents are."""
         zone, at, now_us = self._plan.time_zone, self._plan.digest_at, self._clock()
         if self._tellers.of_days is None or at is None:
             return
         kept = await self._store.read(tenant)
         one = digest.due(kept.watched, now_us, zone, at)
+        if one is not None and one.digest.is_empty:
+            quiet = digest.settled(kept.watched, one, digest.QUIET, now_us)
+            await self._store.replace(tenant, quiet, kept.changes)
+            return
         if one is None or not await self._store.replace(
             tenant, digest.claimed(kept.watched, one, now_us), kept.changes
         ):

@@ -36,6 +36,7 @@ class Event:
     event_type: str = "page_view"
     page: str | None = "/a"
     platform: str | None = "web"
+    country: str | None = None
     outcome: str | None = None
     intervention_id: str | None = None
     amount: float | None = None
@@ -83,6 +84,7 @@ def asking(
         "event_type",
         "page",
         "platform",
+        "country",
         "outcome",
         "intervention_id",
         "amount",

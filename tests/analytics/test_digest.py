@@ -21,7 +21,7 @@ from services.analytics.domain import digest
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.question import DAY_US, HOUR_US
 from services.analytics.domain.telling import Sent
-from services.analytics.domain.watched import Watched, WatchedInsight
+from services.analytics.domain.watched import Message, Watched, WatchedInsight
 from services.analytics.settings import Settings
 from services.analytics.watching import Plan, Tellers, Watching
 from tests.analytics.test_telling import INSIGHT, MINUTE_US, SECRET, Told
@@ -100,7 +100,8 @@ def test_a_message_is_due_from_the_time_of_day_on_and_about_yesterday(minutes: i
 
 def test_nothing_is_due_of_a_day_without_incidents_before_the_watch_or_of_what_is_snoozed() -> None:
     def due(watched: Watched) -> bool:
-        return digest.due(watched, NOW_US, "UTC", dt.time(8)) is not None
+        one = digest.due(watched, NOW_US, "UTC", dt.time(8))
+        return one is not None and not one.digest.is_empty
 
     told = Watched(EVERY, 1, since_us=1)
     assert due(told)
@@ -108,6 +109,62 @@ def test_nothing_is_due_of_a_day_without_incidents_before_the_watch_or_of_what_i
     assert not due(told._replace(insights=(EVERY[0], EVERY[-1])))
     assert not due(told._replace(since_us=TODAY_US))
     assert not due(told._replace(insights=(EVERY[2]._replace(snoozed_until_us=NOW_US + 1),)))
+
+
+@given(
+    st.lists(st.integers(0, 9 * 24 * 60), min_size=1, max_size=40),
+    st.sampled_from((dt.time(0), dt.time(8), dt.time(23, 59))),
+    st.sampled_from(("UTC", BERLIN, "America/New_York")),
+    st.sets(st.integers(0, 8)),
+)
+def test_every_day_with_incidents_is_told_once_and_in_order_whenever_somebody_is_there(
+    looks: list[int], at: dt.time, zone: str, quiet: set[int]
+) -> None:
+    begun_us = TODAY_US
+    first_us = begun_us + DAY_US + 12 * HOUR_US
+    insights = tuple(
+        INSIGHT._replace(insight_id=f"{day}", opened_us=us, closed_us=us + HOUR_US)
+        for day in range(9)
+        if day not in quiet
+        for us in [begun_us + day * DAY_US + 12 * HOUR_US]
+    )
+    watched = Watched(insights, 1, since_us=begun_us, until_us=begun_us + 99 * DAY_US)
+    watched = watched._replace(digest=Message("2026-01-01", "quiet", 1, 0, ""))
+    told: list[str] = []
+    # At the end somebody looks once a minute for a while.
+    ends_us = begun_us + 10 * DAY_US + 12 * HOUR_US
+    for now_us in [
+        *sorted(first_us + each * MINUTE_US for each in looks),
+        *(ends_us + n * MINUTE_US for n in range(12)),
+    ]:
+        one = digest.due(watched, now_us, zone, at)
+        if one is None:
+            continue
+        end = dt.datetime.fromtimestamp(one.digest.end_us // 1_000_000, ZoneInfo(zone))
+        assert now_us >= one.digest.end_us
+        assert now_us >= dt.datetime.combine(end.date(), at, ZoneInfo(zone)).timestamp() * 1_000_000
+        sent = digest.QUIET if one.digest.is_empty else Sent("sent")
+        told += [] if one.digest.is_empty else [one.digest.day]
+        watched = digest.settled(digest.claimed(watched, one, now_us), one, sent, now_us)
+    days = [
+        dt.datetime.fromtimestamp(each.opened_us // 1_000_000, ZoneInfo(zone)).date().isoformat() for each in insights
+    ]
+    assert told == sorted({*told})
+    assert {*told} <= {*days}
+    # Nothing within a week of the end is missing.
+    assert [day for day in days if day not in told and day >= "2026-01-05"] == []
+
+
+def test_a_day_that_cannot_be_told_does_not_hold_up_the_next_for_ever() -> None:
+    watched, now_us = Watched(EVERY, 1, since_us=1), NOW_US
+    days = []
+    for _ in range(6 * 60):
+        one = digest.due(watched, now_us, "UTC", dt.time(8))
+        if one is not None:
+            days.append(one.digest.day)
+            watched = digest.settled(digest.claimed(watched, one, now_us), one, Sent("waiting", "unreachable"), now_us)
+        now_us += 10 * MINUTE_US
+    assert days == ["2026-01-01"] * 5 + ["2026-01-02"] * 5 + ["2026-01-03"] * 5
 
 
 async def test_a_digest_is_posted_once_by_whichever_replica_and_again_if_it_was_not_taken() -> None:

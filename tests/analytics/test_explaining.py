@@ -158,6 +158,25 @@ async def test_what_cannot_be_noted_is_refused(change: Change, expected: str) ->
     assert error.value.reason == expected
 
 
+KINDS = ("deploy", "model", "policy", "experiment", "setting", "other")
+
+
+@given(st.lists(st.tuples(st.integers(-150, 90), st.sampled_from(KINDS), st.sampled_from("abc")), max_size=60))
+def test_changes_are_told_by_how_near_they_are_and_none_of_another_kind_hides_the_nearest(
+    made: list[tuple[int, str, str]],
+) -> None:
+    known = [Change(OPENED_US + minutes * MINUTE_US, kind, name) for minutes, kind, name in made]
+    told = changes.beside(OPENED_US, known[::2], known[1::2], known)
+    near = {each for each in known if -120 * MINUTE_US <= each.time_us - OPENED_US < 60 * MINUTE_US}
+    far = [abs(each.time_us - OPENED_US) for each in told]
+    assert far == sorted(far)
+    assert len({*told}) == len(told) == min(len(near), changes.MOST_TOLD)
+    assert {*told} <= near
+    for kind in {each.kind for each in near}:
+        least = min(abs(each.time_us - OPENED_US) for each in near if each.kind == kind)
+        assert least in [abs(each.time_us - OPENED_US) for each in told if each.kind == kind]
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.sampled_from(("deploy", "other")), st.sampled_from("abc")), max_size=300)
 )

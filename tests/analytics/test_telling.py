@@ -117,16 +117,19 @@ async def test_that_an_incident_opened_and_closed_is_posted_once_each(place: Pla
 
 async def test_what_explains_it_is_in_the_message_without_what_slack_would_read_as_markup(place: Place) -> None:
     its = InsightSlice("users", "page", "/<pay>" + "x" * 200, 0.0, 50.0, 0.9, 0.1)
-    place.figures.explained = Explained((its,), (Money("EUR", 20.0),), 0.1)
+    pair = its._replace(value="/cart", second_field="platform", second_value="mobile")
+    place.figures.explained = Explained((its, pair), (Money("EUR", 20.0),), 0.1)
     started = await place.watching.note("acme", Change(OPEN.opened_us - MINUTE_US, "deploy", "web 1.2"))
     await place.judge(OPEN)
     told = json.loads(place.receiver.received[0].body)
     (_, section, _) = told["blocks"]
     lines = section["text"]["text"].split("\n")
-    assert lines[0] == "Mostly page /&lt;pay&gt;" + "x" * 74 + "… (90 % of users)"
+    cut = "x" * 74 + "…"
+    assert lines[0] == f"Mostly page /&lt;pay&gt;{cut} (90 % of users); page /cart with platform mobile (90 % of users)"
     assert lines[1] == "Just before: deploy web 1.2, 2026-01-02T08:59:00Z"
     own = told["journeymesh"]
-    assert own["slices"] == [its._asdict()]
+    alone = {name: value for name, value in its._asdict().items() if not name.startswith("second_")}
+    assert own["slices"] == [alone, alone | {"value": "/cart", "secondField": "platform", "secondValue": "mobile"}]
     assert own["missingMoney"] == []
     assert own["changes"] == [
         {"time": "2026-01-02T08:59:00Z", "kind": "deploy", "name": "web 1.2", "detail": "", "by": started.by}

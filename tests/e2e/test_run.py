@@ -58,6 +58,31 @@ def test_a_wrong_setting_is_reported_in_one_sentence(name: str, value: str) -> N
     assert repr(value) in said
 
 
+@pytest.mark.parametrize(
+    ("program", "settings", "told"),
+    [
+        (
+            "analytics",
+            {"JOURNEYMESH_INSIGHTS_WEBHOOK_URL": "https://example.org/hook"},
+            "Webhooks need a secret in the file that JOURNEYMESH_WEBHOOK_SECRET_FILE names.",
+        ),
+        ("analytics", {"JOURNEYMESH_PRICES_FILE": "/nowhere.json"}, "JOURNEYMESH_PRICES_FILE cannot be read"),
+        ("intervention", {"JOURNEYMESH_POLICY": "/nowhere.yaml"}, "The policy is not taken: the file cannot be read"),
+        ("access", {"JOURNEYMESH_AUDIT_KEY_FILE": ""}, "JOURNEYMESH_AUDIT_HEADS_FILE needs"),
+        ("gateway", {"JOURNEYMESH_CORS_ORIGINS": "nowhere"}, "JOURNEYMESH_CORS_ORIGINS"),
+    ],
+    ids=["webhook", "prices", "policy", "audit", "origins"],
+)
+def test_a_setting_that_a_program_cannot_use_ends_the_mesh_with_one_sentence(
+    program: str, settings: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    ended = run({"JOURNEYMESH_VAR": str(tmp_path), **settings})
+    assert ended.returncode == 1
+    last = " ".join(ended.stdout.split()).rpartition("journeymesh: ")[2]
+    assert last.startswith(f"{program} cannot run: {told}")
+    assert "restarting" not in ended.stdout
+
+
 def test_a_process_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         one = journey(mesh)

@@ -733,7 +733,7 @@ async def write_insights(to: At) -> None:
         NOW_US + MINUTE_US,
         "Größe 😀",
         (sent, sent._replace(kind="closed", state="waiting", attempt_count=2, reason="http_500")),
-        (InsightSlice("events", "page", "/größe", 5.0, 50.5, 0.9, 0.25),),
+        (InsightSlice("events", "page", "/größe", 5.0, 50.5, 0.9, 0.25, "country", "DE"),),
         (Money("EUR", 90.5),),
         (noted._replace(kind="policy", name="p-2", detail="", by=""), noted),
         is_explained=True,

@@ -1,12 +1,15 @@
 """Settings: read from the environment, refused with a sentence."""
 
+import asyncio
 import dataclasses
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mesh.process import lifecycle
-from mesh.settings import SettingError, describe, read, secret, setting
+from mesh.settings import SettingError, describe, or_exit, read, secret, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +47,51 @@ def test_a_wrong_value_is_refused_with_a_sentence(name: str, value: str, sentenc
         read(Example, {name: value})
 
 
-def test_a_process_whose_setting_cannot_be_used_ends_with_a_sentence() -> None:
-    async def work() -> None:
-        raise SettingError("The key cannot be used.")
+async def raised() -> None:
+    raise SettingError("The key cannot be used.")
 
-    with pytest.raises(SystemExit, match=r"^journeymesh: The key cannot be used\.$"):
+
+async def raised_beside_work_in_the_background() -> None:
+    async with lifecycle.in_background(asyncio.sleep(60)), lifecycle.in_background(asyncio.sleep(60)):
+        await raised()
+
+
+async def exited() -> None:
+    await or_exit(raised)
+
+
+async def exited_beside_work_in_the_background() -> None:
+    async with lifecycle.in_background(asyncio.sleep(60)):
+        await exited()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [raised, raised_beside_work_in_the_background, exited, exited_beside_work_in_the_background],
+    ids=lambda work: work.__name__,
+)
+def test_a_process_whose_setting_cannot_be_used_ends_with_a_sentence_and_a_code_of_its_own(
+    work: Callable[[], Coroutine[Any, Any, None]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        lifecycle.run(work())
+    assert ended.value.code == lifecycle.CANNOT_RUN
+    assert capsys.readouterr().err == "journeymesh: The key cannot be used.\n"
+
+
+async def failed() -> None:
+    raise ValueError("A fault.")
+
+
+async def failed_twice() -> None:
+    async with lifecycle.in_background(failed()):
+        await asyncio.sleep(0)
+        await raised()
+
+
+@pytest.mark.parametrize(("work", "kind"), [(failed, ValueError), (failed_twice, BaseExceptionGroup)])
+def test_a_fault_is_told_as_one(work: Callable[[], Coroutine[Any, Any, None]], kind: type[BaseException]) -> None:
+    with pytest.raises(kind):
         lifecycle.run(work())
 
 

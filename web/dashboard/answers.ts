@@ -190,11 +190,13 @@ export interface WatchedInsight extends Insight {
   changes: Change[]
 }
 
-/** A value that explains why a metric was off. */
+/** A value, or a pair of values, that explains why a metric was off. */
 export interface InsightSlice {
   metric: string
   field: string
   value: string
+  secondField: string
+  secondValue: string
   observed: number
   expected: number
   contribution: number

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from mesh.webhook import Result, Webhook, escaped, rfc3339, slack
-from services.analytics.domain.answer import InsightPart
+from services.analytics.domain.answer import InsightPart, InsightSlice
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import WatchedInsight
@@ -96,7 +96,7 @@ def _figures(its: WatchedInsight) -> dict[str, Any]:
         "closed": None if its.closed_us is None else rfc3339(its.closed_us),
         "affectedUserHours": its.affected_user_hours,
         "missingMoney": [each._asdict() for each in its.missing_money],
-        "slices": [each._asdict() for each in its.slices],
+        "slices": [_slice(each) for each in its.slices],
         "changes": [
             {"time": rfc3339(each.time_us), **{name: getattr(each, name) for name in each._fields[1:]}}
             for each in its.changes
@@ -114,6 +114,12 @@ def _figures(its: WatchedInsight) -> dict[str, Any]:
     }
 
 
+def _slice(of: InsightSlice) -> dict[str, Any]:
+    told = of._asdict()
+    second = {"secondField": told.pop("second_field"), "secondValue": told.pop("second_value")}
+    return told | (second if of.second_field else {})
+
+
 def _said(its: WatchedInsight) -> str:
     return ", ".join(map(_in_words, its.parts))
 
@@ -125,9 +131,7 @@ def _in_words(part: InsightPart) -> str:
 def _explained(its: WatchedInsight) -> Iterator[str]:
     """Lines that say what explains an incident, what it costs and what changed."""
     if its.slices:
-        told = (
-            f"{each.field} {_cut(each.value)} ({100 * each.contribution:.0f} % of {each.metric})" for each in its.slices
-        )
+        told = (f"{_where(each)} ({100 * each.contribution:.0f} % of {each.metric})" for each in its.slices)
         yield f"Mostly {'; '.join(itertools.islice(told, _MOST_TOLD))}"
     if its.missing_money:
         yield (
@@ -138,6 +142,11 @@ def _explained(its: WatchedInsight) -> Iterator[str]:
     if its.changes:
         told = (f"{each.kind} {_cut(each.name)}, {rfc3339(each.time_us)}" for each in its.changes)
         yield f"Just before: {'; '.join(itertools.islice(told, _MOST_TOLD))}"
+
+
+def _where(of: InsightSlice) -> str:
+    both = f" with {of.second_field} {_cut(of.second_value)}" if of.second_field else ""
+    return f"{of.field} {_cut(of.value)}{both}"
 
 
 def _cut(text: str) -> str:

@@ -48,6 +48,8 @@ class _Slice(msgspec.Struct, array_like=True):
     expected: float
     contribution: float
     surprise: float
+    second_field: str = ""
+    second_value: str = ""
 
 
 class _Money(msgspec.Struct, array_like=True):

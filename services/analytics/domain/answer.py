@@ -384,7 +384,10 @@ class Insights(NamedTuple):
 
 
 class InsightSlice(NamedTuple):
-    """A value of a field that explains why a metric was off: counts of the hours that were furthest off."""
+    """A value of a field, or a pair of values, that explains why a metric was off.
+
+    Counted are the hours that were furthest off.
+    """
 
     metric: str
     field: str
@@ -394,7 +397,10 @@ class InsightSlice(NamedTuple):
     contribution: float
     """Observed minus expected, over that of the whole metric: 1 explains all, more is made up for elsewhere."""
     surprise: float
-    """How much its share of the field has changed, 0 to ln 2 / 2 (Jensen-Shannon)."""
+    """How much its share of the field, of a pair that of the metric, has changed, 0 to ln 2 / 2 (Jensen-Shannon)."""
+    second_field: str = ""
+    """Of a pair, whose field; else empty, as the value is."""
+    second_value: str = ""
 
 
 class Money(NamedTuple):

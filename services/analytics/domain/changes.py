@@ -12,7 +12,7 @@ KNOWN_DAYS: Final = 14
 MOST_NOTED: Final = 200
 """Of a tenant; the latest are kept."""
 MOST_TOLD: Final = 20
-"""Of an incident."""
+"""Of an incident; the kinds are fewer."""
 _BEFORE_US: Final = 2 * HOUR_US
 _SAME_US: Final = 60_000_000
 
@@ -36,9 +36,17 @@ def span(opened_us: int) -> tuple[int, int]:
 
 
 def beside(opened_us: int, *known: Iterable[Change]) -> tuple[Change, ...]:
-    """Those of the known changes that are told beside an incident, the latest first."""
+    """Those of the known changes that are told beside an incident, the nearest to its start first.
+
+    The nearest of each kind is among them, however many there are of another.
+    """
     start_us, end_us = span(opened_us)
-    return latest([each for of in known for each in of if start_us <= each.time_us < end_us])[:MOST_TOLD]
+    within = {each for of in known for each in of if start_us <= each.time_us < end_us}
+    near = sorted(within, key=lambda each: (abs(each.time_us - opened_us), each))
+    first = {each.kind: each for each in reversed(near)}
+    others = [each for each in near if each is not first[each.kind]]
+    kept = {*first.values(), *others[: max(0, MOST_TOLD - len(first))]}
+    return tuple(each for each in near if each in kept)
 
 
 def latest(changes: Iterable[Change]) -> tuple[Change, ...]:

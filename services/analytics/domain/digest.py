@@ -1,17 +1,21 @@
 """What a day brought: the incidents that opened, closed and stayed open, and when a message about it is due.
 
 Times are Unix microseconds, days those of a zone. The message about a day is due on the next one, from a time of day
-on.
+on, and late if nobody was there to send it, for a week. One day is told after the other.
 """
 
 import datetime as dt
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from services.analytics.domain.telling import Sent, came_of, claim, is_next
-from services.analytics.domain.watched import Watched, WatchedInsight
+from services.analytics.domain.telling import Sent, came_of, claim, is_next, is_waiting
+from services.analytics.domain.watched import Message, Watched, WatchedInsight
 
+QUIET: Final = Sent("quiet")
+"""What comes of a day about which there is nothing to tell."""
 _SECOND_US: Final = 1_000_000
+_MOST_DAYS_LATE: Final = 7
+_DAY: Final = dt.timedelta(days=1)
 
 
 class Digest(NamedTuple):
@@ -35,7 +39,7 @@ class Digest(NamedTuple):
 
 
 class DueDigest(NamedTuple):
-    """A message about a day that is to be sent, and how often that was tried before."""
+    """A message about a day that is to be sent, or left out if it is empty, and how often that was tried before."""
 
     digest: Digest
     attempt_count: int
@@ -62,17 +66,20 @@ def yesterday(now_us: int, time_zone: str) -> dt.date:
 
 
 def due(watched: Watched, now_us: int, time_zone: str, at: dt.time) -> DueDigest | None:
-    """The message to send now, if there is one: about yesterday, without incidents that are snoozed.
+    """The message to send now, if there is one: about the earliest day that is not done, no earlier than a week ago.
 
-    None is due before the time of day, if it was sent, if there is nothing to tell, or about a day before the watch.
+    A day is due on the next one from the time of day on. The first day of all is yesterday. Incidents that are snoozed
+    are left out, and days before the watch began are empty.
     """
-    now = dt.datetime.fromtimestamp(now_us // _SECOND_US, ZoneInfo(time_zone))
-    if now.time() < at:
+    day = _day(watched.digest, dt.datetime.fromtimestamp(now_us // _SECOND_US, ZoneInfo(time_zone)), at)
+    if day is None:
         return None
-    told = [each for each in watched.insights if not (each.snoozed_until_us and each.snoozed_until_us > now_us)]
-    found = digest(watched._replace(insights=tuple(told)), yesterday(now_us, time_zone), time_zone)
+    its = digest(watched, day, time_zone)
+    is_watched = its.end_us > watched.since_us
+    told = [each for each in watched.insights if is_watched and (each.snoozed_until_us or 0) <= now_us]
+    found = digest(watched._replace(insights=tuple(told)), day, time_zone)
     said = watched.digest if watched.digest is not None and watched.digest.kind == found.day else None
-    if found.is_empty or found.end_us <= watched.since_us or (said is not None and not is_next(said, now_us)):
+    if said is not None and not is_next(said, now_us):
         return None
     return DueDigest(found, said.attempt_count if said is not None else 0)
 
@@ -85,6 +92,16 @@ def claimed(watched: Watched, one: DueDigest, now_us: int) -> Watched:
 def settled(watched: Watched, one: DueDigest, sent: Sent, now_us: int) -> Watched:
     """The same with what came of a message that was claimed."""
     return watched._replace(digest=came_of(one.digest.day, one.attempt_count, sent, now_us))
+
+
+def _day(said: Message | None, now: dt.datetime, at: dt.time) -> dt.date | None:
+    """The earliest day that is due and not done."""
+    last = now.date() - (_DAY if now.time() >= at else 2 * _DAY)
+    if said is None:
+        return last if now.time() >= at else None
+    told = dt.date.fromisoformat(said.kind)
+    day = max(told if is_waiting(said) else told + _DAY, last - (_MOST_DAYS_LATE - 1) * _DAY)
+    return day if day <= last else None
 
 
 def _midnight_us(day: dt.date, time_zone: str) -> int:

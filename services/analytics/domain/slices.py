@@ -7,7 +7,7 @@ most surprising is first.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from services.analytics.domain.answer import Insight, InsightPart, InsightSlice, Money
@@ -17,10 +17,11 @@ MOST_TOLD: Final = 5
 """Slices of a metric."""
 VERSIONS: Final = frozenset({"model_version", "policy_version"})
 """Fields whose values come and go: a new version takes the place of an old one, and explains nothing by that."""
-_LEAST_CONTRIBUTION: Final = 0.1
-_LEAST_DISTANCE: Final = 3.5
-# From hour to hour and week to week shares move by this much beside chance.
-_RESTLESS: Final = 0.05
+LEAST_CONTRIBUTION: Final = 0.1
+LEAST_DISTANCE: Final = 3.5
+"""Standard deviations."""
+RESTLESS: Final = 0.05
+"""From hour to hour and week to week shares move by this much beside chance."""
 _MOST_HOURS: Final = 12
 _MOST_HOURS_FROM_PEAK: Final = 12
 _GONE: Final = 0.05
@@ -46,21 +47,32 @@ def question(insight: Insight, time_zone: str, conversion: Conditions) -> Slices
     return Slices(Window(min(hours), max(hours) + HOUR_US, time_zone), (), UserFilter(), parts, conversion)
 
 
-def told(part: SlicedPart, total: Counted, fields: Mapping[str, Sequence[Counted]]) -> tuple[InsightSlice, ...]:
-    """The slices that explain a part, the most surprising first, five at most.
-
-    Args:
-        part: the metric and how many were expected.
-        total: the counts of the metric; a unit that has two values of a field is in both and counts here once.
-        fields: by field the counts of its values.
-    """
-    found = [
+def found(part: SlicedPart, total: Counted, fields: Mapping[str, Sequence[Counted]]) -> list[InsightSlice]:
+    """The values that explain a part, in no order; see `pairs.told`."""
+    return [
         each
         for field, values in fields.items()
-        if _is_comparable(field, values)
+        if is_comparable(field, values)
         for each in _of(part, total, field, values)
     ]
-    return tuple(sorted(found, key=lambda each: (-each.surprise, each.field, each.value))[:MOST_TOLD])
+
+
+def ranked(slices: Iterable[InsightSlice]) -> tuple[InsightSlice, ...]:
+    """The slices that are told: the most surprising first, five at most."""
+    return tuple(
+        sorted(slices, key=lambda each: (-each.surprise, each.field, each.value, each.second_field, each.second_value))
+    )[:MOST_TOLD]
+
+
+def sign(part: SlicedPart, total: Counted) -> float:
+    """1 if there was more of the metric than expected, else -1."""
+    return math.copysign(1, total.now - part.expected)
+
+
+def contribution(part: SlicedPart, total: Counted, of: Counted) -> float:
+    """Which part of the metric's deviation is that of some counts; 0 if it does not deviate."""
+    off = total.now - part.expected
+    return (of.now - of.before * part.expected / total.before) / off if off and total.before > 0 else 0.0
 
 
 def missing(insight: Insight, usual: Sequence[Money], buyer_share: float) -> tuple[Money, ...]:
@@ -106,7 +118,7 @@ def _sliced(part: InsightPart) -> SlicedPart:
     return SlicedPart(part.metric, hours, sum(off[hour_us][1] for hour_us in hours))
 
 
-def _is_comparable(field: str, values: Sequence[Counted]) -> bool:
+def is_comparable(field: str, values: Sequence[Counted]) -> bool:
     """Whether a field had the same versions before; of all other fields a new or missing value is news."""
     if field not in VERSIONS:
         return True
@@ -122,38 +134,38 @@ def _sums(values: Sequence[Counted]) -> tuple[float, float]:
 
 
 def _of(part: SlicedPart, total: Counted, field: str, values: Sequence[Counted]) -> Sequence[InsightSlice]:
-    off = total.now - part.expected
     now, before = _sums(values)
-    if not off or total.before <= 0 or now <= 0 or before <= 0:
+    if total.now == part.expected or total.before <= 0 or now <= 0 or before <= 0:
         return ()
     scale = part.expected / total.before
-    found = [
+    moved = [
         InsightSlice(
             part.metric,
             field,
             each.value,
             each.now,
             each.before * scale,
-            (each.now - each.before * scale) / off,
-            _surprise(each.before / before, each.now / now),
+            contribution(part, total, each),
+            surprise(each.before / before, each.now / now),
         )
         for each in values
-        if each.value and math.copysign(1, off) * _distance(each, total) >= _LEAST_DISTANCE
+        if each.value and sign(part, total) * distance(each, total) >= LEAST_DISTANCE
     ]
-    return [each for each in found if each.contribution >= _LEAST_CONTRIBUTION]
+    return [each for each in moved if each.contribution >= LEAST_CONTRIBUTION]
 
 
-def _distance(of: Counted, total: Counted) -> float:
+def distance(of: Counted, total: Counted) -> float:
     """How much further a value moved than all the rest, in standard deviations: the difference of log ratios.
 
     Half a count is added to each, so that none is zero.
     """
     counts = [max(0.0, count) + 0.5 for count in (of.now, of.before, total.now - of.now, total.before - of.before)]
     now, before, others_now, others_before = counts
-    deviation = math.sqrt(sum(1 / count for count in counts) + 2 * _RESTLESS**2)
+    deviation = math.sqrt(sum(1 / count for count in counts) + 2 * RESTLESS**2)
     return (math.log(now / before) - math.log(others_now / others_before)) / deviation
 
 
-def _surprise(before: float, now: float) -> float:
+def surprise(before: float, now: float) -> float:
+    """How much a share changed, 0 to ln 2 / 2: the half of the Jensen-Shannon divergence that it makes up."""
     mean = (before + now) / 2
     return sum(each * math.log(each / mean) for each in (before, now) if each > 0) / 2

@@ -94,7 +94,12 @@ def came_of(kind: str, attempt_count: int, sent: Sent, now_us: int) -> Message:
 
 def is_next(said: Message, now_us: int) -> bool:
     """Whether another attempt is due."""
-    return said.state == "waiting" and said.time_us <= now_us and said.attempt_count < MOST_ATTEMPTS
+    return is_waiting(said) and said.time_us <= now_us
+
+
+def is_waiting(said: Message) -> bool:
+    """Whether there will be another attempt, or somebody is at one that is not the last."""
+    return said.state == "waiting" and said.attempt_count < MOST_ATTEMPTS
 
 
 def _said(its: WatchedInsight, kind: str) -> Message | None:

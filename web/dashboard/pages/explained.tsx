@@ -1,5 +1,5 @@
 // What the watch knows beside an incident: the slices that explain it, the money that is missing, and what changed before it.
-import type { Insight, WatchedInsight } from '../answers.ts'
+import type { Insight, InsightSlice, WatchedInsight } from '../answers.ts'
 import { figure } from '../charts/unusual.tsx'
 import { incidents } from '../live.ts'
 import { Table } from '../parts.tsx'
@@ -18,7 +18,7 @@ export function Explained({ of }: { of: Insight }) {
           caption="What explains it"
           rows={slices}
           columns={[
-            { name: 'Where', of: ({ field, value }) => `${named(field)}: ${value}` },
+            { name: 'Where', of: place },
             { name: 'Figure', of: ({ metric }) => named(figure(metric)) },
             { name: 'Observed', of: ({ observed }) => number(observed), isNumber: true },
             { name: 'Expected', of: ({ expected }) => number(expected), isNumber: true },
@@ -40,6 +40,9 @@ export function Explained({ of }: { of: Insight }) {
     </>
   )
 }
+
+const place = ({ field, value, secondField, secondValue }: InsightSlice): string =>
+  [`${named(field)}: ${value}`, ...(secondField ? [`${named(secondField)}: ${secondValue}`] : [])].join(' · ')
 
 /** Filters may show less of an incident, and the window another part. */
 const isSame = (one: WatchedInsight, other: Insight): boolean => one.opened === other.opened && one.parts[0]?.metric === other.parts[0]?.metric

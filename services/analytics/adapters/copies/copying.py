@@ -1,7 +1,7 @@
 """The copies: made from the archive's files, one file for each kind, tenant and day, sorted by user and time.
 
-    <root>/events/v3/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
-    <root>/decisions/v3/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/events/v4/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/decisions/v4/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
     <root>/summaries/…          of each of these files (`summaries`)
     <root>/manifest.json
 
@@ -17,7 +17,7 @@ from typing import Final
 
 import duckdb
 
-from services.analytics.adapters.copies import staging, summaries
+from services.analytics.adapters.copies import countries, staging, summaries
 from services.analytics.adapters.copies.archive import Archive
 from services.analytics.adapters.copies.connection import Bounds, opened
 from services.analytics.adapters.copies.modes import make_folder, restrict
@@ -87,6 +87,7 @@ class _Pass:
             folders = [str(self._root), *({str(Path(path).parent) for path in paths.values()})]
             connection = opened(self._folder / "spilled", folders, Bounds(temporary_gib=8))
             try:
+                countries.install(connection)
                 made = self._made(connection, paths)
                 self._summarise(connection, made)
                 return made._replace(summaries=SUMMARIES)

@@ -15,7 +15,7 @@ from typing import Final
 
 import duckdb
 
-from services.analytics.adapters.copies import staging
+from services.analytics.adapters.copies import countries, staging
 from services.analytics.adapters.copies.archive import Archive
 from services.analytics.adapters.copies.connection import opened
 from services.analytics.adapters.copies.copying import digest
@@ -53,6 +53,7 @@ def made(archive: Archive, root: Path, known: Manifest, shown: Sequence[TailFile
     with tempfile.TemporaryDirectory(dir=root, prefix=ASIDE) as folder:
         connection = opened(Path(folder) / "spilled", [str(root)])
         try:
+            countries.install(connection)
             _stage(connection, archive, known, rows)
             parts = {}
             for kind in KINDS:

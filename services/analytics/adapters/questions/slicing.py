@@ -1,12 +1,13 @@
 """Which slices explain an incident, from the events and decisions of its hours and of the same hours before."""
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from services.analytics.adapters.copies.relations import FORM_ENDS, FORMS, Query, listed
 from services.analytics.adapters.questions.counting import HELP
-from services.analytics.domain import answer
+from services.analytics.domain import answer, pairs
 from services.analytics.domain.insights import FAILURES
+from services.analytics.domain.pairs import Joint, Pair
 from services.analytics.domain.question import (
     HOUR_US,
     SESSION_GAP_US,
@@ -16,9 +17,9 @@ from services.analytics.domain.question import (
     Window,
     hours_before,
 )
-from services.analytics.domain.slices import VERSIONS, Counted, told
+from services.analytics.domain.slices import VERSIONS, Counted
 
-_PLACES: Final = ("page", "target", "platform", "device_class")
+_PLACES: Final = ("page", "target", "platform", "device_class", "country")
 _EVENT: Final = ("event_type", *_PLACES, "error_code", "video_id")
 _DECISION: Final = ("level", *sorted(VERSIONS))
 # Values beyond so many are too small to explain anything.
@@ -83,30 +84,53 @@ def _make(query: Query, relation: str, asked: Slices) -> None:
 
 
 def _explained(query: Query, part: SlicedPart, window: Window) -> tuple[answer.InsightSlice, ...]:
-    now = _numbers(part.hours_us)
-    before = _numbers(hour for own in part.hours_us for hour in hours_before(own, window))
-    first, *others = _SOURCES[part.metric]
-    ((_, *counts),) = _counted(query, first, "''", now, before) or [("", 0, 0)]
-    fields = {
-        field: [
-            Counted(value, float(new), float(old)) for value, new, old in _counted(query, source, field, now, before)
-        ]
-        for source in (first, *others)
-        for field in source.fields
-    }
-    return told(part, Counted("", *map(float, counts)), fields)
+    hours = _Hours(
+        _numbers(part.hours_us), _numbers(hour for own in part.hours_us for hour in hours_before(own, window))
+    )
+    sources = _SOURCES[part.metric]
+    (_, *counts), *_ = [*_counted(query, sources[0], ("''",), hours), ("", 0.0, 0.0)]
+    total = Counted("", *counts)
+    fields: dict[str, Sequence[Counted]] = {}
+    joints: list[Joint] = []
+    for source in sources:
+        own = {field: [Counted(*each) for each in _counted(query, source, (field,), hours)] for field in source.fields}
+        for pair in pairs.wanted(part, total, own):
+            joints += _joined(query, source, pair, hours)
+        fields |= own
+    return pairs.told(part, total, fields, joints)
+
+
+class _Hours(NamedTuple):
+    """Numbers of hours: those that were off, and those before."""
+
+    now: Sequence[int]
+    before: Sequence[int]
+
+
+def _joined(query: Query, source: _Source, pair: Pair, hours: _Hours) -> list[Joint]:
+    only = dict(zip(pair.fields, pair.values, strict=True))
+    return [
+        Joint(pair.fields, (one, other), now, before)
+        for one, other, now, before in _counted(query, source, pair.fields, hours, only)
+    ]
 
 
 def _counted(
-    query: Query, source: _Source, value: str, now: Sequence[int], before: Sequence[int]
-) -> Sequence[tuple[str, int, int]]:
-    """By value the counts in the hours that were off, and in those before."""
-    is_now, is_before = (f"hour IN {query.bound(hours)}::BIGINT[]" for hours in (now, before))
+    query: Query, source: _Source, values: Sequence[str], hours: _Hours, only: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[Any, ...]]:
+    """By value, or by some of two fields together, the counts in the hours that were off, and in those before."""
+    is_now, is_before = (f"hour IN {query.bound(its)}::BIGINT[]" for its in hours)
     distinct = f"DISTINCT {source.unit}, hour, " if source.unit else "hour, "
+    named = [f"value_{number}" for number in range(len(values))]
+    picked = ", ".join(f"coalesce({value}, '') AS {name}" for value, name in zip(values, named, strict=True))
+    chosen = " AND ".join(
+        [source.which, *(f"{field} IN {query.bound(list(its))}::VARCHAR[]" for field, its in (only or {}).items())]
+    )
+    grouped = ", ".join(named)
     return query.rows(
-        f"SELECT value, count(*) FILTER (is_now), count(*) FILTER (NOT is_now) FROM ("
-        f"SELECT {distinct} {is_now} AS is_now, coalesce({value}, '') AS value FROM sliced_{source.relation} "
-        f"WHERE {source.which} AND ({is_now} OR {is_before})) GROUP BY value ORDER BY count(*) DESC, value "
+        f"SELECT {grouped}, (count(*) FILTER (is_now))::DOUBLE, (count(*) FILTER (NOT is_now))::DOUBLE FROM ("
+        f"SELECT {distinct} {is_now} AS is_now, {picked} FROM sliced_{source.relation} "
+        f"WHERE {chosen} AND ({is_now} OR {is_before})) GROUP BY {grouped} ORDER BY count(*) DESC, {grouped} "
         f"LIMIT {_MOST_VALUES}"
     )
 
