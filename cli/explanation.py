@@ -34,7 +34,7 @@ def explanation(decision: Json, events: Sequence[Json], receipt: Json | None) ->
     if decision["features"]:
         yield Section(f"Features ({decision['featureSchemaVersion']})", _features(decision["features"]))
     if decision["assessment"]:
-        yield Section(_risk(decision["assessment"]), _contributions(decision))
+        yield Section(_risk(decision["assessment"]), [*_told(decision), *_contributions(decision)])
     if decision.get("segment") or decision.get("recommended"):
         yield Section("Segment", _segment(decision))
     yield Section("Candidates", _candidates(decision))
@@ -108,6 +108,14 @@ def _risk(assessment: Json) -> str:
         f"{assessment['confidence']:.2f} (rules alone {assessment['ruleScore']:.1f}, "
         f"model alone {assessment['modelScore']:.1f})"
     )
+
+
+def _told(decision: Json) -> list[str]:
+    """The probability that was told, and of what; nothing where none was, or by a gateway that does not say so."""
+    told, of = decision["assessment"].get("probability"), plain(decision.get("modelOutcome") or "")
+    if told is None:
+        return []
+    return _wrapped(f"Told: a probability of {told:.1%}" + (f" for “{of}”." if of else "."))
 
 
 def _contributions(decision: Json) -> list[str]:

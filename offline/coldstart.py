@@ -1,7 +1,7 @@
 """How good the models of a new installation would be: `make coldstart DATA=… MAPPING=… LABEL=…` (docs/training.md).
 
 Plays the data as it would have come in. Whenever enough users have an outcome, it does what `make train` does, and asks
-what it offers about all that came later.
+what it offers about all that came later. In the end it says what an import of all the data at once would give.
 """
 
 import sys
@@ -15,6 +15,8 @@ from offline import given
 from offline.train import read_live
 from offline.training import arrival, plots
 from offline.training.arrival import Step
+from offline.training.choice import Live
+from offline.training.fitting import Source, TooLittleError
 from offline.training.metrics import Figure
 from offline.training.plots import Reached
 
@@ -52,11 +54,25 @@ def main() -> None:
         "true; the score joins model and rules. In trouble is the score of a first visit with three failed attempts.",
         markup=False,
     )
+    console.print(_said_at_once(source, live), markup=False)
     PLOT.parent.mkdir(exist_ok=True)
     PLOT.write_bytes(
         plots.arrival([Reached(step.users, step.name, step.auroc, step.calibration_error) for step in steps])
     )
     console.print(f"{PLOT} shows it.", markup=False)
+
+
+def _said_at_once(source: Source, live: Live) -> str:
+    """What the installation has if it imports all of the data at once."""
+    try:
+        made = arrival.at_once(source, live)
+    except TooLittleError as error:
+        return f"Imported at once, it is too little for a model: {error}"
+    return (
+        f"Imported at once, it has {made.users:,} users with an outcome, and `make train` makes a model at once: "
+        f"{made.name}, state {made.state.name.lower()}; asked about users held back, AUROC {_shown(made.auroc)}, "
+        f"calibration error {_shown(made.calibration_error)}."
+    )
 
 
 def _table(steps: list[Step]) -> Grid:

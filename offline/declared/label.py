@@ -10,7 +10,8 @@ X and Y are event types, or outcomes of the mapping. Several moments are joined 
 """
 
 import re
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -88,6 +89,15 @@ def parse(text: str, outcomes: Collection[str]) -> Label:
     raise LabelError(message)
 
 
+def main(given: Sequence[str]) -> str | None:
+    """Why the label given makes no sense for an archive, which has no outcomes of a mapping; None if it makes sense."""
+    try:
+        parse(given[0], ())
+    except LabelError as error:
+        return str(error)
+    return None
+
+
 def _require_sense(label: Label, outcomes: Collection[str]) -> None:
     for moment in label.moments:
         if moment not in MOMENTS:
@@ -109,3 +119,9 @@ def _require_sense(label: Label, outcomes: Collection[str]) -> None:
     if label.form == WITHOUT and AT_SESSION_END in label.moments and not label.is_outcome:
         message = f"At session end it is known whether there was a {label.of}; ask `at events`."
         raise LabelError(message)
+
+
+if __name__ == "__main__":
+    if problem := main(sys.argv[1:]):
+        print(problem)
+        sys.exit(1)

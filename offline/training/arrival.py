@@ -13,6 +13,7 @@ from offline.training.recalibration import Recalibrated
 from offline.training.stories import ALARM
 from offline.training.table import Table
 from services.features.domain.state import DAY_US
+from services.scoring.domain.learning import Learning, learning_of
 
 USERS: Final = (0, 30, 100, 300, 1000, 2000)
 """At so many users with an outcome models are made."""
@@ -39,6 +40,30 @@ class Step(NamedTuple):
     false_alarms: float
     in_trouble: float
     """The score, 0 to 100, of a first visit with three failed attempts in one place."""
+
+
+class AtOnce(NamedTuple):
+    """What an installation can have right after an import of all the data, asked about users held back."""
+
+    users: int
+    """Those with a known outcome."""
+    name: str
+    """The model that is offered, as in `Step`."""
+    state: Learning
+    auroc: Figure
+    calibration_error: Figure
+
+
+def at_once(source: Source, live: Live) -> AtOnce:
+    """The model that can be made of all the data, if it comes in at once.
+
+    Raises:
+        TooLittleError: there are too few outcomes for any.
+    """
+    offered, users = choice.choose(source, live).offered, len(np.unique(source.snapshots.users))
+    figures = next(iter(offered.reports.values()))["exit risk"]
+    state = learning_of(users, is_recalibrated=isinstance(offered, Recalibrated))
+    return AtOnce(users, _name(offered), state, figures["auroc"], figures["calibration_error"])
 
 
 def moments(snapshots: Table) -> list[Moment]:
@@ -78,7 +103,7 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
             said |= _said(made, later)
             weights |= {name: of.learned.weights for name, of in made.named.items()}
             files |= {name: (of.file, _names(of, later)) for name, of in made.named.items()}
-            offered = "own" if isinstance(made.offered, Trained) else "recalibrated"
+            offered = _name(made.offered)
     reports = metrics.report({name: Said(each, each) for name, each in said.items()}, later)
     for name, each in said.items():
         scores = gate.joined(each, later.doubts_under(weights[name]))
@@ -87,6 +112,10 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
         figures = report["auroc"], report["calibration_error"]
         in_trouble = stories.told(*files[name], weights[name])[stories.TROUBLE].score
         yield Step(moment.users, moment.day, name, name == offered, *figures, false, in_trouble)
+
+
+def _name(offered: Trained | Recalibrated) -> str:
+    return "own" if isinstance(offered, Trained) else "recalibrated"
 
 
 def _names(made: Trained | Recalibrated, later: Table) -> tuple[str, ...]:

@@ -151,16 +151,21 @@ async def running(
     """What serves jobs, which run in the background of the block if there is an archive, and what starts some.
 
     Raises:
-        SettingError: models are to be trained by themselves, and what that needs is not installed.
+        SettingError: models are to be trained by themselves, and what that needs is not installed; or the label that
+            they are trained by makes no sense.
     """
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
     processes = children.Children(settings.archive_url, memory, os.environ, Path(settings.folder) / "jobs")
     has_archive, installed = bool(settings.archive_url), children.kinds()
+    if TRAINING in installed:
+        await asyncio.to_thread(children.require_label, settings.training_label)
     async with contextlib.AsyncExitStack() as stack:
         if has_archive:
             runner = Running(store, clock, secrets.token_bytes, processes.start, traced, installed)
             await stack.enter_async_context(in_background(runner.run()))
-        queueing = Queueing(store, clock, secrets.token_bytes, has_archive, traced.metrics, installed)
+        queueing = Queueing(
+            store, clock, secrets.token_bytes, has_archive, traced.metrics, installed, settings.training_label
+        )
         yield JobsServicer(queueing), _retraining(settings, queueing)
 
 
@@ -177,7 +182,7 @@ def _retraining(settings: Settings, queueing: Queueing) -> Retraining:
     if causes and TRAINING not in queueing.installed:
         message = "JOURNEYMESH_TRAINING_START needs the extra `offline`, which is not installed (docs/training.md)."
         raise SettingError(message)
-    options = {"label": settings.training_label, "promote": settings.training_promote}
+    options = {"promote": settings.training_promote}
     return Retraining(queueing, causes, round(settings.training_interval_days * DAY_US), options)
 
 

@@ -5,7 +5,7 @@ from journeymesh.analytics.v1.jobs_pb2_grpc import JobsServiceServicer
 
 from mesh.rpc.context import ServerContext
 from services.analytics.running import Queueing
-from services.analytics.translation import job_message, kind_of, training_of
+from services.analytics.translation import job_message, kind_number, kind_of, training_of
 
 
 class JobsServicer(JobsServiceServicer):
@@ -22,7 +22,13 @@ class JobsServicer(JobsServiceServicer):
 
     async def ListJobs(self, request: wire.ListJobsRequest, _context: ServerContext) -> wire.ListJobsResponse:
         """Lists a tenant's jobs."""
-        return wire.ListJobsResponse(jobs=map(job_message, await self._jobs.listed(request.tenant)))
+        return wire.ListJobsResponse(
+            jobs=map(job_message, await self._jobs.listed(request.tenant)),
+            refused_kinds=[
+                wire.RefusedJobKind(kind=kind_number(kind), reason=error.reason, detail=error.detail)
+                for kind, error in self._jobs.refused(request.tenant).items()
+            ],
+        )
 
     async def GetJob(self, request: wire.GetJobRequest, _context: ServerContext) -> wire.GetJobResponse:
         """Shows a job."""

@@ -29,8 +29,6 @@ from services.analytics.domain.job import TRAINING, By, Job, Jobs, Outcome, Stat
 from services.analytics.ports import JobStore, Start, Work
 
 KINDS: Final = ("customers_fit", "customers_export", TRAINING)
-LABEL: Final = "no event for 14 days, at events"
-"""What a model is trained to foretell if nobody says."""
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS_TO_CHANGE: Final = 10
@@ -52,6 +50,8 @@ class Queueing:
     metrics: Metrics
     installed: Collection[str] = KINDS
     """The kinds that can be done here."""
+    label: str = retraining.LABEL
+    """What a model is trained to foretell if nobody says."""
 
     async def create(self, tenant: str, kind: str, options: Mapping[str, str] = _NO_OPTIONS) -> Job:
         """Queues a job that somebody asked for; returns it.
@@ -59,7 +59,7 @@ class Queueing:
         Args:
             tenant: whose; a model is of all tenants, so that only the default one may ask for it.
             kind: what it does.
-            options: of a model `label`, the default one if empty, and `promote` and `directions`, `yes` or `no`.
+            options: of a model `label`, the installation's if empty, and `promote` and `directions`, `yes` or `no`.
 
         Raises:
             InvalidArgument: `VALUE_OUT_OF_RANGE`, there is no such kind, or it takes no such options.
@@ -69,7 +69,7 @@ class Queueing:
             Unavailable: also if there is no archive.
         """
         self._require_possible(tenant, kind, options)
-        new = self._new(kind, _full(options) if kind == TRAINING else options, By.PERSON)
+        new = self._new(kind, self._full(options) if kind == TRAINING else options, By.PERSON)
         await changed(self.store, tenant, lambda jobs: _queued(jobs, new))
         self.metrics.count(registry.JOBS_STARTED, 1, kind, new.started_by)
         return new
@@ -82,7 +82,7 @@ class Queueing:
         Raises:
             Unavailable: the store cannot be reached.
         """
-        new = self._new(TRAINING, _full(options), by)
+        new = self._new(TRAINING, self._full(options), by)
 
         def of(jobs: Jobs) -> Jobs:
             may = domain.may_start(jobs, TRAINING, new.created_us, interval_us)
@@ -96,6 +96,10 @@ class Queueing:
     def _new(self, kind: str, options: Mapping[str, str], by: By) -> Job:
         job_id = self.random_bytes(_ID_BYTES).hex()
         return Job(job_id, kind, State.QUEUED, self.clock(), options=options, started_by=by)
+
+    def _full(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """The options of a training, with what nobody said."""
+        return {"directions": "no", "promote": "no", **options, "label": options.get("label") or self.label}
 
     def _require_possible(self, tenant: str, kind: str, options: Mapping[str, str]) -> None:
         if kind not in KINDS:
@@ -114,6 +118,16 @@ class Queueing:
     async def listed(self, tenant: str) -> Sequence[Job]:
         """The latest jobs of a tenant, newest first."""
         return (await self.store.read(tenant)).jobs[::-1]
+
+    def refused(self, tenant: str) -> dict[str, MeshError]:
+        """The kinds of jobs that a tenant cannot have here, and why."""
+        found: dict[str, MeshError] = {}
+        for kind in KINDS:
+            try:
+                self._require_possible(tenant, kind, _NO_OPTIONS)
+            except MeshError as error:
+                found[kind] = error
+        return found
 
     async def get(self, tenant: str, job_id: str) -> Job:
         """A job.
@@ -266,11 +280,6 @@ def _queued(jobs: Jobs, new: Job) -> Jobs:
     if any(each.kind == new.kind and domain.is_open(each) for each in jobs):
         raise AlreadyExists("JOB_UNFINISHED", "A job of this kind is queued or running. Wait, or cancel it.")
     return domain.queued(jobs, new)
-
-
-def _full(options: Mapping[str, str]) -> Mapping[str, str]:
-    """The options of a training, with what nobody said."""
-    return {"directions": "no", "promote": "no", **options, "label": options.get("label") or LABEL}
 
 
 def _taken(jobs: Jobs, kinds: Collection[str], holder: str, now_us: int) -> Jobs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import topology
 from mesh import webhook
 from mesh.settings import SettingError, secret, setting
+from services.analytics.domain.retraining import LABEL
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ class Settings:
     )
     training_label: str = setting(
         "JOURNEYMESH_TRAINING_LABEL",
-        "no event for 14 days, at events",
-        "What a model so trained foretells (docs/training.md).",
+        LABEL,
+        "What a job `model_training` trains a model to foretell if it does not say so itself (docs/training.md).",
     )
     training_promote: str = setting(
         "JOURNEYMESH_TRAINING_PROMOTE",

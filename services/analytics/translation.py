@@ -414,7 +414,7 @@ def job_message(of: Job) -> jobs_pb2.Job:
     """A job as a message."""
     return jobs_pb2.Job(
         job_id=of.job_id,
-        kind=jobs_pb2.JobKind.Value(f"JOB_KIND_{of.kind.upper()}"),
+        kind=kind_number(of.kind),
         state=jobs_pb2.JobState.Value(f"JOB_STATE_{of.state.upper()}"),
         step=of.step,
         progress=of.progress,
@@ -457,6 +457,11 @@ def _model_message(of: Model) -> jobs_pb2.TrainedModel:
 
 def _figure_message(of: Interval) -> jobs_pb2.TrainedFigure:
     return jobs_pb2.TrainedFigure(value=of.value, lower=of.low, upper=of.high)
+
+
+def kind_number(of: str) -> jobs_pb2.JobKind.ValueType:
+    """The kind of a job, as it is on the wire."""
+    return jobs_pb2.JobKind.Value(f"JOB_KIND_{of.upper()}")
 
 
 def kind_of(of: jobs_pb2.JobKind.ValueType) -> str:

@@ -128,8 +128,9 @@ class Scoring:
         if journal.schema_version != SCHEMA_VERSION:
             raise schema_mismatch(journal.schema_version, SCHEMA_VERSION)
         explained, card = assessment.explain(journal), self._models.served().card(journal.model_version)
-        is_told = card is not None and journal.use_count > 0
-        told = learning.told(explained.assessment.risk, card.own_users, card.rules) if is_told else None
+        told = None
+        if card is not None and journal.use_count:
+            told = learning.told(explained.assessment.risk, card.own_users, card.rules)
         return UserRisk(explained, journal, card, told)
 
     async def kept(self, user_ids: Sequence[str]) -> dict[str, int]:

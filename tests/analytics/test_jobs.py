@@ -4,12 +4,13 @@ import asyncio
 import dataclasses
 import secrets
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from journeymesh.analytics.v1 import jobs_pb2 as wire
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable, VersionMismatch
@@ -19,6 +20,7 @@ from mesh.store import redis
 from services.analytics.adapters.jobs import MemoryJobs, RedisJobs
 from services.analytics.domain import job as domain
 from services.analytics.domain.job import HELD_US, Job, Outcome, Progress, State
+from services.analytics.jobs import JobsServicer
 from services.analytics.ports import JobStore, KeptJobs, Work
 from services.analytics.running import KINDS, Queueing, Running, changed
 from tests.builders import NOW_US
@@ -108,6 +110,26 @@ async def test_what_cannot_be_done_is_refused() -> None:
         await queueing(MemoryJobs()).create("", "tea")
     with pytest.raises(Unavailable, match="no archive"):
         await queueing(MemoryJobs(), has_archive=False).create("", "customers_fit")
+
+
+async def test_what_would_be_refused_is_listed_beside_the_jobs() -> None:
+    async def refused(tenant: str, jobs: Queueing) -> dict[int, tuple[str, str]]:
+        answer = await JobsServicer(jobs).ListJobs(wire.ListJobsRequest(tenant=tenant), cast("Any", None))
+        return {each.kind: (each.reason, each.detail) for each in answer.refused_kinds}
+
+    whole = queueing(MemoryJobs())
+    assert await refused("", whole) == {}
+    assert {kind: reason for kind, (reason, _) in (await refused("acme", whole)).items()} == {
+        wire.JOB_KIND_MODEL_TRAINING: "NOT_PERMITTED"
+    }
+    lean = dataclasses.replace(whole, installed=("customers_fit", "customers_export"))
+    assert await refused("", lean) == {
+        wire.JOB_KIND_MODEL_TRAINING: (
+            "JOB_KIND_NOT_AVAILABLE",
+            "What `model_training` needs is not installed here.",
+        )
+    }
+    assert len(await refused("", queueing(MemoryJobs(), has_archive=False))) == len(KINDS)
 
 
 async def test_a_tenant_sees_and_cancels_its_own_only() -> None:

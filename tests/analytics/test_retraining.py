@@ -1,6 +1,7 @@
 """A model that is due is trained anew: by what gauges tell, once per interval, however many processes notice it."""
 
 import asyncio
+import dataclasses
 import importlib.util
 import secrets
 from collections.abc import Collection
@@ -24,9 +25,10 @@ from services.analytics.domain import job as domain
 from services.analytics.domain import retraining
 from services.analytics.domain.gauged import Calibrated, Figures, Moved
 from services.analytics.domain.job import By, Job, Outcome, State
+from services.analytics.domain.retraining import LABEL
 from services.analytics.gauges import look
 from services.analytics.ports import JobStore
-from services.analytics.running import KINDS, LABEL, Queueing, Retraining, Running, changed
+from services.analytics.running import KINDS, Queueing, Retraining, Running, changed
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking
 from tests.analytics.test_gauges import NOW_US, weeks, world
@@ -149,6 +151,26 @@ async def test_where_training_is_not_installed_nothing_starts_it(monkeypatch: py
         else:
             async with entering as (_, process):
                 assert not process.causes
+
+
+@pytest.mark.parametrize("label", ["no event for a while", "coffee within 3 days", "", "never returns, at noon"])
+async def test_a_label_that_makes_no_sense_is_refused_at_the_start(label: str) -> None:
+    entering = bootstrap.running(Settings(training_label=label), MemoryJobs(), lambda: NOW_US, telemetry.off())
+    with pytest.raises(SettingError, match="JOURNEYMESH_TRAINING_LABEL: The label "):
+        await entering.__aenter__()
+
+
+async def test_what_nobody_says_is_what_the_installation_says(tmp_path: Path) -> None:
+    settings, store = Settings(training_label="never returns, at session end", training_start="drift"), MemoryJobs()
+    async with bootstrap.running(settings, store, lambda: NOW_US, telemetry.off()) as (_, process):
+        queueing = dataclasses.replace(process.queueing, has_archive=True)
+        asked = await queueing.create("", "model_training")
+        assert asked.options["label"] == "never returns, at session end"
+        await queueing.cancel("", asked.job_id)
+        started = await queueing.start_training(process.options, By.DRIFT, 1)
+        assert started is not None
+        assert started.options == {"label": "never returns, at session end", "promote": "no", "directions": "no"}
+    assert Settings().training_label == LABEL
 
 
 async def test_a_process_without_what_training_needs_leaves_it_to_others(

@@ -101,6 +101,18 @@ async def test_a_decision_is_explained_from_beginning_to_end(gateway: Gateway, o
     assert "\x1b" not in printed
 
 
+async def test_the_probability_that_was_told_is_told_with_what_it_is_about(gateway: Gateway) -> None:
+    (made,) = gateway.services.intervention.decisions
+    assert "Told:" not in (await explained(gateway, "d-1"))[1]
+    made.assessment.probability, made.model_outcome = 0.1234, "no event for 14 days,\x1b at events"
+    _, printed = await explained(gateway, "d-1")
+    lines = printed.splitlines()
+    (risk,) = (at for at, line in enumerate(lines) if line.startswith("Exit risk 78.4"))
+    assert lines[risk + 1] == "  Told: a probability of 12.3% for “no event for 14 days,? at events”."
+    made.assessment.probability, made.model_outcome = 0.0, ""
+    assert "  Told: a probability of 0.0%.\n" in (await explained(gateway, "d-1"))[1]
+
+
 async def test_the_segment_and_what_is_recommended_are_told(gateway: Gateway) -> None:
     beans = event_pb2.RecommendedProduct(product_id="p-1", name="Beans", reason="due_again")
     cups = event_pb2.RecommendedProduct(product_id="p-2")

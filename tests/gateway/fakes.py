@@ -62,7 +62,7 @@ from services.experiments.servicer import ExperimentsServicer
 from services.scoring.domain import stages
 from services.scoring.domain.stages import Stages
 from services.scoring.inference import InferenceServicer
-from services.scoring.ports import Described, Model
+from services.scoring.ports import Described, Model, Models
 from services.scoring.servicer import ModelsServicer
 from services.scoring.usecases import Promotion
 from tests.access.builders import World
@@ -912,6 +912,8 @@ class Services:
     features: Features = dataclasses.field(default_factory=Features)
     scoring: Scoring = dataclasses.field(default_factory=Scoring)
     registry: Registry = dataclasses.field(default_factory=Registry)
+    models: Models = dataclasses.field(default_factory=lambda: Fixed(OneTerm()))
+    """Those that serve, for the Open Inference Protocol."""
     video: Video = dataclasses.field(default_factory=Video)
     customers: Customers = dataclasses.field(default_factory=Customers)
     predictions: Predictions = dataclasses.field(default_factory=Predictions)
@@ -937,7 +939,7 @@ class Services:
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(self.scoring, server)
         models = ModelsServicer(Promotion(self.registry, lambda: SECONDS * 1_000_000))
         models_pb2_grpc.add_ModelsServiceServicer_to_server(models, server)
-        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(Fixed(OneTerm())), server)
+        add_GRPCInferenceServiceServicer_to_server(InferenceServicer(self.models), server)
         video_pb2_grpc.add_VideoServiceServicer_to_server(self.video, server)
         customers_pb2_grpc.add_CustomersServiceServicer_to_server(self.customers, server)
         predictions_pb2_grpc.add_CustomerPredictionsServiceServicer_to_server(self.predictions, server)

@@ -11,18 +11,32 @@ import numpy as np
 import tritonclient.http as triton
 
 
-def main(address: str, rows: list[list[float]]) -> None:
+class Key(triton.InferenceServerClientPlugin):  # type: ignore[misc]
+    """What the client's manual calls a plugin: sends a key with every request."""
+
+    def __init__(self, text: str) -> None:
+        self._headers = {"authorization": f"Bearer {text}"}
+
+    def __call__(self, request: Any) -> None:
+        """Adds the key."""
+        request.headers.update(self._headers)
+
+
+def main(address: str, rows: list[list[float]], key: str) -> None:
     """Asks everything that a client can ask, each way of sending and getting values included."""
     client = triton.InferenceServerClient(address)
+    if key:
+        client.register_plugin(Key(key))
     metadata = client.get_model_metadata("exit-risk")
-    (version,) = metadata["versions"]
+    version = metadata["versions"][0]
     told = {
         "live": client.is_server_live(),
         "ready": client.is_server_ready(),
         "model": client.is_model_ready("exit-risk", version),
         "other": client.is_model_ready("other"),
+        "of_another": client.is_model_ready("exit-risk", "globex-1"),
         "server": client.get_server_metadata()["extensions"],
-        "version": version,
+        "versions": metadata["versions"],
         "inputs": metadata["inputs"],
         "risks": [
             infer(client, rows, kind, is_sent=is_sent, is_got=is_got)
@@ -65,4 +79,4 @@ def infer(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))
+    main(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])

@@ -28,7 +28,7 @@ async def test_a_job_is_queued_seen_and_cancelled(gateway: Gateway) -> None:
     again = await gateway.client.post(PATH, json=KIND)
     assert (again.status_code, again.json()["reason"]) == (409, "JOB_UNFINISHED")
     assert (await gateway.client.get(f"{PATH}/{its['jobId']}")).json() == its
-    assert (await gateway.client.get(PATH)).json() == {"jobs": [its]}
+    assert (await gateway.client.get(PATH)).json() == {"jobs": [its], "refusedKinds": []}
 
     cancelled = await gateway.client.post(f"{PATH}/{its['jobId']}:cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")

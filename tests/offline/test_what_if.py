@@ -400,7 +400,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
 
     async def live() -> None:
         async with mesh.running(folder, json.dumps(LOGGING), models=stages) as running:
-            running.stream.ordering_group = lambda _: "0"  # type: ignore[method-assign]
+            running.stream.ordering_group = lambda key: "0"  # type: ignore[method-assign]  # noqa: ARG005
             for hour, stages.serving in enumerate(served):
                 times = dict.fromkeys(("event_time_us", "received_time_us"), NOW_US + hour * 60 * MINUTE_US)
                 for kind in KINDS:

@@ -84,6 +84,20 @@ async def test_a_batch_brings_exactly_the_probability_that_is_told(*, is_in: boo
     assert assessed.outcomes == {"test-1": told.exit_risk.outcome}
 
 
+async def test_nothing_is_told_where_the_user_did_nothing_and_the_state_tells_on_what_they_did() -> None:
+    scoring = Scoring(Fixed(Learned(30)), MemoryState())
+
+    async def told(sequence: int, use_count: int) -> tuple[float | None, float | None]:
+        (brought,) = (await scoring.assess(ROW._replace(use_counts=[use_count]), batch(sequence))).told
+        return brought, (await scoring.read("ada")).told
+
+    assert await told(1, 0) == (None, None)
+    brought, read = await told(2, 1)
+    assert brought is not None
+    assert brought == read
+    assert await told(3, 0) == (None, read)  # a system's event does not make the model unsay it
+
+
 async def test_of_two_models_each_tells_its_own(served_by_two: Scoring) -> None:
     ids = ["ada", qualified("acme", "ann")]
     assessed = await served_by_two.assess(rows(ids, [NOW_US] * 2, [values()] * 2), batch(1))

@@ -359,8 +359,6 @@ async def test_only_what_the_user_did_is_evidence(stub: "ScoringServiceAsyncStub
 @pytest.mark.parametrize(
     "counts", [{"event_counts": [0]}, {"event_counts": [1, 1]}, {"use_counts": [2]}, {"use_counts": [0, 1]}]
 )
-async def test_invalid_counts_of_events_are_refused(
-    stub: "ScoringServiceAsyncStub", counts: dict[str, list[int]]
-) -> None:
+async def test_invalid_counts_of_events_are_refused(stub: "ScoringServiceAsyncStub", counts: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument):
         await stub.AssessUsers(of_record(**counts))

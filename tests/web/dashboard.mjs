@@ -252,7 +252,25 @@ const stories = {
     }))
     await table.getByText('shop-1 is a candidate; gate: not compared').waitFor()
     const files = await table.getByRole('link', { name: 'Download' }).evaluateAll((links) => links.map((link) => link.getAttribute('href')))
-    return { ended, asked, files, faults }
+    const training = tab.getByRole('button', { name: 'Start model training' })
+    const started = []
+    await made.unrouteAll()
+    await made.route('**/api/jobs', (route) => {
+      if (route.request().method() === 'POST') started.push(route.request().postDataJSON())
+      return route.fulfill({ json: { jobs: started.length ? [{ ...running, kind: 'model_training' }] : [] } })
+    })
+    await tab.getByText('No job was started yet.').waitFor()
+    await training.click()
+    await table.getByText('Model training').waitFor()
+    await made.unrouteAll()
+    const detail = 'What `model_training` needs is not installed here.'
+    await made.route('**/api/jobs', (route) => route.fulfill({
+      json: { jobs: [], refusedKinds: [{ kind: 'model_training', reason: 'JOB_KIND_NOT_AVAILABLE', detail }] },
+    }))
+    await tab.getByText(detail).waitFor()
+    const why = await tab.locator(`#${await training.getAttribute('aria-describedby')}`).innerText()
+    const buttons = await tab.getByRole('button', { name: 'Start' }).evaluateAll((all) => all.map((each) => [each.innerText, each.disabled]))
+    return { ended, asked, files, started, why, buttons, faults }
   },
 
   /** What the watch tells: an incident that is pushed, what its buttons ask for, and the tile of the first page. */

@@ -250,6 +250,13 @@ def test_jobs_are_started_followed_and_cancelled_by_hand(mesh: RunningMesh) -> N
     seen = told("dashboard", mesh.url, part="jobs")
     assert (seen["faults"], seen["asked"]) == ([], ["/api/jobs/j-1:cancel"])
     assert seen["files"] == ["/api/jobs/j-3/file"], "only the last file is kept"
+    assert seen["started"] == [{"kind": "model_training"}]
+    assert seen["why"] == "No model training: What `model_training` needs is not installed here."
+    assert seen["buttons"] == [
+        ["Start customers fit", False],
+        ["Start customers export", False],
+        ["Start model training", True],
+    ]
     (job, *_) = mesh.get("/api/jobs").body["jobs"]
     assert job["reason"] == "NOTHING_TO_LEARN"
     assert job["detail"] in seen["ended"]

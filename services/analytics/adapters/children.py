@@ -16,6 +16,7 @@ from typing import IO, Final, NamedTuple
 
 import msgspec
 
+from mesh.settings import SettingError
 from services.analytics.domain.job import TRAINING, Gate, Interval, Job, Model, Outcome, Progress
 
 # By name: what runs here is not imported, so that this process does not load what it needs.
@@ -27,6 +28,7 @@ MODULES: Final = {
 _NEEDS: Final = {TRAINING: ("sklearn", "onnx", "onnxruntime", "matplotlib")}
 """What a kind needs that is not installed everywhere, besides its module."""
 
+_LABELS: Final = "offline.declared.label"
 LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much."""
 
@@ -67,6 +69,20 @@ class Memory(NamedTuple):
 def kinds() -> frozenset[str]:
     """The kinds of jobs for which all is installed. Nothing of it is loaded."""
     return frozenset(kind for kind, module in MODULES.items() if all(map(_is_there, (module, *_NEEDS.get(kind, ())))))
+
+
+def require_label(label: str) -> None:
+    """Returns if a model can be trained by a label, which what is installed knows. It takes a part of a second.
+
+    Raises:
+        SettingError: it cannot.
+    """
+    ended = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-m", _LABELS, label], capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        message = f"JOURNEYMESH_TRAINING_LABEL: {ended.stdout.strip() or ended.stderr.strip()}"
+        raise SettingError(message)
 
 
 def _is_there(module: str) -> bool:

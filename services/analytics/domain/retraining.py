@@ -10,6 +10,8 @@ from typing import Final
 from services.analytics.domain.gauged import Figures
 from services.analytics.domain.job import By
 
+LABEL: Final = "no event for 14 days, at events"
+"""What a model is trained to foretell if nobody says."""
 DRIFT_INDEX: Final = 0.25
 """Above it, a distribution is commonly held to have changed: the population stability index."""
 DRIFT_POINTS: Final = 1.0

@@ -18,12 +18,17 @@ interface Job {
   model: { modelVersion: string; isLive: boolean; gate: string } | null
 }
 
+interface Listed {
+  jobs: Job[]
+  refusedKinds?: { kind: string; detail: string }[]
+}
+
 const EVERY_SECONDS = 2
 const EXPORT = 'customers_export'
-const KINDS = ['customers_fit', EXPORT]
+const KINDS = ['customers_fit', EXPORT, 'model_training']
 
 export function Jobs() {
-  const listed = useAnswer<{ jobs: Job[] }>('/api/jobs', undefined, EVERY_SECONDS)
+  const listed = useAnswer<Listed>('/api/jobs', undefined, EVERY_SECONDS)
   const [said, setSaid] = useState('')
   const act = async (path: string, body: object): Promise<void> => {
     setSaid('')
@@ -37,8 +42,8 @@ export function Jobs() {
   return (
     <>
       <Answer of={listed}>
-        {({ jobs }) => jobs.length === 0 ? <Empty>No job was started yet.</Empty> : (
-          <Table
+        {({ jobs, refusedKinds = [] }) => <>
+          {jobs.length === 0 ? <Empty>No job was started yet.</Empty> : <Table
             caption="Jobs, newest first"
             rows={jobs}
             columns={[
@@ -50,14 +55,21 @@ export function Jobs() {
                 ? <button type="button" onClick={() => act(`/api/jobs/${job.jobId}:cancel`, {})}>Cancel</button>
                 : job === lastFile(jobs) && <a href={`/api/jobs/${job.jobId}/file`} download>Download</a> },
             ]}
-          />
-        )}
+          />}
+          <p>{KINDS.map((kind) => {
+            const isRefused = refusedKinds.some((refused) => refused.kind === kind)
+            const why = isRefused ? `why-not-${kind}` : undefined
+            return <button type="button" disabled={isRefused} aria-describedby={why} onClick={() => act('/api/jobs', { kind })}>Start {spoken(kind)}</button>
+          })}</p>
+          {refusedKinds.map(({ kind, detail }) => <p id={`why-not-${kind}`}>No {spoken(kind)}: {detail}</p>)}
+        </>}
       </Answer>
-      <p>{KINDS.map((kind) => <button type="button" onClick={() => act('/api/jobs', { kind })}>Start {kind.replaceAll('_', ' ')}</button>)}</p>
       {said && <p role="alert">{said}</p>}
     </>
   )
 }
+
+const spoken = (kind: string): string => kind.replaceAll('_', ' ')
 
 const isOpen = ({ state }: Job): boolean => state === 'queued' || state === 'running'
 
