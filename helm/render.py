@@ -31,8 +31,8 @@ _HELM: Final = ROOT.parent / ".tools" / "bin" / "helm"
 # The newest version that is checked; manifests are the same for all.
 _KUBERNETES: Final = "1.34.0"
 _TABLES_BELOW: Final = "<!-- What follows is generated from values.yaml by `make chart`. -->\n"
-_DOCUMENTED: Final = re.compile(r"^ *# -- (?P<meaning>.*)$")
-_CONTINUED: Final = re.compile(r"^ *# (?P<meaning>.*)$")
+_DOCUMENTED: Final = re.compile(r"^ *# -- (?P<meaning>.*)")
+_CONTINUED: Final = re.compile(r"^ *# (?P<meaning>.*)")
 _SERVICES: Final = re.compile(r"(?<=^services:\n).*?(?=^\S|^$)", re.MULTILINE | re.DOTALL)
 _KEY: Final = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z0-9_]+):")
 _GENERATED_PASSWORD: Final = re.compile(r'^  password: "\w+=*"$', re.MULTILINE)

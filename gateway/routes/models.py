@@ -23,7 +23,7 @@ _BACK_EXAMPLE: Final = '{"why":"too many false alarms"}'
 _REASONS: Final = ("STAGE_INVALID", "MODELS_READ_ONLY", "VALUE_OUT_OF_RANGE", *BODY_REASONS, *CALLS_REASONS)
 
 
-_Tenant = Annotated[str, msgspec.Meta(pattern=rf"^({NAME})?$")]
+_Tenant = Annotated[str, msgspec.Meta(pattern=rf"^({NAME})?$(?!\n)")]
 
 
 class StageOrder(msgspec.Struct, forbid_unknown_fields=True):

@@ -22,7 +22,7 @@ _MASKING: Final = '{"kinds":["email"],"names":["order_note","birthday"]}'
 
 _Kind = Literal["email", "phone", "card", "iban", "ssn", "token", "secret"]
 # Names of properties: words, with a letter or digit in each.
-_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\w .:/$@+-]*[^\W_][\w .:/$@+-]*$")]
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[\w .:/$@+-]*[^\W_][\w .:/$@+-]*$(?!\n)")]
 
 
 class RetentionOrder(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):

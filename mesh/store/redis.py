@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS: Final = 5.0
 _RETRIES: Final = 3
 _DEFAULT_PORT: Final = 6379
 _SCANNED: Final = 1_000
-_PORT: Final = re.compile(r":[0-9]+$")
+_PORT: Final = re.compile(r":[0-9]+\Z")
 _log = logging.getLogger(__name__)
 # Errors of a server that is full, a replica, or without its replicas or disk. For some the client has classes, and
 # removes the first word.

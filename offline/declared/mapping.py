@@ -20,8 +20,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-import yaml
 
+from mesh import documents
 from services.features.domain.event import Kind
 from services.features.domain.own import COLUMN_LIMIT, Columns
 
@@ -113,16 +113,15 @@ def read(path: Path) -> tuple[Mapping, str]:
     """
     try:
         content = path.read_bytes()
-        mapping = msgspec.convert(yaml.safe_load(content) or {}, Mapping)
+        mapping = msgspec.convert(documents.tree(content) or {}, Mapping)
     except OSError as error:
         message = f"The mapping {path} cannot be read: {error.strerror}."
         raise MappingError(message) from error
     except msgspec.ValidationError as error:
         message = f"The mapping {path.name}: {error} (words such as yes and true need quotes)."
         raise MappingError(message) from error
-    # A value that is not of the type it is tagged with, such as `!!bool tea`, ends in any of the latter.
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        message = f"The mapping {path} is not YAML: {error}."
+    except documents.DocumentError as error:
+        message = f"The mapping {path.name} {error}."
         raise MappingError(message) from error
     _require_sense(mapping)
     return mapping, hashlib.sha256(content).hexdigest()[:12]

@@ -325,4 +325,4 @@ def _outcome_name(name: str) -> str:
     """`revenue` of `revenue_mean` and `revenue_sd`, `mean` of `mean` and `sd`; every other name as it is."""
     if _kind(name) not in (*_MEANS, *_DEVIATIONS, *_VARIANCES):
         return name
-    return re.sub(r"[_ .-]?[^_ .-]*$", "", name) if _plain(name) != _kind(name) else "mean"
+    return re.sub(r"[_ .-]?[^_ .-]*\Z", "", name) if _plain(name) != _kind(name) else "mean"

@@ -148,6 +148,7 @@ def results_message(experiment: Experiment, totals: Totals, results: Results) ->
         fallback_units=results.fallback_units,
         units_in_several_arms=results.in_several,
         unmatched_reports=totals.unmatched,
+        unpriced_reports=totals.unpriced,
         ratio_p_value=results.ratio_p_value,
         ratio=_LEVELS[results.ratio],
         several_arms=_LEVELS[results.several],

@@ -16,7 +16,16 @@ from records.tenants import plain, qualified, tenant_of
 from services.experiments.domain.conclusion import Results, conclude
 from services.experiments.domain.configuration import payload
 from services.experiments.domain.definition import Definition, trouble
-from services.experiments.domain.evidence import Exposure, Report, Totals, UnitState, counted, exposed, reported
+from services.experiments.domain.evidence import (
+    Exposure,
+    Report,
+    Totals,
+    UnitState,
+    counted,
+    exposed,
+    is_unpriced,
+    reported,
+)
 from services.experiments.domain.experiment import (
     DAY_US,
     ENDED,
@@ -370,14 +379,16 @@ class Recording:
 
         def step(known: Evidence, units: _Known) -> Totals:
             nonlocal outcome
-            matched = 0
+            matched, unpriced, definition = 0, 0, experiment.definition
             for each in reports:
                 state = units.get(each.unit)
                 if state is not None:
                     matched += 1
-                    units[each.unit] = reported(experiment.definition, state, each)
+                    units[each.unit] = reported(definition, state, each)
+                    unpriced += units[each.unit] is not state and is_unpriced(definition, each)
             outcome = matched, len(reports) - matched
-            return known.totals._replace(unmatched=known.totals.unmatched + outcome[1])
+            totals = known.totals
+            return totals._replace(unmatched=totals.unmatched + outcome[1], unpriced=totals.unpriced + unpriced)
 
         await self._count(experiment, [each.unit for each in reports], step)
         return outcome

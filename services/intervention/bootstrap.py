@@ -33,6 +33,7 @@ from services.intervention.delivery.usecases import DeliveryWorkers
 from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.gauges import Gauges
+from services.intervention.language.adapters import prices
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.adapters.insights import MeshInsights
@@ -154,6 +155,7 @@ async def over_redis(
             time.monotonic,
             limits=Amount(models.daily_tokens, round(models.daily_usd * _NANO_A_USD)),
             geography=models.bedrock_geography,
+            prices=prices.read(models.prices_file),
         )
         targets = (models.scoring_target, models.video_target, models.experiments_target)
         scoring, video, experiments = [

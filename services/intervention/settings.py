@@ -164,6 +164,11 @@ class ModelSettings:
         "US dollars a tenant's models may cost in a UTC day; 0: no limit.",
         minimum=0,
     )
+    prices_file: str = setting(
+        "JOURNEYMESH_PRICES_FILE",
+        "",
+        "A JSON file whose `models` says which other language models may be compared, and what they cost.",
+    )
     wording_seconds: float = setting(
         "JOURNEYMESH_WORDING_SECONDS",
         5.0,

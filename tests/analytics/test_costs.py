@@ -73,6 +73,7 @@ def test_the_share_of_a_budget_is_that_of_all_parts_and_of_who_has_one() -> None
         '{"version":1,"parts":[],"tenantBudgetsUsd":{"acme":-1}}',
         '{"version":1,"parts":[{"name":"a"},{"name":"a"}]}',
         '{"version":1,"parts":[{"name":"language_models"}]}',
+        '{"version":1,"parts":[{"name":"store\\n"}]}',
         '{"version":1,"parts":[{"name":"a","usdPerDay":-1}]}',
         '{"version":1,"parts":[{"name":"a","usdPerYear":1}]}',
     ],

@@ -16,6 +16,8 @@ import yaml
 from helm import render
 from services.analytics.adapters import prices
 from services.analytics.domain.question import Price, Prices
+from services.intervention.language.adapters import prices as prices_of_models
+from services.intervention.language.domain.budget import Price as PriceOfModel
 from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods, services
 
 VERSIONS: Final = tuple(f"1.{minor}" for minor in range(28, 35))
@@ -327,18 +329,22 @@ def test_the_key_of_experiments_comes_from_a_secret_that_experiments_alone_can_r
 
 
 @pytest.mark.tools
-def test_prices_are_a_file_that_analytics_reads(tmp_path: Path) -> None:
+def test_prices_are_a_file_that_analytics_and_intervention_read(tmp_path: Path) -> None:
+    haiku = {"id": "anthropic.claude-haiku", "usdPerMillionInputTokens": 1, "usdPerMillionOutputTokens": 5}
     priced = ["--set-json", 'costs.prices=[{"name":"store","usdPerDay":12.5}]', "--set", "costs.dailyBudgetUsd=20"]
-    manifests = parsed(render.manifests(priced))
+    manifests = parsed(render.manifests([*priced, "--set-json", f"costs.models={json.dumps([haiku])}"]))
     file = tmp_path / "prices.json"
     file.write_text(of_kind(manifests, "ConfigMap")["journeymesh-prices"]["data"]["prices.json"])
     assert prices.read(str(file)) == Prices((Price("store", usd_per_day=12.5),), 20.0)
-    pod = services(manifests)["analytics"]
-    folder = Path(environment(pod)["JOURNEYMESH_PRICES_FILE"]).parent
-    (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == str(folder)]
-    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
-    assert volume["configMap"]["name"] == "journeymesh-prices"
+    assert prices_of_models.read(str(file))["anthropic.claude-haiku"] == PriceOfModel(1_000, 5_000)
+    for name in ("analytics", "intervention"):
+        pod = services(manifests)[name]
+        folder = Path(environment(pod)["JOURNEYMESH_PRICES_FILE"]).parent
+        (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] == str(folder)]
+        (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == mount["name"]]
+        assert volume["configMap"]["name"] == "journeymesh-prices"
     assert "usdPerYear" in refusal("--set", "costs.prices[0].name=store", "--set", "costs.prices[0].usdPerYear=1")
+    assert "id" in refusal("--set", "costs.models[0].id=haiku")
 
 
 @pytest.mark.tools

@@ -7,6 +7,7 @@ import pytest
 
 from cli import prompt
 from services.intervention.language.domain.prompt import COPYWRITING
+from tests.mesh.test_documents import MERGES
 
 SHIPPED = Path(__file__).parents[2] / "prompts" / "wording-1.yaml"
 
@@ -30,6 +31,7 @@ def test_a_prompt_is_shown_as_a_model_is_told(capsys: pytest.CaptureFixture[str]
     [
         ("version: x\ntext: [", "no YAML at line 2"),
         ("version: x\ntext: !!bool tea", "no YAML"),
+        (MERGES, "means more than 20,000 values"),
         ("version: x\ntext: Word one short offer of help, as warmly as you can.", "{data} once"),
         (None, "No such file"),
     ],

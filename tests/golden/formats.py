@@ -404,7 +404,9 @@ async def write_intervention(to: At) -> None:
         await service.DecideInterventions(decide_request(sequence, row), NO_CONTEXT)
     state = RedisState(to.client, "intervention", LIFETIME)
     arms = (("tone", "warm"),)
-    words = GeneratedCopy("Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False, arms, 0.5)
+    words = GeneratedCopy(
+        "Come.", "model", "wording-1", "0" * 64, True, "", 10, 5, 1.5, NOON_ISH, False, arms, 0.5, False
+    )
     items = {
         GENERATED_COPY.key("i-3-2-0"): GENERATED_COPY.encode(words),
         UNDELIVERED.key("ada"): UNDELIVERED.encode((("i-3-6-0", "email"),)),
@@ -692,7 +694,9 @@ async def write_experiments(to: At) -> None:
         definition, first, Report("u-1", "r-1", NOW_US, {"sold": 1.0, "quality": 0.5, "latency_ms": 100.0})
     )
     nothing = await store.evidence("acme", "models", ())
-    totals = counted(definition, nothing.totals._replace(unmatched=2), [(None, bought), (None, second), (None, third)])
+    totals = counted(
+        definition, nothing.totals._replace(unmatched=2, unpriced=1), [(None, bought), (None, second), (None, third)]
+    )
     assert await store.count("acme", "models", nothing, totals, {"u-1": bought, "u-2": second, "u-3": third})
 
 

@@ -21,7 +21,7 @@ from services.intervention.language.adapters.bedrock import BedrockModel
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.silence import NoTrials
 from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
-from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.budget import PRICES, Amount, Prices
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.ports import Call, Spending, Trials
 from services.intervention.language.state import GENERATED_COPY
@@ -143,13 +143,14 @@ async def model_world(
     deadline_seconds: float = 5.0,
     trials: Trials | None = None,
     prompts: Prompts | None = None,
+    prices: Prices = PRICES,
 ) -> AsyncIterator[ModelWorld]:
     """The use cases with their workers running."""
     with bedrock.serving(otherwise) as server:
         clock, observer, state, listeners = ManualClock(), RecordingModelWitness(), TellingState(), LocalListeners(4)
         model = BedrockModel(bedrock.REGION, server.url, lambda: 0.01)
         counted = spending or MemorySpending()
-        models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits)
+        models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=limits, prices=prices)
         compared, worded = trials or NoTrials(), prompts or no_prompts()
         copywriter = Copywriter(
             models, state, listeners, clock, time.monotonic, compared, worded, deadline_seconds=deadline_seconds

@@ -13,7 +13,7 @@ from mesh.store import redis
 from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.budget_redis import RedisSpending
 from services.intervention.language.domain import budget
-from services.intervention.language.domain.budget import MODELS, PRICES, Amount
+from services.intervention.language.domain.budget import MODELS, PRICES, Amount, Price
 from services.intervention.language.domain.conversation import Answer, Complexity, NotAnswered, Question, Stop, Turn
 from services.intervention.language.ports import Call, Spending
 from services.intervention.language.usecases.models import Models, Origin
@@ -73,13 +73,13 @@ async def test_tenants_do_not_touch_each_other(server: redis.Client) -> None:
 async def test_each_tenant_has_a_budget_of_its_own() -> None:
     kept: dict[str, Spending] = {"": MemorySpending(), "acme": MemorySpending()}
     clock = ManualClock()
-    most = budget.reservation(Complexity.QUICK, LONG)
+    most = budget.reservation(PRICES[MODELS[Complexity.QUICK]], LONG)
     models = Models(ScriptedModel(), kept.__getitem__, RecordingModelWitness(), clock, time.monotonic, limits=most)
-    await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+    await models.ask(MODELS[Complexity.QUICK], LONG, 1.0, Origin(tenant="acme"))
     with pytest.raises(NotAnswered):
-        await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+        await models.ask(MODELS[Complexity.QUICK], LONG, 1.0, Origin(tenant="acme"))
     assert (await kept[""].spent(budget.day_of(clock()))) == [Amount(0, 0)]
-    await models.ask(Complexity.QUICK, LONG, 1.0, Origin())
+    await models.ask(MODELS[Complexity.QUICK], LONG, 1.0, Origin())
 
 
 class ScriptedModel:
@@ -101,7 +101,7 @@ def models_over(counted: Spending, model: ScriptedModel, clock: ManualClock, lim
 async def refusal_of(models: Models, question: Question = LONG) -> str:
     """Why a quick question is not answered; empty where it is."""
     try:
-        await models.ask(Complexity.QUICK, question, 1.0, Origin())
+        await models.ask(MODELS[Complexity.QUICK], question, 1.0, Origin())
     except NotAnswered as error:
         return error.refusal.value
     return ""
@@ -150,7 +150,10 @@ def test_no_day_ever_costs_more_than_its_limit(steps: list[tuple[str, int, int]]
             if step == "ask":
                 model.tokens = (input_tokens, output_tokens)
                 day = budget.day_of(clock.now_us)
-                fits = expected.get(day, 0) + budget.reservation(Complexity.QUICK, LONG).tokens <= most_tokens
+                fits = (
+                    expected.get(day, 0) + budget.reservation(PRICES[MODELS[Complexity.QUICK]], LONG).tokens
+                    <= most_tokens
+                )
                 assert await refusal_of(models) == ("" if fits else "budget")
                 if fits:
                     expected[day] = expected.get(day, 0) + input_tokens + output_tokens
@@ -179,7 +182,7 @@ async def test_replicas_share_one_budget(valkey: redis.Client) -> None:
     outcomes = [await refusal_of(replicas[number % 3]) for number in range(12)]
     asked = outcomes.count("")
     assert outcomes == [""] * asked + ["budget"] * (12 - asked)
-    assert asked == 1 + (3_000 - budget.reservation(Complexity.QUICK, LONG).tokens) // 320
+    assert asked == 1 + (3_000 - budget.reservation(PRICES[MODELS[Complexity.QUICK]], LONG).tokens) // 320
 
 
 async def test_a_store_that_is_away_spends_nothing() -> None:
@@ -208,24 +211,26 @@ async def test_what_bedrock_refused_costs_nothing_and_what_it_may_bill_stays_cou
     st.text(max_size=300),
     st.lists(st.text(max_size=200), max_size=4),
     st.integers(1, 700),
-    st.sampled_from(Complexity),
+    st.sampled_from([*PRICES.values()]),
 )
 def test_a_reservation_is_at_least_a_token_a_byte(
-    system: str, texts: list[str], most_tokens: int, complexity: Complexity
+    system: str, texts: list[str], most_tokens: int, price: Price
 ) -> None:
     turns = [Turn(is_model=False, text=text) for text in texts]
-    reserved = budget.reservation(complexity, Question("test-1", system, turns, most_tokens))
+    reserved = budget.reservation(price, Question("test-1", system, turns, most_tokens))
     size = len("".join([system, *texts]).encode())
     assert reserved.tokens >= size + most_tokens
-    assert reserved.nano_usd >= size * PRICES[complexity].input + most_tokens * PRICES[complexity].output
+    assert reserved.nano_usd >= size * price.input + most_tokens * price.output
 
 
 def test_prices_are_those_of_the_table() -> None:
     """Copy of 600 tokens in and 80 out costs 32.2 millionths of a dollar with Nova Micro."""
-    assert budget.cost(Complexity.QUICK, 600, 80) == Amount(680, 32_200)
-    assert budget.cost(Complexity.STRATEGY, 1_000_000, 0).nano_usd == 60_000_000
-    assert budget.cost(Complexity.DEEP, 0, 1_000_000).nano_usd == 3_200_000_000
-    assert set(PRICES) == set(MODELS) == set(Complexity)
+    assert budget.cost(PRICES[MODELS[Complexity.QUICK]], 600, 80) == Amount(680, 32_200)
+    assert budget.cost(PRICES[MODELS[Complexity.STRATEGY]], 1_000_000, 0).nano_usd == 60_000_000
+    assert budget.cost(PRICES[MODELS[Complexity.DEEP]], 0, 1_000_000).nano_usd == 3_200_000_000
+    assert set(PRICES) == set(MODELS.values())
+    assert set(MODELS) == set(Complexity)
+    assert budget.cost(None, 600, 80) == Amount(680, 0)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +264,7 @@ def test_the_share_left_is_the_smaller_one() -> None:
 async def test_a_call_is_witnessed_with_its_cost() -> None:
     counted, model, clock, observer = MemorySpending(), ScriptedModel(), ManualClock(), RecordingModelWitness()
     models = Models(model, lambda _: counted, observer, clock, time.monotonic, limits=NO_LIMITS, geography="eu")
-    answer, usage = await models.ask(Complexity.DEEP, LONG, 1.0, Origin(b"t" * 16, "d-1"))
+    answer, usage = await models.ask(models.model_id(Complexity.DEEP), LONG, 1.0, Origin(b"t" * 16, "d-1"))
     assert observer.calls == [
         Call(
             model_id="eu.amazon.nova-pro-v1:0",
@@ -289,7 +294,7 @@ async def test_a_tenant_is_told_what_its_own_budget_paid_and_nothing_of_others()
         time.monotonic,
         limits=Amount(1_000_000, 0),
     )
-    await models.ask(Complexity.QUICK, LONG, 1.0, Origin(tenant="acme"))
+    await models.ask(MODELS[Complexity.QUICK], LONG, 1.0, Origin(tenant="acme"))
     told = {tenant: usage_message(await models.usage(tenant), 3, tenant) for tenant in spendings}
     assert (told["acme"].token_count > 0, told[""].token_count) == (True, 0)
     assert (len(told["acme"].models), told["acme"].waiting_count) == (0, 0)

@@ -12,6 +12,7 @@ from mesh.errors import InvalidArgument, NotFound
 from services.intervention.decision.ids import decision_id
 from tests.intervention.builders import DOCUMENT, MINUTE, NOON_ISH, Row, World
 from tests.intervention.test_servicer import Served, served
+from tests.mesh.test_documents import MERGES
 
 __all__ = ["served"]
 
@@ -71,9 +72,10 @@ async def test_the_policy_in_force_derives_what_was_decided(scores: list[float],
         "trigger: {score: 500}",
         "x" * 20_000,
         BOMB,
+        MERGES,
         "a: &a [*a]",
     ],
-    ids=["empty", "no YAML", "no policy", "long", "aliases", "endless"],
+    ids=["empty", "no YAML", "no policy", "long", "aliases", "merge keys", "endless"],
 )
 async def test_what_is_no_policy_is_refused(served: Served, document: str) -> None:
     await served.send(Row(score=62))

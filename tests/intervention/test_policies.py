@@ -33,6 +33,7 @@ from tests.intervention.builders import (
     edited,
     policy,
 )
+from tests.mesh.test_documents import MERGES
 
 SECOND = 1_000_000
 
@@ -106,7 +107,7 @@ def test_actions_that_contradict_themselves_are_refused(
         policy(actions=actions)
 
 
-@pytest.mark.parametrize("text", ["{", "a: b: c", "!!python/object:os.system {}", "\x00", "[" * 100_000])
+@pytest.mark.parametrize("text", ["{", "a: b: c", "!!python/object:os.system {}", "\x00", "[" * 100_000, MERGES])
 def test_what_is_no_yaml_is_no_policy(text: str) -> None:
     with pytest.raises(PolicyError):
         policy_of(parse(text))
@@ -231,3 +232,17 @@ async def test_a_document_is_taken_once_it_is_no_longer_written(monkeypatch: pyt
     async with lifecycle.in_background(policies.watch(read)):
         await until(lambda: len(policies.timeline.dated) == 2)
     assert [each.cooldown_us for each in policies.timeline.policies] == [15 * MINUTE_US, 3 * MINUTE_US]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"version": "mine\n"},
+        {"freshness": "5m\n"},
+        {"trigger": {"reasons": ["form_errors\n"]}},
+        {"experiment": {"id": "tone\n"}},
+    ],
+)
+def test_a_line_break_behind_a_word_is_refused(members: dict[str, object]) -> None:
+    with pytest.raises(PolicyError):
+        policy_of(parse(yaml.safe_dump(yaml.safe_load(DOCUMENT) | members)))

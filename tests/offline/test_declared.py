@@ -28,6 +28,7 @@ from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Sna
 from services.features.domain.event import Event, Kind
 from services.features.domain.state import DAY_US, SECOND_US
 from services.ingest.archive.adapters.files import ParquetArchive
+from tests.mesh.test_documents import MERGES
 from tests.offline import archives
 
 ROOT = Path(__file__).parents[2]
@@ -95,9 +96,10 @@ def test_rows_become_events_in_time_order(tmp_path: Path) -> None:
         ("user: who\ntime: at\npage: path", "'path'"),
         ("user: who\ntime: at\nnumbers: [paid]\ncategories: [paid]", "named twice"),
         ("time: at", "names a time but no user"),
-        ("user: [who", "is not YAML"),
-        ("user: !!bool tea", "is not YAML"),
-        ("user: !!timestamp noon", "is not YAML"),
+        ("user: [who", "is no YAML"),
+        ("user: !!bool tea", "is no YAML"),
+        ("user: !!timestamp noon", "is no YAML"),
+        (MERGES, "means more than 20,000 values"),
         ("user: who\ntime: at\nkind: {column: did, values: {buy: purchase}}", r"'look' \(1 rows\)"),
     ],
 )

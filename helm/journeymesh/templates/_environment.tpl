@@ -69,9 +69,9 @@ JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 {{- if eq .name "analytics" }}
 JOURNEYMESH_ARCHIVE_URL: {{ $v.archive.url | quote }}
 JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
-{{- if or $v.costs.prices $v.costs.dailyBudgetUsd }}
-JOURNEYMESH_PRICES_FILE: /prices/prices.json
 {{- end }}
+{{- if and (or (eq .name "analytics") (eq .name "intervention")) (or $v.costs.prices $v.costs.models $v.costs.dailyBudgetUsd) }}
+JOURNEYMESH_PRICES_FILE: /prices/prices.json
 {{- end }}
 {{- if and (eq .name "analytics") $v.training.onDemand }}
 JOURNEYMESH_TRAINING_START: {{ $v.training.start | quote }}
@@ -235,7 +235,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
       defaultMode: 0440
       items: [{key: {{ $v.experiments.key.key | quote }}, path: key}]
 {{- end }}
-{{- if and (eq .name "analytics") (or $v.costs.prices $v.costs.dailyBudgetUsd) }}
+{{- if and (or (eq .name "analytics") (eq .name "intervention")) (or $v.costs.prices $v.costs.models $v.costs.dailyBudgetUsd) }}
 - path: /prices
   volume:
     name: prices

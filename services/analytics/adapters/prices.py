@@ -14,7 +14,7 @@ _Usd = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class _Part(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    name: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,49}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,49}$(?!\n)")]
     usd_per_million_events: _Usd = 0.0
     usd_per_million_decisions: _Usd = 0.0
     usd_per_day: _Usd = 0.0
@@ -26,6 +26,8 @@ _Budget = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 class _Prices(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     version: int
     parts: Annotated[list[_Part], msgspec.Meta(max_length=20)]
+    models: list[msgspec.Raw] = []
+    """Of language models: intervention reads them, and counts what each call cost."""
     daily_budget_usd: _Budget | None = None
     tenant_budgets_usd: Annotated[dict[str, _Budget], msgspec.Meta(max_length=1_000)] = {}
 

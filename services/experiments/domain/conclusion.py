@@ -16,6 +16,7 @@ ALARM_P_VALUE: Final = 0.001
 """Below it the assignment is taken to be broken (Fabijan and others, KDD 2019)."""
 _SEVERAL_ARE_MANY: Final = 0.01
 """The part of the units that may have met more than one arm before the figures are doubtful."""
+_UNPRICED: Final = "give the model a price, or compare without cost (`costWeight` 0)."
 _DAY_US: Final = 86_400_000_000
 _MOST_DAYS: Final = 1_000.0
 
@@ -95,7 +96,10 @@ def conclude(
         "alarm" if ratio_p_value < ALARM_P_VALUE else "warning" if ratio_p_value < WARNING_P_VALUE else "fine"
     )
     several: Level = "warning" if totals.in_several > _SEVERAL_ARE_MANY * max(1, totals.units) else "fine"
-    decision = _decision(definition, findings, ratio, mismatch, days)
+    doubts = [mismatch] if mismatch else []
+    if totals.unpriced:
+        doubts.append(f"{totals.unpriced:,} reports have no score, as what they cost is not known: {_UNPRICED}")
+    decision = _decision(definition, findings, ratio, doubts, days)
     fallback_units = sum(group.units for group in totals.fallback.values())
     return Results(units, fallback_units, totals.in_several, ratio_p_value, ratio, several, shares, findings, decision)
 
@@ -153,11 +157,11 @@ def _variance_left(samples: tuple[Sample, Sample], plain: tuple[Sample, Sample])
 
 
 def _decision(
-    definition: Definition, findings: Sequence[Finding], ratio: Level, mismatch: str, days: float
+    definition: Definition, findings: Sequence[Finding], ratio: Level, doubts: Sequence[str], days: float
 ) -> Decision:
     deciding = [each for each in findings if each.metric == definition.judged[0].name]
     fewest = min(min(each.treated.size, each.control.size) for each in deciding)
-    waits_for = [mismatch] if mismatch else []
+    waits_for = [*doubts]
     if ratio == "alarm":
         waits_for.append("The numbers of units do not fit the shares of the arms: find out why first.")
     if days < definition.min_days:

@@ -64,13 +64,15 @@ class Group(NamedTuple):
 class Totals(NamedTuple):
     """All that was counted, by arm: the units that were assigned by the service, and those of a fallback.
 
-    `in_several` are the units that met more than one arm. `unmatched` are the reports about units that met no arm.
+    `in_several` are the units that met more than one arm. `unmatched` are the reports about units that met no arm,
+    `unpriced` those without a score, as they have a time and no cost.
     """
 
     assigned: Mapping[str, Group]
     fallback: Mapping[str, Group]
     in_several: int = 0
     unmatched: int = 0
+    unpriced: int = 0
 
     @property
     def units(self) -> int:
@@ -98,13 +100,24 @@ def reported(definition: Definition, state: UnitState, report: Report) -> UnitSt
         return state
     found = {name: value for name, value in report.outcomes.items() if name in definition.outcomes}
     score = definition.score
-    if score and score.quality in found:
+    if score and score.quality in found and not is_unpriced(definition, report):
         found[SCORE] = utility(score, found[score.quality], found.get(score.speed), found.get(score.cost))
     values = dict(state.values)
     for name, value in found.items():
         values[name] = _joined(values.get(name, Value()), value, report.at_us)
     marks = (*state.reports, mark)[-REMEMBERED:] if report.id else state.reports
     return state._replace(values=values, reports=marks)
+
+
+def is_unpriced(definition: Definition, report: Report) -> bool:
+    """Whether a report can have no score, as it has a time, so there was an answer, and no cost, and that counts.
+
+    A score without a cost is no score: an arm whose price is not known would be compared by another formula.
+    """
+    score, known = definition.score, report.outcomes
+    if score is None or not score.cost_weight:
+        return False
+    return score.quality in known and score.speed in known and score.cost not in known
 
 
 def counted(

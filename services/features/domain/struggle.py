@@ -43,7 +43,7 @@ LONGEST_PAUSE_US = 2 * MINUTE_US
 ATTEMPT_LIMIT = 10
 """An event reports at most this many attempts."""
 
-_FORM_NAME = re.compile(r"(?:^|[^A-Za-z])(?:[Ff]orms?|FORMS?)(?:$|[^a-z])|[a-z]Forms?(?:$|[^a-z])")
+_FORM_NAME = re.compile(r"(?:^|[^A-Za-z])(?:[Ff]orms?|FORMS?)(?:\Z|[^a-z])|[a-z]Forms?(?:\Z|[^a-z])")
 _CALCULATION_NAMES = ("calc", "simulat", "estimat", "quote")
 _FORM_CODES = frozenset(
     {"required", "invalid", "invalid_format", "invalid_value", "out_of_range", "too_short", "too_long", "mismatch"}

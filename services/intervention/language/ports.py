@@ -81,8 +81,9 @@ class Trial(NamedTuple):
 class Came(NamedTuple):
     """What came of asking a model for an intervention: whether its words could be used, and what they took.
 
-    Time and cost are None where there was no answer, the confidence (0 to 1) where none was asked for. `outcome` is
-    what the user did before the words were there, such as `accepted`; empty for nothing.
+    Time and cost are None where there was no answer, the cost also where the model has no price, the confidence (0 to
+    1) where none was asked for. `outcome` is what the user did before the words were there, such as `accepted`; empty
+    for nothing.
     """
 
     intervention_id: str

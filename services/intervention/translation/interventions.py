@@ -67,6 +67,7 @@ def generated_copy_message(of: GeneratedCopy) -> wire.Wording:
         is_cached=of.is_cached,
         arms=[wire.WordingArm(experiment_id=experiment_id, arm=arm) for experiment_id, arm in of.arms],
         confidence=None if of.confidence is None else DoubleValue(value=of.confidence),
+        is_cost_unknown=not of.has_price,
     )
 
 

@@ -138,6 +138,7 @@ def usage_message(of: ModelsUsage, waiting_count: int, tenant: str) -> wire.GetM
             input_token_count=each.input_tokens,
             output_token_count=each.output_tokens,
             cost_micro_usd=each.cost_micro_usd,
+            is_cost_unknown=not each.has_price,
         )
         for each in of.models
     )

@@ -56,7 +56,7 @@ _NAME: Final = re.compile(
 # Libraries of HTTP, a sign of a script except on mobile: there apps use the same ones on behalf of a person.
 _LIBRARY: Final = re.compile(
     r"^(?:curl|wget|python[a-z-]*|aiohttp|go-http-client|java|apache-httpclient|okhttp|node(?:-fetch)?|undici|axios|got"
-    r"|libwww-perl|httpie|ruby|guzzlehttp|postmanruntime|insomnia|k6|jmeter)(?=[/ ]|$)",
+    r"|libwww-perl|httpie|ruby|guzzlehttp|postmanruntime|insomnia|k6|jmeter)(?=[/\s]|\Z)",
     re.IGNORECASE,
 )
 _EVIDENCE_LENGTH: Final = 40

@@ -3,6 +3,7 @@
 Money is in billionths of a US dollar, so that it is counted in whole numbers: $1 per million tokens is 1000 per token.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from services.intervention.language.domain.conversation import Complexity, Question, Refusal
@@ -45,13 +46,27 @@ class Price(NamedTuple):
     output: int
 
 
+Prices = Mapping[str, Price | None]
+"""What models cost, by their ids without a geography; None where that is not known. Others are not asked."""
+GEOGRAPHIES: Final = ("us", "eu", "apac", "global")
+"""What an id begins with if an inference profile of several regions is asked."""
+
 # On demand, as of May 2026, in dollars per million tokens in and out: Micro 0.035 and 0.14, Lite 0.06 and 0.24, Pro
 # 0.80 and 3.20. These are from sites that cite Amazon's price list, not from the list: compare before relying on them.
-PRICES: Final[dict[Complexity, Price]] = {
-    Complexity.QUICK: Price(35, 140),
-    Complexity.STRATEGY: Price(60, 240),
-    Complexity.DEEP: Price(800, 3200),
+PRICES: Final[Prices] = {
+    MODELS[Complexity.QUICK]: Price(35, 140),
+    MODELS[Complexity.STRATEGY]: Price(60, 240),
+    MODELS[Complexity.DEEP]: Price(800, 3200),
 }
+
+
+def plain_id(model_id: str) -> str:
+    """A model's id without the geography that it may begin with."""
+    geography, _, rest = model_id.partition(".")
+    return rest if geography in GEOGRAPHIES else model_id
+
+
+_UNKNOWN: Final = Price(0, 0)
 
 
 def day_of(at_us: int) -> int:
@@ -64,13 +79,13 @@ def start_us(day: int) -> int:
     return day * _DAY_US
 
 
-def cost(complexity: Complexity, input_tokens: int, output_tokens: int) -> Amount:
-    """What tokens of a model cost."""
-    price = PRICES[complexity]
+def cost(price: Price | None, input_tokens: int, output_tokens: int) -> Amount:
+    """What tokens of a model cost; no money where its price is not known."""
+    price = price or _UNKNOWN
     return Amount(input_tokens + output_tokens, input_tokens * price.input + output_tokens * price.output)
 
 
-def reservation(complexity: Complexity, question: Question) -> Amount:
+def reservation(price: Price | None, question: Question) -> Amount:
     """The most a question can cost: a token for each byte it is made of, and all the model may say.
 
     No tokenizer makes more tokens than there are bytes; mostly it makes a quarter. The excess is given back later.
@@ -83,7 +98,7 @@ def reservation(complexity: Complexity, question: Question) -> Amount:
     size = sum(len(text.encode()) for text in texts) + _FRAME_TOKENS * (1 + len(question.turns))
     if question.tools:
         size += _FRAME_OF_TOOLS_TOKENS + _FRAME_TOKENS * len(question.tools)
-    return cost(complexity, size, question.most_tokens)
+    return cost(price, size, question.most_tokens)
 
 
 def fits(spent: Amount, wanted: Amount, limits: Amount) -> bool:

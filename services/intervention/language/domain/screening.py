@@ -87,7 +87,7 @@ def data_block(data: object) -> str:
 
 def unfenced(text: str) -> str:
     """An answer without the code fence that models like to put around JSON."""
-    return re.sub(r"^\s*```(?:json)?\s*|\s*```\s*$", "", text).strip()
+    return re.sub(r"^\s*```(?:json)?\s*|\s*```\s*\Z", "", text).strip()
 
 
 def check(said: str, orders: str, allowed: str = "") -> None:

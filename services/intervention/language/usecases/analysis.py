@@ -132,7 +132,7 @@ class Analyses:
         try:
             return analysis.findings_of(answer, talk.prompt, known)
         except NotAnswered as error:
-            self._models.unusable(talk.complexity, question, error.refusal)
+            self._models.unusable(self._models.model_id(talk.complexity), question, error.refusal)
             raise
 
     async def _converse(self, talk: _Talk, user_id: str, question: Question) -> Answer:
@@ -153,7 +153,8 @@ class Analyses:
         remaining = talk.ends_at - self._monotonic()
         if remaining <= 0:
             raise NotAnswered(Refusal.LATE)
-        answer, usage = await self._models.ask(talk.complexity, question, remaining, Origin(tenant=talk.tenant))
+        model_id = self._models.model_id(talk.complexity)
+        answer, usage = await self._models.ask(model_id, question, remaining, Origin(tenant=talk.tenant))
         talk.add(usage)
         return answer
 

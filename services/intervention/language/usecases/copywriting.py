@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
 class _Chosen(NamedTuple):
     """By which model and prompt copy is written, and the arms that these take effect for."""
 
-    complexity: Complexity
+    model_id: str
     prompt: Prompt
     arms: Sequence[TrialArm]
 
@@ -74,7 +74,7 @@ class Copywriter:
         self._deadline_seconds = deadline_seconds
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(_MOST_WAITING)
         # The latest copy by its model and the key of its brief, the most recently used last.
-        self._said: collections.OrderedDict[tuple[Complexity, str], Said] = collections.OrderedDict()
+        self._said: collections.OrderedDict[tuple[str, str], Said] = collections.OrderedDict()
 
     @property
     def waiting_count(self) -> int:
@@ -94,7 +94,7 @@ class Copywriter:
             if not generated_copy.can_be_generated(help_):
                 continue
             if self._waiting.full():
-                self._models.turned_away(Complexity.QUICK, Refusal.BUSY)
+                self._models.turned_away(self._models.model_id(Complexity.QUICK), Refusal.BUSY)
             else:
                 self._waiting.put_nowait(_Asked(help_, facts, until))
 
@@ -127,7 +127,7 @@ class Copywriter:
             asked.help_.id,
             found.is_used,
             (self._monotonic() - began) * 1e3 if has_answer else None,
-            found.cost_micro_usd / 1e6 if has_answer else None,
+            found.cost_micro_usd / 1e6 if has_answer and found.has_price else None,
             found.confidence,
         )
         found = msgspec.structs.replace(found, arms=tuple((arm.experiment_id, arm.name) for arm in counted))
@@ -147,39 +147,39 @@ class Copywriter:
     async def _chosen(self, trial: Trial) -> _Chosen:
         """The model and the prompt of the user's arms; the usual ones for an arm whose value is not known here."""
         arms = []
-        complexity, prompt = Complexity.QUICK, None
+        model_id, prompt = self._models.model_id(Complexity.QUICK), None
         if trial.model:
-            known = self._models.complexity_of(trial.model.value) if trial.model.value else complexity
+            known = self._models.known(trial.model.value) if trial.model.value else model_id
             if known is not None:
-                complexity = known
+                model_id = known
                 arms.append(trial.model)
         if trial.prompt:
             prompt = await self.prompts.of_arm(trial.prompt.value)
             if prompt is not None:
                 arms.append(trial.prompt)
-        return _Chosen(complexity, prompt or await self.prompts.current(), arms)
+        return _Chosen(model_id, prompt or await self.prompts.current(), arms)
 
     async def _generated(self, asked: _Asked, chosen: _Chosen) -> GeneratedCopy:
-        complexity, brief = chosen.complexity, generated_copy.brief(asked.help_, asked.facts, chosen.prompt)
-        key = (complexity, brief.key)
+        model_id, brief = chosen.model_id, generated_copy.brief(asked.help_, asked.facts, chosen.prompt)
+        key = (model_id, brief.key)
         remembered = self._said.get(key)
         if remembered is not None:
             self._said.move_to_end(key)
             return self._result(asked, chosen, remembered, None, is_cached=True)
         if self._is_late(asked):
-            self._models.turned_away(complexity, Refusal.LATE)
+            self._models.turned_away(model_id, Refusal.LATE)
             return self._result(asked, chosen, None, None)
         remaining = asked.until - self._monotonic()
         tenant = tenant_of(asked.facts.user_id)
         origin = Origin(asked.facts.trace_id, decision_id_of(asked.help_.id), tenant)
         try:
-            answer, usage = await self._models.ask(complexity, brief.question, remaining, origin)
+            answer, usage = await self._models.ask(model_id, brief.question, remaining, origin)
         except NotAnswered as error:
             return self._result(asked, chosen, None, None, refusal=error.refusal)
         try:
             said = generated_copy.said_in(answer, brief)
         except NotAnswered as error:
-            self._models.unusable(complexity, brief.question, error.refusal)
+            self._models.unusable(model_id, brief.question, error.refusal)
             return self._result(asked, chosen, None, usage, refusal=error.refusal)
         self._remember(key, said)
         return self._result(asked, chosen, said, usage)
@@ -198,7 +198,7 @@ class Copywriter:
             said, refusal = None, Refusal.LATE
         return GeneratedCopy(
             text=said.text if said else "",
-            model_id=self._models.model_id(chosen.complexity),
+            model_id=chosen.model_id,
             prompt_version=chosen.prompt.version,
             prompt_hash=chosen.prompt.hash,
             is_used=refusal is None,
@@ -209,6 +209,7 @@ class Copywriter:
             written_us=self._clock(),
             is_cached=is_cached,
             confidence=said.confidence if said else None,
+            has_price=self._models.has_price(chosen.model_id),
         )
 
     def _is_late(self, asked: _Asked) -> bool:

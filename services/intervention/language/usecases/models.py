@@ -9,7 +9,7 @@ from mesh.breaker import Breaker
 from mesh.errors import Unavailable
 from records.tenants import DEFAULT
 from services.intervention.language.domain import budget
-from services.intervention.language.domain.budget import MODELS, NANO_A_MICRO, NOTHING, Amount
+from services.intervention.language.domain.budget import MODELS, NANO_A_MICRO, NOTHING, PRICES, Amount, Price, Prices
 from services.intervention.language.domain.conversation import (
     Answer,
     Complexity,
@@ -28,7 +28,7 @@ _PAUSE_SECONDS: Final = 30.0
 # The most frequent question: copy for an offer, with about 500 bytes of input. Once that no longer fits, the budget
 # counts as used up.
 _USUAL: Final = budget.reservation(
-    Complexity.QUICK,
+    PRICES[MODELS[Complexity.QUICK]],
     Question(COPYWRITING.version, COPYWRITING.text, (Turn(is_model=False, text=" " * 500),), COPYWRITING.most_tokens),
 )
 
@@ -42,13 +42,17 @@ class Origin(NamedTuple):
 
 
 class ModelUsage(NamedTuple):
-    """The use of one model since this process began. Calls are counted by their end: `ok`, or a refusal's word."""
+    """The use of one model since this process began. Calls are counted by their end: `ok`, or a refusal's word.
+
+    Without a price the cost is not known, and 0 here.
+    """
 
     model_id: str
     call_counts: Mapping[str, int]
     input_tokens: int
     output_tokens: int
     cost_micro_usd: float
+    has_price: bool = True
 
 
 class PromptUsage(NamedTuple):
@@ -105,7 +109,10 @@ class _Count:
 
 
 class Models:
-    """The models of this installation; None if there are none. Each tenant has a budget, all of one size."""
+    """The models of this installation; None if there are none. Each tenant has a budget, all of one size.
+
+    A model is named by its id, with the geography if it is asked by one.
+    """
 
     def __init__(
         self,
@@ -117,6 +124,7 @@ class Models:
         *,
         limits: Amount,
         geography: str = "",
+        prices: Prices = PRICES,
     ) -> None:
         self._model = model
         self._spending_of = spending_of
@@ -125,9 +133,11 @@ class Models:
         self._monotonic = monotonic
         self._limits = limits
         self._ids = {each: f"{geography}.{name}" if geography else name for each, name in MODELS.items()}
+        self._geography = geography
+        self._prices = prices
         # One per model: Nova Pro may be throttled while Micro is not.
-        self._breakers = {each: Breaker(_FAILURE_LIMIT, _PAUSE_SECONDS) for each in Complexity}
-        self._counts = {each: _Count() for each in Complexity}
+        self._breakers = collections.defaultdict[str, Breaker](lambda: Breaker(_FAILURE_LIMIT, _PAUSE_SECONDS))
+        self._counts: collections.defaultdict[str, _Count] = collections.defaultdict(_Count)
         self._of_prompts: collections.defaultdict[str, _Count] = collections.defaultdict(_Count)
 
     @property
@@ -139,9 +149,16 @@ class Models:
         """The id of the model for such questions."""
         return self._ids[complexity]
 
-    def complexity_of(self, model_id: str) -> Complexity | None:
-        """The questions that a model is for, by its id with or without the geography; None for an id not known here."""
-        return next((each for each, name in MODELS.items() if model_id in (name, self._ids[each])), None)
+    def known(self, named: str) -> str | None:
+        """The model that somebody names with or without a geography; None for one that is not asked here."""
+        plain = budget.plain_id(named)
+        if plain not in self._prices:
+            return None
+        return f"{self._geography}.{plain}" if named == plain and self._geography else named
+
+    def has_price(self, model_id: str) -> bool:
+        """Whether it is known what a model costs."""
+        return self._price(model_id) is not None
 
     async def affordable(self, wanted: Complexity, tenant: str = DEFAULT) -> Complexity:
         """The most complex question up to the wanted one that a tenant's budget allows now: see `budget.affordable`."""
@@ -152,35 +169,35 @@ class Models:
         return budget.affordable(wanted, budget.share_left(spent, self._limits))
 
     async def ask(
-        self, complexity: Complexity, question: Question, timeout_seconds: float, origin: Origin
+        self, model_id: str, question: Question, timeout_seconds: float, origin: Origin
     ) -> tuple[Answer, Usage]:
-        """The answer of the model for such questions, and what it cost.
+        """The answer of a model, and what it cost.
 
         Raises:
             NotAnswered: none was asked, or none answered.
         """
         if self._model is None:
             raise NotAnswered(Refusal.OFF)
-        breaker = self._breakers[complexity]
+        breaker, price = self._breakers[model_id], self._price(model_id)
         if not breaker.admits(self._monotonic()):
-            raise self._counted(complexity, Refusal.BREAKER_OPEN)
+            raise self._counted(model_id, Refusal.BREAKER_OPEN)
         started_us = self._clock()
-        day, reserved = budget.day_of(started_us), budget.reservation(complexity, question)
+        day, reserved = budget.day_of(started_us), budget.reservation(price, question)
         spending = self._spending_of(origin.tenant)
-        await self._reserve(spending, complexity, day, reserved)
+        await self._reserve(spending, model_id, day, reserved)
         answer, refusal = None, None
         try:
-            answer = await self._model.converse(self._ids[complexity], question, timeout_seconds)
+            answer = await self._model.converse(model_id, question, timeout_seconds)
         except NotAnswered as error:
             refusal = error.refusal
-        cost = budget.cost(complexity, answer.input_tokens, answer.output_tokens) if answer else NOTHING
+        cost = budget.cost(price, answer.input_tokens, answer.output_tokens) if answer else NOTHING
         micro_usd = cost.nano_usd / NANO_A_MICRO
         self._judge(breaker, refusal)
-        for count in self._counts[complexity], self._of_prompts[question.prompt_version]:
+        for count in self._counts[model_id], self._of_prompts[question.prompt_version]:
             count.add(answer, refusal, cost)
         self._observer.called(
             Call(
-                model_id=self._ids[complexity],
+                model_id=model_id,
                 prompt_version=question.prompt_version,
                 most_tokens=question.most_tokens,
                 started_us=started_us,
@@ -198,17 +215,17 @@ class Models:
                 await spending.settle(day, cost.less(reserved))
         if answer is None:
             raise NotAnswered(refusal or Refusal.UNAVAILABLE)
-        return answer, Usage(self._ids[complexity], answer.input_tokens, answer.output_tokens, micro_usd)
+        return answer, Usage(model_id, answer.input_tokens, answer.output_tokens, micro_usd)
 
-    def unusable(self, complexity: Complexity, question: Question, refusal: Refusal) -> None:
+    def unusable(self, model_id: str, question: Question, refusal: Refusal) -> None:
         """Counts an answer that was given to a question as one that could not be used."""
-        for count in self._counts[complexity], self._of_prompts[question.prompt_version]:
+        for count in self._counts[model_id], self._of_prompts[question.prompt_version]:
             count.calls[OK] -= 1
             count.calls[refusal] += 1
 
-    def turned_away(self, complexity: Complexity, refusal: Refusal) -> None:
+    def turned_away(self, model_id: str, refusal: Refusal) -> None:
         """Counts a question that was not asked."""
-        self._counts[complexity].calls[refusal] += 1
+        self._counts[model_id].calls[refusal] += 1
 
     async def usage(self, tenant: str = DEFAULT, day_count: int = 0) -> ModelsUsage:
         """What models were asked for all tenants, what of a tenant's budget is spent, and what was on the last days.
@@ -220,7 +237,14 @@ class Models:
         days = range(day, day - max(1, day_count), -1)
         amounts = await self._spending_of(tenant).spent(*days)
         models = [
-            ModelUsage(self._ids[each], dict(+of.calls), of.input_tokens, of.output_tokens, of.nano_usd / NANO_A_MICRO)
+            ModelUsage(
+                each,
+                dict(+of.calls),
+                of.input_tokens,
+                of.output_tokens,
+                of.nano_usd / NANO_A_MICRO,
+                self.has_price(each),
+            )
             for each, of in self._counts.items()
             if of.calls
         ]
@@ -240,16 +264,19 @@ class Models:
             ),
         )
 
-    async def _reserve(self, spending: Spending, complexity: Complexity, day: int, wanted: Amount) -> None:
+    def _price(self, model_id: str) -> Price | None:
+        return self._prices.get(budget.plain_id(model_id))
+
+    async def _reserve(self, spending: Spending, model_id: str, day: int, wanted: Amount) -> None:
         try:
             is_reserved = await spending.reserve(day, wanted, self._limits)
         except Unavailable:
-            raise self._counted(complexity, Refusal.UNACCOUNTED) from None
+            raise self._counted(model_id, Refusal.UNACCOUNTED) from None
         if not is_reserved:
-            raise self._counted(complexity, Refusal.BUDGET)
+            raise self._counted(model_id, Refusal.BUDGET)
 
-    def _counted(self, complexity: Complexity, refusal: Refusal) -> NotAnswered:
-        self.turned_away(complexity, refusal)
+    def _counted(self, model_id: str, refusal: Refusal) -> NotAnswered:
+        self.turned_away(model_id, refusal)
         return NotAnswered(refusal)
 
     def _judge(self, breaker: Breaker, refusal: Refusal | None) -> None:
@@ -265,4 +292,4 @@ class Models:
             return Refusal.OFF
         if not budget.fits(spent, _USUAL, self._limits):
             return Refusal.BUDGET
-        return Refusal.BREAKER_OPEN if self._breakers[Complexity.QUICK].is_open(self._monotonic()) else ""
+        return Refusal.BREAKER_OPEN if self._breakers[self._ids[Complexity.QUICK]].is_open(self._monotonic()) else ""

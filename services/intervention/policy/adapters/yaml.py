@@ -7,6 +7,7 @@ from typing import Final
 
 import yaml
 
+from mesh import documents
 from mesh.errors import Unavailable
 from records.tenants import is_name
 from services.intervention.policy.domain.interpretation import PolicyError
@@ -17,20 +18,17 @@ _LARGEST: Final = 1024 * 1024
 
 
 def parse(document: str) -> object:
-    """What a document holds: lists, dictionaries and scalars. No tags are followed, so that nothing is run.
+    """What a document holds: lists, dictionaries and scalars; see `mesh.documents`.
 
     Raises:
-        PolicyError: it is no YAML.
+        PolicyError: it is no YAML, or too large.
     """
     if why := why_refused(document):
         raise PolicyError(why)
     try:
-        return yaml.safe_load(document)
-    # A value that is not of the type it is tagged with ends in any of these: `!!bool tea`, `!!timestamp noon`.
-    except (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        message = f"the document is no YAML{where}."
+        return documents.tree(document)
+    except documents.DocumentError as error:
+        message = f"the document {error}."
         raise PolicyError(message) from None
 
 

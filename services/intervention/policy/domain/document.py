@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Duration = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}[smhd]$", examples=["15m"])]
-TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["21:00"])]
-Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}$")]
+Duration = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,6}[smhd]$(?!\n)", examples=["15m"])]
+TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$(?!\n)", examples=["21:00"])]
+Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]{1,64}$(?!\n)")]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -85,7 +85,7 @@ class HighValue(_Strict, frozen=True):
     """From which sum of purchases a user's help goes to the priority queue. 0: never."""
 
     least: Amount = 0.0
-    currency: Annotated[str, msgspec.Meta(pattern="^([A-Z]{3})?$")] = ""
+    currency: Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$(?!\n)")] = ""
 
 
 class Welcome(_Strict, frozen=True):
@@ -166,7 +166,7 @@ class Action(_Strict, frozen=True, kw_only=True):
 class Arm(_Strict, frozen=True):
     """One of the policies that are compared. The first arm is the control, and has no policy: it is this document."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)")]
     weight: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
     policy: "Document | None" = None
 
@@ -177,7 +177,7 @@ class Experiment(_Strict, frozen=True):
     All arms have the same freshness, conversion and holdout, so that they are measured alike.
     """
 
-    id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$(?!\n)")]
     arms: Annotated[tuple[Arm, ...], msgspec.Meta(min_length=2, max_length=10)]
     salt: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 100.0
@@ -187,7 +187,7 @@ class Experiment(_Strict, frozen=True):
 class Document(_Strict, frozen=True, kw_only=True):
     """A policy as it is written."""
 
-    version: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,40}$")]
+    version: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$(?!\n)")]
     trigger: Trigger = Trigger()
     eligibility: Eligibility = Eligibility()
     freshness: Duration = "5m"
