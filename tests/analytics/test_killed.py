@@ -106,7 +106,7 @@ async def test_wherever_the_watch_is_killed_an_incident_opens_once_is_told_and_p
                 await started(stub, "ramp")
             # What was claimed waits for five minutes.
             then_us = THEN_US + 6 * MINUTE_US
-            posting = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda now_us=then_us: now_us))
+            posting = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: THEN_US))
             await watch_for_a_while(store, posting, stub, then_us, itertools.count())
             (its,) = (await store.read("acme")).watched.insights
             posts = Counter(each.headers["webhook-id"] for each in receiver.received)
