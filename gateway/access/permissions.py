@@ -89,6 +89,11 @@ _INCIDENTS: Final = {
     ("POST", "/api/insights/{id}/snooze"): Scope.ANALYSE,
 }
 
+_BUDGET: Final = {
+    ("GET", "/api/analytics/budget"): Scope.READ_FIGURES,
+    ("POST", "/api/analytics/budget"): Scope.OPERATE,
+}
+
 _JOBS: Final = {
     ("GET", "/api/jobs"): Scope.READ_FIGURES,
     ("GET", "/api/jobs/{jobId}"): Scope.READ_FIGURES,
@@ -152,6 +157,7 @@ NEEDS: Final[Mapping[tuple[str, str], Scope | None]] = MappingProxyType(
         **_SEGMENTS,
         **_EXPERIMENTS,
         **_INCIDENTS,
+        **_BUDGET,
         **_JOBS,
         ("GET", "/api/failed-events"): Scope.OPERATE,
         ("POST", "/api/failed-events:replay"): Scope.OPERATE,
@@ -241,6 +247,7 @@ OF_TENANTS: Final = frozenset(
         *_SEGMENTS,
         *_EXPERIMENTS,
         *_INCIDENTS,
+        *_BUDGET,
         *_JOBS,
         ("GET", "/api/failed-events"),
         ("POST", "/api/failed-events:replay"),

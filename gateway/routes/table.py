@@ -34,6 +34,7 @@ from gateway.routes import (
     users,
     web,
 )
+from gateway.routes.budget import BUDGET_ROUTES
 from gateway.routes.customers import CUSTOMER_ROUTES
 from gateway.routes.decided import DECIDED_ROUTES
 from gateway.routes.experiments import EXPERIMENT_ROUTES
@@ -346,6 +347,7 @@ ROUTES: Final = (
     *QUESTION_ROUTES,
     *SAVED_ROUTES,
     *PUSHED_ROUTES,
+    *BUDGET_ROUTES,
     *INCIDENT_ROUTES,
     *JOB_ROUTES,
     *MODEL_ROUTES,

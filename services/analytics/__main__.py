@@ -12,6 +12,7 @@ from mesh.process import lifecycle, server
 from mesh.process.started import started
 from mesh.settings import read_or_exit
 from mesh.store import redis
+from services.analytics.adapters.budgets import RedisBudgets
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
@@ -29,7 +30,7 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with (
         started("analytics") as (client, traced, site),
-        answering(settings, traced, site.tls) as (asking, costing, changes),
+        answering(settings, RedisBudgets(client), traced, site.tls) as (asking, costing, changes),
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)

@@ -39,7 +39,7 @@ from services.analytics.domain.job import TRAINING, By
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import DAY_US
 from services.analytics.jobs import JobsServicer
-from services.analytics.ports import Copies, JobStore, Messenger, Outdated, WatchStore
+from services.analytics.ports import BudgetStore, Copies, JobStore, Messenger, Outdated, WatchStore
 from services.analytics.running import Queueing, Retraining, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
@@ -85,7 +85,9 @@ class Answering(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def answering(settings: Settings, traced: Telemetry, tls: Tls | None) -> AsyncIterator[Answering]:
+async def answering(
+    settings: Settings, budgets: BudgetStore, traced: Telemetry, tls: Tls | None
+) -> AsyncIterator[Answering]:
     """What answers, with copies that follow the archive in the background of the block.
 
     Raises:
@@ -100,7 +102,7 @@ async def answering(settings: Settings, traced: Telemetry, tls: Tls | None) -> A
     ):
         intervention = InterventionServiceStub(dialled)
         changes = PeerChanges(intervention, ModelsServiceStub(scoring), ExperimentsServiceStub(experiments))
-        yield Answering(asking, Costing(copies, PeerSpending(intervention), prices, system_clock), changes)
+        yield Answering(asking, Costing(copies, PeerSpending(intervention), prices, budgets, system_clock), changes)
 
 
 @contextlib.asynccontextmanager

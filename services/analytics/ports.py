@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.changes import Change
+from services.analytics.domain.costs import OwnBudget
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
@@ -135,6 +136,20 @@ class Changes(Protocol):
         Raises:
             MeshError: a service that knows some of them cannot be asked.
         """
+
+
+class BudgetStore(Protocol):
+    """Keeps what tenants set for their days. All methods raise `Unavailable` if the store cannot be reached."""
+
+    async def read(self, tenant: str) -> OwnBudget | None:
+        """The budget of a tenant; None: it set none.
+
+        Raises:
+            VersionMismatch: only a newer build can read it.
+        """
+
+    async def replace(self, tenant: str, budget: OwnBudget | None) -> None:
+        """Replaces it, whatever it was. Repeated, it changes nothing."""
 
 
 class KeptJobs(NamedTuple):

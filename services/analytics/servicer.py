@@ -100,6 +100,17 @@ class AnalyticsServicer(AnalyticsServiceServicer):
         question = translation.costs_of(request.question, self._clock())
         return await self._filled(wire.AskCostsResponse(), request.tenant, question)
 
+    async def GetBudget(self, request: wire.GetBudgetRequest, _context: ServerContext) -> wire.GetBudgetResponse:
+        """Tells a tenant's budget."""
+        found = await self._costing.budget(request.tenant)
+        return wire.GetBudgetResponse(budget=translation.budget_message(found))
+
+    async def SetBudget(self, request: wire.SetBudgetRequest, _context: ServerContext) -> wire.SetBudgetResponse:
+        """Sets a tenant's budget."""
+        daily_usd = request.daily_usd.value if request.HasField("daily_usd") else None
+        after = await self._costing.set_budget(request.tenant, daily_usd, request.by)
+        return wire.SetBudgetResponse(budget=translation.budget_message(after))
+
     async def ExportAnswer(
         self, request: wire.ExportAnswerRequest, _context: ServerContext
     ) -> AsyncIterator[wire.ExportAnswerResponse]:

@@ -16,6 +16,7 @@ from mesh.rpc.timestamps import timestamp
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Receipt
 from services.analytics.domain.changes import Change
+from services.analytics.domain.costs import Budget
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Interval, Job, Model
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
@@ -385,6 +386,23 @@ def change_message(of: Change) -> insights_pb2.Change:
     """A change as a message."""
     message = insights_pb2.Change()
     fill(message, of)
+    return message
+
+
+def budget_message(of: Budget) -> wire.Budget:
+    """A budget as a message."""
+    message = wire.Budget(used_today_usd=of.used_today_usd)
+    for name, usd in (
+        ("own_daily_usd", of.own and of.own.daily_usd),
+        ("operator_daily_usd", of.operator_daily_usd),
+        ("daily_usd", of.daily_usd),
+        ("used_share", of.used_share),
+    ):
+        if usd is not None:
+            getattr(message, name).value = usd
+    if of.own is not None:
+        message.set_by = of.own.set_by
+        message.set_time.CopyFrom(timestamp(of.own.set_us))
     return message
 
 

@@ -22,11 +22,12 @@ from mesh.errors import (
 from services.analytics.domain import costs, layout
 from services.analytics.domain import question as asked
 from services.analytics.domain.answer import Answer, Insights, Listing, Receipt
+from services.analytics.domain.costs import Budget, OwnBudget
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
 from services.analytics.domain.manifest import Manifest, Part
 from services.analytics.domain.question import DAY_US, DayOfUse, Prices, Question, Retention, UserFilter
 from services.analytics.domain.segment import Draft, Segment, Segments
-from services.analytics.ports import Copies, Engine, Outdated, Reading, SegmentStore, Spending
+from services.analytics.ports import BudgetStore, Copies, Engine, Outdated, Reading, SegmentStore, Spending
 
 _MOST_ROWS: Final = 30_000_000
 _MOST_WAITING: Final = 8
@@ -38,6 +39,7 @@ _ATTEMPTS_TO_CHANGE: Final = 10
 _ID_BYTES: Final = 8
 MOST_SEGMENTS: Final = 100
 """So many saved segments a tenant may have."""
+_MOST_USD: Final = 1e9
 _LONGEST_NAME: Final = 100
 _LONGEST_DESCRIPTION: Final = 500
 _MOST_BYTES: Final = 8_192
@@ -182,6 +184,7 @@ class Costing:
     copies: Copies
     spending: Spending
     prices: Prices
+    budgets: BudgetStore
     clock: Clock
 
     async def looked_up(self, tenant: str, question: Question) -> Question:
@@ -196,21 +199,46 @@ class Costing:
         first, end = question.window.start_us // DAY_US, min(question.window.end_us // DAY_US, today + 1)
         models_usd = await self.spending.usd_by_day(tenant, max(1, today + 1 - first))
         used = _used(self.copies.manifest(), tenant, range(first, end), models_usd)
-        budget_usd = self.prices.budget_of(tenant)
+        budget_usd = costs.lower(await self.budgets.read(tenant), self.prices.budget_of(tenant))
         return dataclasses.replace(question, prices=self.prices.parts, budget_usd=budget_usd, days=tuple(used))
+
+    async def budget(self, tenant: str) -> Budget:
+        """What a tenant's day may cost, and what today has cost, in UTC.
+
+        Raises:
+            Unavailable: the files, the store or what models cost cannot be read.
+        """
+        return await self._budget(tenant, await self.budgets.read(tenant))
+
+    async def set_budget(self, tenant: str, daily_usd: float | None, by: str) -> Budget:
+        """Sets what a tenant's day may cost, or None; the operator's budget stays as it is.
+
+        Raises:
+            InvalidArgument: `VALUE_OUT_OF_RANGE`.
+            Unavailable: as `budget`; it may be set nevertheless.
+        """
+        if daily_usd is not None and not 0 < daily_usd <= _MOST_USD:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", "`dailyUsd` must be above 0 and at most 1,000,000,000.")
+        own = None if daily_usd is None else OwnBudget(daily_usd, by, self.clock())
+        await self.budgets.replace(tenant, own)
+        return await self._budget(tenant, own)
 
     async def used_share(self, tenant: str) -> float | None:
         """Which share of its budget a tenant has used today, in UTC; None without a budget.
 
         Raises:
-            Unavailable: the files or what models cost cannot be read.
+            Unavailable: as `budget`.
         """
-        if self.prices.budget_of(tenant) is None:
+        own = await self.budgets.read(tenant)
+        if costs.lower(own, self.prices.budget_of(tenant)) is None:
             return None
+        return (await self._budget(tenant, own)).used_share
+
+    async def _budget(self, tenant: str, own: OwnBudget | None) -> Budget:
         today = self.clock() // DAY_US
         models_usd = await self.spending.usd_by_day(tenant, 1)
         (day,) = _used(self.copies.manifest(), tenant, range(today, today + 1), models_usd)
-        return costs.used_share(day, tenant, self.prices)
+        return Budget(own, self.prices.budget_of(tenant), costs.used_usd(day, self.prices.parts))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,15 +3,20 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.errors import VersionMismatch
 from mesh.settings import SettingError
+from mesh.store import redis
 from services.analytics.adapters import prices
+from services.analytics.adapters.budgets import MemoryBudgets, RedisBudgets
 from services.analytics.domain.answer import HelpEffect
-from services.analytics.domain.costs import costs, used_share
+from services.analytics.domain.costs import Budget, OwnBudget, costs, used_usd
 from services.analytics.domain.question import DAY_US, DayOfUse, Price, Prices
+from services.analytics.ports import BudgetStore
 
 AMOUNTS = st.floats(0, 1000)
 DAYS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0, 1), AMOUNTS), max_size=20)
@@ -56,12 +61,39 @@ def test_prices_are_read_from_a_file_in_its_order(tmp_path: Path) -> None:
     assert [found.budget_of(tenant) for tenant in ("", "acme", "globex")] == [9.0, 2.5, 9.0]
 
 
-def test_the_share_of_a_budget_is_that_of_all_parts_and_of_who_has_one() -> None:
+def test_the_share_of_a_budget_is_that_of_all_parts_and_of_the_lower_one() -> None:
     day = DayOfUse(0, 1_000_000, 0, 0.5, 1.0)
-    parts = (Price("store", 2.0), Price("machines", usd_per_day=4.0))
-    assert used_share(day, "", Prices(parts, 10.0)) == pytest.approx(0.5)
-    assert used_share(day, "acme", Prices(parts, 10.0, (("acme", 4.0),))) == pytest.approx(1.25)
-    assert used_share(day, "", Prices(parts, None, (("acme", 4.0),))) is None
+    used = used_usd(day, (Price("store", 2.0), Price("machines", usd_per_day=4.0)))
+    assert used == pytest.approx(5.0)
+    own = OwnBudget(4.0, "ada", 1)
+    for its, operator_usd, daily_usd, share in (
+        (None, 10.0, 10.0, 0.5),
+        (own, 10.0, 4.0, 1.25),
+        (own, 2.5, 2.5, 2.0),
+        (own, None, 4.0, 1.25),
+        (None, None, None, None),
+    ):
+        found = Budget(its, operator_usd, used)
+        assert (found.daily_usd, found.used_share) == (daily_usd, pytest.approx(share) if share else None)
+
+
+@pytest.fixture(params=["memory", "redis"])
+def budgets(request: pytest.FixtureRequest, valkey: redis.Client) -> BudgetStore:
+    return MemoryBudgets() if request.param == "memory" else RedisBudgets(valkey)
+
+
+async def test_a_tenant_s_budget_is_kept_until_it_is_replaced_and_nobody_else_s(budgets: BudgetStore) -> None:
+    one = OwnBudget(4.5, "ada", 1)
+    for its in (one, one._replace(daily_usd=1e9, set_by="", set_us=2), None, None):
+        for _ in range(2):
+            await budgets.replace("acme", its)
+        assert [await budgets.read(tenant) for tenant in ("acme", "")] == [its, None]
+
+
+async def test_a_budget_that_a_newer_version_stored_is_refused(valkey: redis.Client) -> None:
+    await valkey.hset("jm:{analytics}:budgets", "acme", msgspec.msgpack.encode([2, 1.0, "", 0, "new"]))
+    with pytest.raises(VersionMismatch):
+        await RedisBudgets(valkey).read("acme")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from mesh.errors import InvalidArgument, Unavailable
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.registry import Metric
+from services.analytics.adapters.budgets import MemoryBudgets
 from services.analytics.adapters.questions.calibrating import calibration
 from services.analytics.adapters.questions.counting import trend
 from services.analytics.adapters.questions.drifting import drift
@@ -241,5 +242,10 @@ async def test_the_budget_of_the_tenant_that_has_used_most_is_reported() -> None
         (question.Prices((), 4.0, (("globex", 0.5),)), {(): 2.0}),
         (question.Prices(), {}),
     ):
-        await look_at_costs(Asking(its, its), Costing(its, Spent(), prices, lambda: NOW_US), metrics)
+        costing = Costing(its, Spent(), prices, MemoryBudgets(), lambda: NOW_US)
+        await look_at_costs(Asking(its, its), costing, metrics)
         assert seen(metrics, registry.COST_BUDGET_USED) == expected
+        # A tenant's own budget counts where it is the lower one.
+        await costing.set_budget("globex", 0.25, "ada")
+        await look_at_costs(Asking(its, its), costing, metrics)
+        assert seen(metrics, registry.COST_BUDGET_USED) == {(): 4.0}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.analytics.v1 import analytics_pb2 as wire
 from journeymesh.analytics.v1.analytics_pb2_grpc import AnalyticsServiceStub, add_AnalyticsServiceServicer_to_server
 from journeymesh.common.v1 import event_pb2
@@ -22,6 +23,7 @@ from journeymesh.common.v1 import event_pb2
 from mesh.errors import DeadlineExceeded, InvalidArgument, NotFound, Unavailable
 from mesh.rpc.timestamps import timestamp
 from records.tenants import qualified
+from services.analytics.adapters.budgets import MemoryBudgets
 from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import MemorySegments
 from services.analytics.adapters.tasks import Place
@@ -116,7 +118,7 @@ async def site(folder: Path, most_rows: int = 1_000_000, archive_url: str = "") 
         segments = Saving(MemorySegments(), lambda: NOW_US, secrets.token_bytes)
         servicer = AnalyticsServicer(
             Asking(copies, DuckDb(counting, place.root), most_rows),
-            Costing(copies, Spent(), PRICES, lambda: NOW_US + SECOND_US),
+            Costing(copies, Spent(), PRICES, MemoryBudgets(), lambda: NOW_US + SECOND_US),
             segments,
             AnswerFiles(),
             lambda: NOW_US + SECOND_US,
@@ -469,6 +471,36 @@ async def test_what_was_unusual_is_answered_with_a_receipt_and_as_a_file(tmp_pat
             long = wire.Window()
             long.start.FromMicroseconds(NOW_US - 92 * 24 * hour_us)
             await at.stub.AskInsights(wire.AskInsightsRequest(question=wire.InsightsQuestion(window=long)))
+
+
+async def test_a_tenant_sets_its_own_budget_and_sees_what_today_has_used_of_it(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(event("e-1"), event("o-1", qualified("acme", "ada")))
+
+        async def budget(tenant: str) -> wire.Budget:
+            return (await at.stub.GetBudget(wire.GetBudgetRequest(tenant=tenant))).budget
+
+        before = await budget("acme")
+        assert not before.HasField("own_daily_usd")
+        assert before.operator_daily_usd.value == before.daily_usd.value > 0
+        assert before.used_share.value == pytest.approx(before.used_today_usd / before.daily_usd.value)
+        set_ = wire.SetBudgetRequest(tenant="acme", daily_usd=DoubleValue(value=0.5), by="ada")
+        for _ in range(2):
+            after = (await at.stub.SetBudget(set_)).budget
+        assert after == await budget("acme")
+        assert (after.own_daily_usd.value, after.daily_usd.value, after.set_by) == (0.5, 0.5, "ada")
+        assert after.used_share.value == pytest.approx(2 * after.used_today_usd)
+        assert after.set_time.ToMicroseconds() == NOW_US + SECOND_US
+        asked = wire.AskCostsRequest(tenant="acme", question=wire.CostsQuestion())
+        assert (await at.stub.AskCosts(asked)).daily_budget_usd.value == 0.5
+        assert not (await budget("")).HasField("own_daily_usd")
+        for wrong in (0.0, -1.0, 2e9, float("nan")):
+            set_.daily_usd.value = wrong
+            with pytest.raises(InvalidArgument) as error:
+                await at.stub.SetBudget(set_)
+            assert error.value.reason == "VALUE_OUT_OF_RANGE"
+        await at.stub.SetBudget(wire.SetBudgetRequest(tenant="acme"))
+        assert await budget("acme") == before
 
 
 async def test_what_the_mesh_cost_is_told_by_day_and_tenant(tmp_path: Path) -> None:

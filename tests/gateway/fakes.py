@@ -783,6 +783,15 @@ class Analytics(analytics_pb2_grpc.AnalyticsServiceServicer):
         self.requests.append(request)
         return self.kpis
 
+    async def GetBudget(self, request: ask.GetBudgetRequest, context: object) -> ask.GetBudgetResponse:
+        self.requests.append(request)
+        return ask.GetBudgetResponse(budget=ask.Budget(used_today_usd=1.5))
+
+    async def SetBudget(self, request: ask.SetBudgetRequest, context: object) -> ask.SetBudgetResponse:
+        self.requests.append(request)
+        own = request.daily_usd if request.HasField("daily_usd") else None
+        return ask.SetBudgetResponse(budget=ask.Budget(own_daily_usd=own, daily_usd=own, used_today_usd=1.5))
+
     async def AskTrend(self, request: ask.AskTrendRequest, context: object) -> ask.AskTrendResponse:
         self.requests.append(request)
         return ask.AskTrendResponse()

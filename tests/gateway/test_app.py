@@ -269,7 +269,7 @@ async def test_services_that_cannot_be_reached_are_a_problem() -> None:
                 query = "?userId=a" if route.path == "/api/decisions" else ""
                 if route.status != SWITCHING:
                     answers.append(await gateway.client.get(filled(route) + query))
-        assert len(answers) == 55
+        assert len(answers) == 56
         assert {problem(answer)["reason"] for answer in answers} == {"DEPENDENCY_UNAVAILABLE"}
 
 

@@ -40,12 +40,14 @@ from services.access.limits.domain.spending import Spent
 from services.access.people import translation as people
 from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
+from services.analytics.adapters.budgets import RedisBudgets
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import InsightPart, InsightSlice, Money
 from services.analytics.domain.changes import Change
+from services.analytics.domain.costs import OwnBudget
 from services.analytics.domain.job import By, Gate, Interval, Job, Model, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
@@ -647,6 +649,21 @@ async def read_people(of: At) -> dict[str, Any]:
     return {"told": told(*map(people.session_message, live)), "ended": sorted(await store.ended(NOW_US))}
 
 
+# Budgets that tenants set.
+
+
+async def write_budgets(to: At) -> None:
+    store = RedisBudgets(to.client)
+    await store.replace("", OwnBudget(20.0, "", NOW_US))
+    await store.replace("acme", OwnBudget(0.25, "ada@example.org", NOW_US + MINUTE_US))
+
+
+async def read_budgets(of: At) -> dict[str, Any]:
+    store = RedisBudgets(of.client)
+    kept = [await store.read(tenant) for tenant in ("", "acme", "globex")]
+    return {"kept": [each and each._asdict() for each in kept]}
+
+
 # Saved segments.
 
 
@@ -967,6 +984,7 @@ FORMATS: Final[dict[str, Format]] = {
     "audit": Format(write_audit, read_audit),
     "experiments": Format(write_experiments, read_experiments),
     "people": Format(write_people, read_people),
+    "budgets": Format(write_budgets, read_budgets),
     "segments": Format(write_segments, read_segments),
     "insights": Format(write_insights, read_insights),
     "jobs": Format(write_jobs, read_jobs),

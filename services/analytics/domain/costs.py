@@ -1,10 +1,10 @@
 """What the mesh cost: counters times prices, and language models as they were billed. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.analytics.domain.answer import CostDay, CostPart, CostPer, Costs, HelpEffect
-from services.analytics.domain.question import DayOfUse, Price, Prices
+from services.analytics.domain.question import DayOfUse, Price
 
 LANGUAGE_MODELS: Final = "language_models"
 """The part that needs no price: each call was counted with its cost."""
@@ -44,10 +44,40 @@ def costs(
     return Costs(tuple(told), usd, parts, (*per, _added(rate, treated_count, usd)), bool(prices), budget_usd)
 
 
-def used_share(day: DayOfUse, tenant: str, prices: Prices) -> float | None:
-    """Which share of its budget a tenant has used on a day, above 1 beyond it; None without a budget."""
-    budget = prices.budget_of(tenant)
-    return _day(day, prices.parts).usd / budget if budget is not None else None
+class OwnBudget(NamedTuple):
+    """What a tenant set for its days, in US dollars; `set_by` is a key's id or a person, empty: nobody knows who."""
+
+    daily_usd: float
+    set_by: str
+    set_us: int
+
+
+class Budget(NamedTuple):
+    """What a tenant's day may cost, by itself and by the operator, and what today has cost, in US dollars."""
+
+    own: OwnBudget | None
+    operator_daily_usd: float | None
+    used_today_usd: float
+
+    @property
+    def daily_usd(self) -> float | None:
+        """The lower of both; None: there is none."""
+        return lower(self.own, self.operator_daily_usd)
+
+    @property
+    def used_share(self) -> float | None:
+        """Which share of it today has used, above 1 beyond it; None without one."""
+        return self.used_today_usd / self.daily_usd if self.daily_usd is not None else None
+
+
+def lower(own: OwnBudget | None, operator_daily_usd: float | None) -> float | None:
+    """What a day may cost by a tenant's own budget and the operator's; None without either."""
+    return min((each for each in (own and own.daily_usd, operator_daily_usd) if each is not None), default=None)
+
+
+def used_usd(day: DayOfUse, prices: Sequence[Price]) -> float:
+    """What a day has cost."""
+    return _day(day, prices).usd
 
 
 def _day(day: DayOfUse, prices: Sequence[Price]) -> CostDay:

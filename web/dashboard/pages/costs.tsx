@@ -64,7 +64,8 @@ const byDay = (found: Found) => (part: { name: string; usd: number }, at: number
 
 function budget(days: Found['days'], limit: number): string {
   const over = days.filter(({ usd }) => usd > limit).length
-  return `A day may cost ${dollars.format(limit)}; ${over ? `${counted(over, 'day')} cost more` : 'none cost more'}.`
+  const today = days.at(-1)?.usd ?? 0
+  return `A day may cost ${dollars.format(limit)}; ${over ? `${counted(over, 'day')} cost more` : 'none cost more'}. Today ${share(today / limit)} of it is used.`
 }
 
 function between({ what, lowerUsd, upperUsd }: CostPer): string {
