@@ -77,7 +77,7 @@ def main() -> None:
         if wanted and question.name not in wanted:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            source = _source(question, settings, Path(folder), console)
+            source = source_of(question, settings, Path(folder), console)
         with console.status(f"training on {source.name}, {source.label}"):
             made = fitting.train(source)
         lines += [f"|{source.name}|{source.label.split(',')[0]}; {row}|" for row in rows(made)]
@@ -104,7 +104,7 @@ def _cell(measures: Measures, *, has_interval: bool) -> str:
     return f"{area:.3f}{interval} / {measures['auprc'].value:.3f} / {measures['calibration_error'].value:.3f}"
 
 
-def _source(question: Question, settings: Settings, folder: Path, console: Console) -> Source:
+def source_of(question: Question, settings: Settings, folder: Path, console: Console) -> Source:
     """The snapshots of a question; exits with one sentence if the data is not there.
 
     Args:

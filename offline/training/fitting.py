@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from offline.training import (
@@ -121,7 +122,8 @@ class Trained:
     """By moment, thresholds of the exit risk that some of the users held back chose and the others measured."""
 
 
-class _Learning(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Learning:
     """What is learned from; a feature that is not measured is constant, so that nothing is learned from it."""
 
     examples: unconstrained.Examples
@@ -131,11 +133,38 @@ class _Learning(NamedTuple):
 
     def estimator(self, form: Form) -> ClassifierMixin:
         """A model of a form, not fitted yet."""
-        leaf = smallest_leaf(len(self.examples.rows))
-        if form is Form.BOOSTED:
-            return unconstrained.booster(self.examples, leaf, SEED, unconstrained.MAX_DEPTH)
+        return self._boosted if form is Form.BOOSTED else self._additive
+
+    @cached_property
+    def _additive(self) -> ClassifierMixin:
         pairs, pair_trees = ((), 0) if self.directions else _pairs(self.examples, self.folds[0])
-        return staged.Boosted(pairs, pair_trees, self.directions, leaf, SEED)
+        return staged.Boosted(pairs, pair_trees, self.directions, self._leaf, SEED)
+
+    @cached_property
+    def _boosted(self) -> ClassifierMixin:
+        return unconstrained.booster(self.examples, self._leaf, SEED, unconstrained.MAX_DEPTH)
+
+    @property
+    def _leaf(self) -> int:
+        return smallest_leaf(len(self.examples.rows))
+
+    def fitted(self, form: Form) -> CalibratedClassifierCV:
+        """A model of a form, calibrated by a sigmoid over the folds."""
+        rows, is_true, _, weighted = self.examples
+        # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
+        with threadpool_limits(1):
+            model = CalibratedClassifierCV(self.estimator(form), method="sigmoid", cv=self.folds, ensemble=False)
+            return model.fit(rows, is_true, sample_weight=weighted)
+
+    def said(self, form: Form, folds: Sequence[tuple[Any, Any]]) -> Floats:
+        """For the last rows of each fold, what a model of a form says that has learned from the first; else NaN."""
+        said = np.full(len(self.examples.rows), np.nan)
+        with threadpool_limits(1):
+            for places, others in folds:
+                known, model = self.examples.where(places), clone(self.estimator(form))
+                model.fit(known.rows, known.is_true, sample_weight=known.weights)
+                said[others] = model.decision_function(self.examples.rows[others])
+        return said
 
 
 def _learning(known: Table, measured: frozenset[str], *, is_directed: bool) -> _Learning:
@@ -154,36 +183,24 @@ def fit(
     It is calibrated by a sigmoid over five folds that never split a user; the same folds tell whether pairs help, and
     how many trees.
     """
-    learning = _learning(known, measured, is_directed=is_directed)
-    rows, is_true, _, weighted = learning.examples
-    # Sums over threads depend on their number; with one thread the bytes are the same everywhere.
-    with threadpool_limits(1):
-        model = learning.estimator(form)
-        calibrated = CalibratedClassifierCV(model, method="sigmoid", cv=learning.folds, ensemble=False)
-        return calibrated.fit(rows, is_true, sample_weight=weighted)
+    return _learning(known, measured, is_directed=is_directed).fitted(form)
 
 
 def decide(known: Table, source: Source) -> Decided:
     """The form of the model: as declared, or by comparing both on users of `known` that they have not learned from."""
+    return _decided(_learning(known, source.measured, is_directed=source.is_directed), known, source)
+
+
+def _decided(learning: _Learning, known: Table, source: Source) -> Decided:
     if source.is_directed:
         return Decided(Form.ADDITIVE, "Directions need the additive form.")
     if source.form is not None:
         return Decided(source.form, f"The {source.form} form was asked for.")
-    learning = _learning(known, source.measured, is_directed=False)
-    rows, is_true, _, weighted = learning.examples
-    with threadpool_limits(1):
-        said = {
-            form: cross_val_predict(
-                learning.estimator(form),
-                rows,
-                is_true,
-                cv=learning.folds,
-                method="decision_function",
-                params={"sample_weight": weighted},
-            )
-            for form in Form
-        }
-    return forms.decide(dict(_compared(said, known)))
+    folds = learning.folds[: forms.folds(len(known))]
+    said = {form: learning.said(form, folds) for form in Form}
+    is_asked = ~np.isnan(said[Form.ADDITIVE])
+    compared = _compared({form: each[is_asked] for form, each in said.items()}, known.where(is_asked))
+    return forms.decide(dict(compared), len(folds))
 
 
 def _compared(said: dict[Form, Floats], known: Table) -> Iterator[tuple[str, forms.Compared]]:
@@ -223,8 +240,9 @@ def train(source: Source) -> Trained:
     is_kept_back = kept_back(source.snapshots.users)
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     _require_enough(known, unknown)
-    decided, names = decide(known, source), source.snapshots.names
-    model = fit(known, source.measured, is_directed=source.is_directed, form=decided.form)
+    learning, names = _learning(known, source.measured, is_directed=source.is_directed), source.snapshots.names
+    decided = _decided(learning, known, source)
+    model = learning.fitted(decided.form)
     read: Callable[[Any, Floats], Additive | Shares] = shapley.read if decided.form is Form.BOOSTED else additive.read
     made = read(model, known.values)
     shapes = _medians(made, known) if isinstance(made, Shares) else _shapes(made, names)

@@ -6,36 +6,22 @@ understanding with explainable AI for trees, Nature Machine Intelligence 2, 2020
 training rows as background. A feature's contribution is its Shapley value in that game. It depends on what the model
 says, and not on how its trees happen to say it; a feature that no tree looks at gets 0.
 
-A tree depends on its conditions alone, and so do its Shapley values. So a branch of a tree with few conditions is a
-table: one cell for each way in which its conditions may turn out, with a value for each of its features. Values of
-branches add up, as Shapley values of sums do.
+A branch of a tree depends on its conditions alone, and so do its Shapley values. So it is a table: one cell for each
+way in which its conditions may turn out, with a value for each of its features. Shapley values of a sum are the sums of
+those of its parts: branches that look at the same features become one table, and tables add up.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
-from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.calibration import CalibratedClassifierCV
 
-from offline.training.additive import Box, Floats, Leaf, bounds_of, leaves, sides, span
-
-MOST_CELLS: Final = 32
-"""A branch with more cells is divided further. Fewer make more tables, more make larger ones."""
-
-
-class Branch(NamedTuple):
-    """The leaves below a node, as a function of the features on the paths to them, in logits."""
-
-    features: tuple[int, ...]
-    """Ascending."""
-    bounds: tuple[Floats, ...]
-    """For each of these features, ascending; see `offline.training.additive.Steps`."""
-    values: Floats
-    """One axis per feature, one place per step; 0 where no leaf of the branch is."""
+from offline.training.additive import Floats
+from offline.training.branches import Branch, branches, joined
 
 
 @dataclass(frozen=True)
@@ -75,27 +61,15 @@ def read(model: CalibratedClassifierCV, rows: Floats) -> Shares:
     boosted, sigmoid = calibrated.estimator, calibrated.calibrators[0]
     slope, offset = -float(sigmoid.a_), -float(sigmoid.b_)
     baseline = offset + slope * float(np.ravel(boosted._baseline_prediction)[0])  # noqa: SLF001 - the trees are not public
+    trees = (predictor.nodes for (predictor,) in boosted._predictors)  # noqa: SLF001
     tables = []
-    for (predictor,) in boosted._predictors:  # noqa: SLF001
-        for branch in branches(predictor.nodes):
-            chances = _chances(branch, rows)
-            values = slope * branch.values
-            baseline += float((values * chances).sum())
-            if branch.features:
-                tables.append(Table(branch.features, branch.bounds, shapley(values, chances)))
+    for branch in joined(each for nodes in trees for each in branches(nodes)):
+        chances = _chances(branch, rows)
+        values = slope * branch.values
+        baseline += float((values * chances).sum())
+        if branch.features:
+            tables.append(Table(branch.features, branch.bounds, shapley(values, chances)))
     return Shares(baseline, rows.shape[1], tuple(tables))
-
-
-def branches(nodes: Any, most_cells: int = MOST_CELLS) -> Iterator[Branch]:  # noqa: ANN401 - a structured array
-    """A tree as functions that sum to it: of branches with at most so many cells, or of single leaves."""
-    waiting: list[tuple[int, Box]] = [(0, {})]
-    while waiting:
-        at, box = waiting.pop()
-        branch = _branch([*leaves(nodes, at, box)])
-        if nodes[at]["is_leaf"] or branch.values.size <= most_cells:
-            yield branch
-        else:
-            waiting += sides(nodes[at], box)
 
 
 def shapley(values: Floats, chances: Floats) -> Floats:
@@ -117,15 +91,6 @@ def shapley(values: Floats, chances: Floats) -> Floats:
             weight = factorial(len(known)) * factorial(count - len(known) - 1) / factorial(count)
             found[axis] += weight * (means[known | {axis}] - means[known])
     return found
-
-
-def _branch(found: Sequence[Leaf]) -> Branch:
-    features = tuple(sorted({feature for leaf in found for feature in leaf.box}))
-    bounds = tuple(bounds_of(feature, found) for feature in features)
-    values = np.zeros([len(each) + 1 for each in bounds])
-    for leaf in found:
-        values[tuple(span(each, leaf, feature) for feature, each in zip(features, bounds, strict=True))] += leaf.value
-    return Branch(features, bounds, values)
 
 
 def _chances(branch: Branch, rows: Floats) -> Floats:

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from offline import train
 from offline.datasets import oulad, students
-from offline.training import export, fitting, forms, parity, recalibration, shapley, unconstrained
+from offline.training import branches, export, fitting, forms, parity, recalibration, shapley, unconstrained
 from offline.training.additive import Floats
 from offline.training.fitting import Source, Trained
 from offline.training.forms import Compared, Form
@@ -94,16 +94,31 @@ def test_the_values_of_a_table_are_those_of_all_subsets(seed: int, shape: list[i
 
 
 @settings(max_examples=15, deadline=None)
-@given(SEEDS, st.integers(1, 5), st.integers(2, 8), st.integers(1, 64))
-def test_a_tree_is_the_sum_of_its_branches(seed: int, width: int, most_leaves: int, most_cells: int) -> None:
+@given(SEEDS, st.integers(1, 5), st.integers(2, 8), st.integers(1, 64), st.integers(1, 64))
+def test_a_model_is_the_sum_of_its_branches_apart_and_joined(
+    seed: int, width: int, most_leaves: int, small: int, most_cells: int
+) -> None:
     rows, model = _fitted(seed, width, most_leaves)
     found = model.calibrated_classifiers_[0].estimator
-    said = np.full(len(rows), float(np.ravel(found._baseline_prediction)[0]))
-    for (predictor,) in found._predictors:
-        for branch in shapley.branches(predictor.nodes, most_cells):
+    apart = [branch for (predictor,) in found._predictors for branch in branches.branches(predictor.nodes, small)]
+    joined = [*branches.joined(apart, most_cells)]
+    for parts in (apart, joined):
+        said = np.full(len(rows), float(np.ravel(found._baseline_prediction)[0]))
+        for branch in parts:
             cells = [np.searchsorted(b, rows[:, f]) for f, b in zip(branch.features, branch.bounds, strict=True)]
             said += branch.values[tuple(cells)]
-    np.testing.assert_allclose(said, found.decision_function(rows), atol=1e-9)
+        np.testing.assert_allclose(said, found.decision_function(rows), atol=1e-9)
+    assert len(joined) <= len(apart)
+    assert max(each.values.size for each in joined) <= max(most_cells, *(each.values.size for each in apart), 1)
+    features = {feature for branch in apart for feature in branch.features}
+    assert {feature for branch in joined for feature in branch.features} == features
+
+
+def test_branches_of_the_same_features_become_one_table(boosted: CalibratedClassifierCV, course: Table) -> None:
+    trees = [predictor.nodes for (predictor,) in boosted.calibrated_classifiers_[0].estimator._predictors]
+    apart = [branch for nodes in trees for branch in branches.branches(nodes)]
+    read = shapley.read(boosted, course.values)
+    assert len({each.features for each in read.tables}) <= len(read.tables) < len(trees) < len(apart)
 
 
 def test_the_file_says_what_the_model_says(course: Table, boosted: CalibratedClassifierCV) -> None:
