@@ -43,6 +43,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=500)]
 _Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Number = Annotated[float, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
 _Part = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Hours = Annotated[float, msgspec.Meta(ge=0, le=8_784)]
 _Target = Annotated[float, msgspec.Meta(gt=0, le=_LARGEST)]
 
 
@@ -59,12 +60,17 @@ class NewArm(_Body):
 
 
 class NewMetric(_Body):
-    """A metric. `harm` makes it a guardrail: the part of the control's mean by which an arm must not be worse."""
+    """A metric. `harm` makes it a guardrail: the part of the control's mean by which an arm must not be worse.
+
+    Outcomes count from `fromHours` after a unit met its arm until `withinHours` after it; 0 for no bound.
+    """
 
     name: _Name
     aggregation: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_AGGREGATIONS)})] = "any"
     is_smaller_better: bool = False
     harm: _Part = 0.0
+    from_hours: _Hours = 0.0
+    within_hours: _Hours = 0.0
 
 
 class NewScore(_Body):
@@ -310,6 +316,8 @@ def _definition(new: NewExperiment) -> wire.ExperimentDefinition:
                 aggregation=wire.OutcomeAggregation.ValueType(_AGGREGATIONS[each.aggregation]),
                 is_smaller_better=each.is_smaller_better,
                 harm=each.harm,
+                from_hours=each.from_hours,
+                within_hours=each.within_hours,
             )
             for each in new.metrics
         ],

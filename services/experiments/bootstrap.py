@@ -46,7 +46,7 @@ def over(
     return UseCases(
         Experiments(store, clock),
         recording,
-        Assigning(store, recording, monotonic),
+        Assigning(store, recording, clock, monotonic),
         Persons(store),
         Configuring(store, signer or Unsigned(), clock),
     )

@@ -89,7 +89,7 @@ class ExperimentsServicer(ExperimentsServiceServicer):
     ) -> wire.RecordExposuresResponse:
         """Counts units that met an arm."""
         experiment = await self._experiments.get(request.tenant, request.experiment_id)
-        new, left_out = await self._recording.exposures(experiment, translation.exposures_of(request))
+        new, left_out = await self._recording.exposures(experiment, translation.exposures_of(request, self._now_us()))
         return wire.RecordExposuresResponse(new_units=new, left_out=left_out)
 
     async def RecordOutcomes(

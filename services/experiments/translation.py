@@ -40,7 +40,14 @@ def definition_of(message: wire.ExperimentDefinition) -> Definition:
         message.salt or message.experiment_id,
         tuple(Arm(arm.name, arm.weight, arm.value) for arm in message.arms),
         tuple(
-            Metric(each.name, AGGREGATIONS[max(each.aggregation, 1) - 1], not each.is_smaller_better, each.harm)
+            Metric(
+                each.name,
+                AGGREGATIONS[max(each.aggregation, 1) - 1],
+                not each.is_smaller_better,
+                each.harm,
+                each.from_hours,
+                each.within_hours,
+            )
             for each in message.metrics
         ),
         Score(
@@ -105,9 +112,9 @@ def before_of(message: wire.ExperimentUnit | wire.UnitExposure) -> float | None:
     return message.before.value if message.HasField("before") else None
 
 
-def exposures_of(message: wire.RecordExposuresRequest) -> Sequence[Exposure]:
-    """Units that met arms."""
-    return [Exposure(each.unit, each.arm, before_of(each), each.is_fallback) for each in message.exposures]
+def exposures_of(message: wire.RecordExposuresRequest, now_us: int) -> Sequence[Exposure]:
+    """Units that met arms, now."""
+    return [Exposure(each.unit, each.arm, before_of(each), each.is_fallback, now_us) for each in message.exposures]
 
 
 def reports_of(message: wire.RecordOutcomesRequest, now_us: int) -> Sequence[Report]:
@@ -191,6 +198,8 @@ def _definition_message(definition: Definition) -> wire.ExperimentDefinition:
                 aggregation=_AGGREGATION_NUMBERS[each.aggregation],
                 is_smaller_better=not each.is_larger_better,
                 harm=each.harm,
+                from_hours=each.from_hours,
+                within_hours=each.within_hours,
             )
             for each in definition.metrics
         ],

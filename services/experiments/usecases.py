@@ -416,9 +416,10 @@ class Recording:
 class Assigning:
     """Tells units their arms by the allocations of now, or those of the last day while the store is away."""
 
-    def __init__(self, store: ExperimentStore, recording: Recording, monotonic: Clock) -> None:
+    def __init__(self, store: ExperimentStore, recording: Recording, clock: Clock, monotonic: Clock) -> None:
         self._store = store
         self._recording = recording
+        self._clock = clock
         self._monotonic = monotonic
         self._known: Mapping[str, Sequence[Experiment]] = {}
         self._changes = -1
@@ -460,7 +461,7 @@ class Assigning:
         if is_exposure:
             for experiment in asked:
                 met = [
-                    Exposure(each.unit, each.assignment.arm, units[each.unit], is_fallback)
+                    Exposure(each.unit, each.assignment.arm, units[each.unit], is_fallback, self._clock())
                     for each in told
                     if each.takes_part and each.experiment_id == experiment.definition.id
                 ]

@@ -438,3 +438,26 @@ async def test_the_totals_are_those_of_the_units(told: Told) -> None:
         expected = sums.together(sums.of_unit(each.total / each.reports) for each in of)
         assert group.units == len(of)
         assert group.sums["spent"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("hours", "counts"), [(0.0, False), (23.9, False), (24.0, True), (168.0, True), (168.1, False)]
+)
+async def test_only_outcomes_within_the_window_count(told: Told, hours: float, counts: bool) -> None:  # noqa: FBT001
+    window = wire.ExperimentMetric(name="stayed", from_hours=24, within_hours=168)
+    await told.create(metrics=[window, wire.ExperimentMetric(name="sold")])
+    await told.change(START)
+    await told.assign(["u-1"], is_exposure=True)
+    told.clock[0] += round(hours * HOUR_US)
+    for _ in range(2):
+        await told.report([("u-1", "", {"stayed": 1.0, "sold": 1.0})])
+    evidence = await told.store.evidence("", "sales", ["u-1"])
+    assert evidence.units["u-1"].met_us == NOON_US
+    assert set(evidence.units["u-1"].values) == ({"stayed", "sold"} if counts else {"sold"})
+
+
+@pytest.mark.parametrize(("since", "until"), [(24, 24), (24, 12), (-1, 0), (0, 9_000)])
+async def test_a_window_that_makes_no_sense_is_refused(told: Told, since: float, until: float) -> None:
+    window = wire.ExperimentMetric(name="stayed", from_hours=since, within_hours=until)
+    with pytest.raises(InvalidArgument, match="fromHours"):
+        await told.create(metrics=[window])

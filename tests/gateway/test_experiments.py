@@ -125,3 +125,11 @@ async def test_what_makes_no_sense_is_refused(
     await post(gateway, "", MODEL, 201)
     assert (await post(gateway, path, body, status))["reason"] == reason
     assert (await get(gateway, "/model"))["revision"] == 1
+
+
+async def test_a_metric_has_a_window(gateway: Gateway) -> None:
+    window = {"name": "stayed", "fromHours": 24, "withinHours": 168, "harm": 0.1}
+    (made,) = (await post(gateway, "", {**MODEL, "metrics": [window]}, 201))["definition"]["metrics"]
+    assert (made["fromHours"], made["withinHours"]) == (24, 168)
+    wrong = await post(gateway, "", {**MODEL, "metrics": [{**window, "withinHours": 12}]}, 400)
+    assert wrong["reason"] == "VALUE_OUT_OF_RANGE"

@@ -695,7 +695,7 @@ async def read_segments(of: At) -> dict[str, Any]:
 async def write_experiments(to: At) -> None:
     store = RedisExperiments(to.client)
     arms = (Arm("control", 9, "model-1"), Arm("new", 1, "model-2"))
-    metrics = (Metric("sold", harm=0.1), Metric("latency_ms", "average", is_larger_better=False))
+    metrics = (Metric("sold", harm=0.1, within_hours=24.0), Metric("latency_ms", "average", is_larger_better=False))
     definition = Definition("models", "Größe 😀", "salt", arms, metrics, Score(), 5.0, pauses_on_incident=True)
     draft = created("acme", definition, "k1", "", NOW_US - MINUTE_US)
     started = changed(draft, "start", "k1", "it is time", NOW_US)
@@ -704,7 +704,7 @@ async def write_experiments(to: At) -> None:
     assert await store.put(paused(started, "incident-1", "insights", "sales fell", NOW_US), 2)
     other = created("", definition._replace(id="other", score=None), "k2", "", NOW_US)
     assert await store.put(shared(other, {"control": 0.75, "new": 0.25}, "scoring", NOW_US), 0)
-    first = exposed(None, Exposure("u-1", "control", 0.25))
+    first = exposed(None, Exposure("u-1", "control", 0.25, at_us=NOW_US))
     second = exposed(None, Exposure("u-2", "new", None, is_fallback=True))
     third = exposed(exposed(None, Exposure("u-3", "new")), Exposure("u-3", "control"))
     bought = reported(
@@ -893,7 +893,7 @@ async def read_exports(of: At) -> dict[str, Any]:
 
 async def write_reports(to: At) -> None:
     met = TrialReport("acme", "tone", "Größe 😀", "control", 60.5)
-    assert await RedisReports(to.client).add([met, TrialReport("", "tone", "u-1", outcome="accepted")]) == 0
+    assert await RedisReports(to.client).add([met, TrialReport("", "tone", "u-1", outcome="stayed", at_us=NOW_US)]) == 0
 
 
 async def read_reports(of: At) -> dict[str, Any]:

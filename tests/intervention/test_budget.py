@@ -281,7 +281,7 @@ async def test_a_call_is_witnessed_with_its_cost() -> None:
     ]
     assert usage.cost_micro_usd == 304.0
     (used,) = (await models.usage()).models
-    assert used == ("eu.amazon.nova-pro-v1:0", {"ok": 1}, 300, 20, 304.0)
+    assert used == ("eu.amazon.nova-pro-v1:0", {"ok": 1}, 300, 20, 304.0, True)
 
 
 async def test_a_tenant_is_told_what_its_own_budget_paid_and_nothing_of_others() -> None:

@@ -22,13 +22,13 @@ from services.intervention.batch.deciding import BatchResult
 from services.intervention.decision.domain.facts import Outcome, Purchase
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.domain.judged import Judged, judged_by
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import STAYED, Report
 from services.intervention.lift.usecases import Judges, Telling
 from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
 from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.policy import EventKind
 from services.intervention.settings import Settings
-from tests.intervention.builders import Row, World, batch, outcome
+from tests.intervention.builders import NOON_ISH, ManualClock, Row, World, batch, outcome
 from tests.serving import serving
 
 # The model that the builders' rows are assessed by.
@@ -47,9 +47,9 @@ async def decided(world: World, *rows: Row, canary: Sequence[str] = (), model: s
 
 
 async def assessed(world: World, *rows: Row, canary: Sequence[str] = (), model: str = LIVE) -> list[Report]:
-    """What waits to be told after such a batch."""
+    """What waits to be told after such a batch, but for who is there."""
     await decided(world, *rows, canary=canary, model=model)
-    return [*(await world.reports.first(1_000)).values()]
+    return [each for each in (await world.reports.first(1_000)).values() if each.outcome != STAYED]
 
 
 async def test_everybody_counts_for_the_model_that_assessed_them() -> None:
@@ -79,7 +79,7 @@ async def test_who_was_told_of_is_told_of_again_only_if_that_may_be_lost() -> No
     other = World(judged={"": JUDGED})
     assert await assessed(other, Row(5.0, user_id="ada")) == told
     # What there was no room for is lost.
-    full = World(judged={"": JUDGED}, most_reports=1)
+    full = World(judged={"": JUDGED}, most_reports=2)
     await assessed(full, Row(5.0, user_id="ada"), Row(5.0, user_id="bob"))
     await full.reports.remove([*await full.reports.first(10)])
     assert len(await assessed(full, Row(5.0, user_id="ada"))) == 1
@@ -174,3 +174,58 @@ async def test_a_store_that_is_away_changes_nothing() -> None:
     with pytest.raises(Unavailable):
         await judges.ask()
     assert judges.by_tenant == {"": JUDGED}
+
+
+async def test_who_is_there_is_told_once_an_hour() -> None:
+    world = World(judged={"": JUDGED})
+    hour_us = 3_600_000_000
+    start_us = NOON_ISH // hour_us * hour_us
+
+    async def there(at_us: int) -> list[Report]:
+        await world.reports.remove([*await world.reports.first(10)])
+        await decided(world, Row(5.0, user_id="ada", at_us=at_us), Row(5.0, is_bot=True, user_id="bot", at_us=at_us))
+        return [each for each in (await world.reports.first(10)).values() if each.outcome == STAYED]
+
+    def stays(at_us: int) -> Report:
+        return Report("", "canary", "ada", outcome=STAYED, at_us=at_us)
+
+    assert await there(start_us + 1) == [stays(start_us)]
+    assert await there(start_us + hour_us - 1) == []
+    assert await there(start_us + hour_us) == [stays(start_us + hour_us)]
+
+
+async def test_an_experiment_is_judged_by_who_left() -> None:
+    hour_us = 3_600_000_000
+    clock = ManualClock()
+    use_cases = bootstrap.over(MemoryExperiments(), clock, clock, 10_000)
+    stays = Metric(STAYED, harm=0.1, from_hours=24.0, within_hours=168.0)
+    definition = Definition("canary", "", "canary", ARMS, (stays,), ramp=(100.0,))
+    await use_cases.experiments.create("", definition, "ann", "")
+    await use_cases.experiments.change("", "canary", "start", "", "ann", "")
+    world = World(judged={"": JUDGED}, most_reports=10_000)
+    users = [f"u-{number}" for number in range(1_200)]
+    canary = users[::2]
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        telling = Telling(world.reports, ToldExperiments(dialled))
+
+        async def seen(who: Sequence[str], after_hours: int) -> float:
+            """Users are seen some hours after the start; the mean of the canary."""
+            at_us = NOON_ISH + after_hours * hour_us
+            clock.now_us = at_us
+            for some in (who[at : at + 300] for at in range(0, len(who), 300)):
+                rows = [Row(5.0, user_id=user, at_us=at_us) for user in some]
+                await decided(world, *rows, canary=[user for user in some if user in set(canary)])
+            while await telling.tell_some():
+                pass
+            _, totals, results = await use_cases.experiments.results("", "canary")
+            assert (totals.in_several, totals.unmatched) == (0, 0)
+            return results.findings[0].treated.mean
+
+        assert await seen(users, 0) == 0.0
+        # Too early, and too late.
+        assert await seen(users, 5) == 0.0
+        assert await seen(canary[:10], 200) == 0.0
+        # Of the canary's users most have left.
+        assert await seen([*users[1::2], *canary[::5]], 30) == pytest.approx(0.2)
+    (after,) = await use_cases.experiments.tick()
+    assert (after.state, "worse in stayed" in after.history[-1].why) == ("rolled_back", True)

@@ -15,6 +15,8 @@ MOST_ARMS: Final = 10
 MOST_METRICS: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MOST_WEIGHT: Final = 10_000
+_HOUR_US: Final = 3_600_000_000
+_MOST_HOURS: Final = 8_784
 _LONGEST_TEXT: Final = 500
 
 Aggregation = Literal["any", "total", "average", "latest"]
@@ -27,13 +29,26 @@ class Metric(NamedTuple):
     """What is measured of each unit.
 
     `harm` makes it a guardrail: the part of the control's mean by which an arm must not be worse, above 0 and up to 1,
-    such as 0.1 for ten percent; 0 if it is none.
+    such as 0.1 for ten percent; 0 if it is none. Outcomes count from `from_hours` after the unit met its arm until
+    `within_hours` after it; 0 for no bound.
     """
 
     name: str
     aggregation: Aggregation = "any"
     is_larger_better: bool = True
     harm: float = 0.0
+    from_hours: float = 0.0
+    within_hours: float = 0.0
+
+    def counts(self, after_us: int) -> bool:
+        """Whether an outcome counts that came so many microseconds after the unit met its arm."""
+        hours = after_us / _HOUR_US
+        return not self.has_window or (hours >= self.from_hours and hours <= (self.within_hours or hours))
+
+    @property
+    def has_window(self) -> bool:
+        """Whether only outcomes of some time count."""
+        return bool(self.from_hours or self.within_hours)
 
     @property
     def sign(self) -> int:
@@ -160,6 +175,10 @@ def _metrics(definition: Definition) -> str:
         return f"No two `metrics` have the same name, and none is called `{SCORE}`."
     if not all(0 <= metric.harm <= 1 for metric in definition.metrics):
         return "The `harm` of a metric must be from 0 to 1: a part of the control's mean."
+    for metric in definition.metrics:
+        since, until = metric.from_hours, metric.within_hours
+        if not (0 <= since <= _MOST_HOURS and 0 <= until <= _MOST_HOURS) or 0 < until <= since:
+            return f"`fromHours` and `withinHours` are from 0 to {_MOST_HOURS:,}, and the first is smaller."
     return ""
 
 

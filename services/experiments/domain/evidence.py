@@ -15,13 +15,14 @@ class Exposure(NamedTuple):
     """A unit met its arm.
 
     `before` is a number from before the start, such as its risk; None if there is none. `is_fallback` tells that it got
-    the control, or an arm of an older allocation, because the service was away.
+    the control, or an arm of an older allocation, because the service was away. `at_us` is when, in Unix microseconds.
     """
 
     unit: str
     arm: str
     before: float | None = None
     is_fallback: bool = False
+    at_us: int = 0
 
 
 class Report(NamedTuple):
@@ -52,6 +53,8 @@ class UnitState(NamedTuple):
     values: Mapping[str, Value] = {}
     reports: tuple[int, ...] = ()
     """Short hashes of the ids of the last reports."""
+    met_us: int = 0
+    """When it met its arm, in Unix microseconds; 0: not known, and metrics with a window have no outcome."""
 
 
 class Group(NamedTuple):
@@ -87,7 +90,7 @@ NONE_YET: Final = Totals({}, {})
 def exposed(state: UnitState | None, exposure: Exposure) -> UnitState:
     """A unit after it met an arm; the first exposure counts, and a repetition changes nothing."""
     if state is None:
-        return UnitState(exposure.arm, exposure.is_fallback, before=exposure.before)
+        return UnitState(exposure.arm, exposure.is_fallback, before=exposure.before, met_us=exposure.at_us)
     if state.arm != exposure.arm and not state.is_in_several:
         return state._replace(is_in_several=True)
     return state
@@ -98,7 +101,14 @@ def reported(definition: Definition, state: UnitState, report: Report) -> UnitSt
     mark = _mark(report.id)
     if report.id and mark in state.reports:
         return state
-    found = {name: value for name, value in report.outcomes.items() if name in definition.outcomes}
+    late = {
+        each.name
+        for each in definition.metrics
+        if each.has_window and not (state.met_us and each.counts(report.at_us - state.met_us))
+    }
+    found = {name: value for name, value in report.outcomes.items() if name in definition.outcomes - late}
+    if not found and not report.id:
+        return state
     score = definition.score
     if score and score.quality in found and not is_unpriced(definition, report):
         found[SCORE] = utility(score, found[score.quality], found.get(score.speed), found.get(score.cost))

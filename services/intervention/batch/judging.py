@@ -10,10 +10,11 @@ from services.intervention.decision.domain.decision import reaches_goal
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.offer import Offer
 from services.intervention.lift.domain.judged import Judged
-from services.intervention.lift.domain.report import CONVERTED, Report
+from services.intervention.lift.domain.report import CONVERTED, STAYED, Report
 from services.intervention.policy.domain.policy import Policy
 
-_MOST_REMEMBERED: Final = 100_000
+_MOST_REMEMBERED: Final = 200_000
+_HOUR_US: Final = 3_600_000_000
 
 
 class Judging:
@@ -28,7 +29,7 @@ class Judging:
 
     def __init__(self, judged: Callable[[], Mapping[str, Judged]]) -> None:
         self._judged = judged
-        # Hashes, so that nobody's id outlives an erasure. Two of 100,000 are the same less than once in 10^9 times.
+        # Hashes, so that nobody's id outlives an erasure. Two of 200,000 are the same less than once in 10^8 times.
         self._told: set[int] = set()
 
     def reports(
@@ -40,6 +41,8 @@ class Judging:
         outcomes: Sequence[tuple[int, Offer]],
     ) -> list[Report]:
         """Who was assessed by which model for the first time, what came of help, and who reached the goal; each once.
+
+        And who is there, once an hour.
 
         Args:
             policies: that of each record.
@@ -64,10 +67,10 @@ class Judging:
     def told(self, reports: Iterable[Report]) -> None:
         """Remembers reports that are kept. Those that are not are told again, which changes nothing."""
         for each in reports:
-            if each.arm:
+            if each.arm or each.outcome == STAYED:
                 if len(self._told) >= _MOST_REMEMBERED:
                     self._told.clear()
-                self._told.add(hash((each.tenant, each.experiment_id, each.unit, each.arm)))
+                self._told.add(_mark(each))
 
     def _met(self, judged: Mapping[str, Judged], rows: Rows) -> Iterable[Report]:
         left_out = {*rows.bot_rows, *rows.system_rows, *rows.copied_rows}
@@ -77,8 +80,16 @@ class Judging:
             if by is None or row in left_out:
                 continue
             arm = by.arms.get(rows.other_models.get(number, rows.model_version))
-            if arm is not None and hash((tenant, by.experiment_id, unit := plain(user_id), arm)) not in self._told:
-                yield Report(tenant, by.experiment_id, unit, arm)
+            if arm is None:
+                continue
+            unit, hour_us = plain(user_id), rows.received_us[row] // _HOUR_US * _HOUR_US
+            met = Report(tenant, by.experiment_id, unit, arm)
+            stays = Report(tenant, by.experiment_id, unit, outcome=STAYED, at_us=hour_us)
+            yield from (each for each in (met, stays) if _mark(each) not in self._told)
+
+
+def _mark(report: Report) -> int:
+    return hash((report.tenant, report.experiment_id, report.unit, report.arm, report.at_us))
 
 
 def _came(by: Judged, user_id: str, outcome: str) -> Report:

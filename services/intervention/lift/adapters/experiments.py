@@ -8,6 +8,7 @@ from google.protobuf.wrappers_pb2 import DoubleValue
 from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
+from mesh.rpc.timestamps import timestamp
 from services.intervention.lift.domain.report import Report
 
 if TYPE_CHECKING:  # this name stands in the stubs only
@@ -39,6 +40,13 @@ class ToldExperiments:
             asked = wire.RecordExposuresRequest(tenant=tenant, experiment_id=experiment_id, exposures=met)
             await self._stub.RecordExposures(asked, timeout=_SECONDS)
             return
-        came = [wire.OutcomeOfUnit(unit=each.unit, outcomes={each.outcome: 1.0}) for each in reports]
+        came = [
+            wire.OutcomeOfUnit(
+                unit=each.unit,
+                outcomes={each.outcome: 1.0},
+                outcome_time=timestamp(each.at_us) if each.at_us else None,
+            )
+            for each in reports
+        ]
         told = wire.RecordOutcomesRequest(tenant=tenant, experiment_id=experiment_id, reports=came)
         await self._stub.RecordOutcomes(told, timeout=_SECONDS)

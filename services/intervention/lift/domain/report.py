@@ -6,13 +6,16 @@ import msgspec
 
 CONVERTED: Final = "converted"
 """The outcome that the user reached the policy's goal."""
+STAYED: Final = "stayed"
+"""The outcome that the user is there: whoever is not, has left."""
 
 
 class Report(msgspec.Struct, frozen=True, array_like=True):
     """A user met an arm, or an outcome of a user who takes part; telling it twice changes nothing.
 
     With an arm, `before` is the risk (0 to 100) at that moment. Otherwise `outcome` is `shown`, `accepted`, `declined`
-    and so on, as interventions have it, or `converted`. `unit` is the user's id without the tenant.
+    and so on, as interventions have it, `converted` or `stayed`. `unit` is the user's id without the tenant. `at_us` is
+    when, in Unix microseconds; 0: about now.
     """
 
     tenant: str
@@ -21,3 +24,4 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     arm: str = ""
     before: float = 0.0
     outcome: str = ""
+    at_us: int = 0
