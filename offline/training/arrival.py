@@ -1,5 +1,6 @@
 """A new installation whose data comes in by and by: what it knows when, and how good its models would be then."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ from services.features.domain.state import DAY_US
 USERS: Final = (0, 30, 100, 300, 1000, 2000)
 """At so many users with an outcome models are made."""
 _FEWEST_LATER: Final = 100
+WEEK_US: Final = 7 * DAY_US
 
 
 class Moment(NamedTuple):
@@ -87,6 +89,29 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
         figures = report["auroc"], report["calibration_error"]
         in_trouble = stories.told(*files[name], weights[name])[stories.TROUBLE].score
         yield Step(moment.users, moment.day, name, name == offered, *figures, false, in_trouble)
+
+
+def recalibrated(said: Floats, rows: Table) -> Floats:
+    """What a model says of what comes in, recalibrated each week from the first snapshot on.
+
+    Each time on all of these snapshots whose answer is known by then, once that are enough
+    (`recalibration.require_enough`); as the model says it until then.
+
+    Args:
+        said: the model's probability of each snapshot.
+        rows: the snapshots, in any order.
+    """
+    found, by = said.copy(), None
+    weeks = (rows.at_us - rows.at_us.min()) // WEEK_US
+    for week in np.unique(weeks):
+        is_known = rows.known_us <= rows.at_us.min() + week * WEEK_US
+        with contextlib.suppress(TooLittleError):
+            known = rows.where(is_known)
+            recalibration.require_enough(known)
+            by = recalibration.fit(said[is_known], known)
+        if by is not None:
+            found[weeks == week] = by(said[weeks == week])
+    return found
 
 
 def _names(made: Trained | Recalibrated, later: Table) -> tuple[str, ...]:
