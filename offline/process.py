@@ -25,6 +25,8 @@ from mesh.errors import MeshError
 _NICENESS: Final = 10
 # Begun again, it would fill the disk again.
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# How onnxruntime, Arrow and Python say that there is no memory where they raise no MemoryError.
+_NO_MEMORY: Final = ("bad_alloc", "allocate memory", "launch worker thread", "start new thread")
 
 
 class Asked(NamedTuple):
@@ -41,26 +43,31 @@ Do = Callable[[Asked], int]
 """Does a job, and says what came of it; returns the exit code."""
 
 
-def run(do: Do) -> int:
-    """Does the job that the arguments of the process name; returns the exit code."""
+def run(do: Do, use: Callable[[], None] = lambda: None) -> int:
+    """Does the job that the arguments of the process name; returns the exit code.
+
+    Args:
+        do: the job.
+        use: uses the libraries of the job for the first time, on next to nothing, before memory is bounded.
+    """
     os.nice(_NICENESS)
     threading.Thread(target=_end_with_input, daemon=True).start()
     reserve()
+    use()
     url, tenant, now_ms, mib, job_id, options = sys.argv[1:]
-    resource.setrlimit(resource.RLIMIT_DATA, (int(mib) << 20, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (int(mib) << 20, before[1]))
     try:
         return do(Asked(url, tenant, int(now_ms), job_id, json.loads(options)))
-    except MemoryError:
-        return failed(
-            "JOB_TOO_LARGE",
-            "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB.",
-        )
     except MeshError as error:
         return failed(error.reason, error.detail)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    except Exception as error:
+        said = _too_large(error)
+        if not said:
             raise
-        return failed("JOB_TOO_LARGE", f"There is no room for what it writes while it works: {error.strerror}.")
+        # To say so and to end takes memory, too: a library that gets none may end the process by a signal.
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+        return failed("JOB_TOO_LARGE", said)
 
 
 def done(**members: Any) -> int:  # noqa: ANN401 - what JSON can say
@@ -96,6 +103,17 @@ def reserve() -> None:
     file = io.BytesIO()
     pq.write_table(pa.table({"some": [1]}), file)
     pq.ParquetFile(file, pre_buffer=True).read()
+
+
+def _too_large(error: Exception) -> str:
+    """What is told of a job that has too little memory or disk; empty for other errors."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return f"There is no room for what it writes while it works: {error.strerror}."
+    if isinstance(error, MemoryError) or any(each in str(error) for each in _NO_MEMORY):
+        return (
+            "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB."
+        )
+    return ""
 
 
 def _end_with_input() -> None:

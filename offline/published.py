@@ -18,9 +18,10 @@ from mesh.settings import SettingError, read
 from offline import datasets, given
 from offline.datasets import edify
 from offline.settings import Declared, Settings
-from offline.training import baselines, fitting
-from offline.training.fitting import OTHER_USERS, Source, Trained
-from offline.training.metrics import Measures
+from offline.training import arrival, baselines, fitting, metrics
+from offline.training.fitting import LATER, OTHER_USERS, Source, Trained
+from offline.training.metrics import Measures, Said
+from offline.training.table import Table
 
 MAPPINGS: Final = Path(datasets.__file__).parent / "mappings"
 TABLE: Final = Path("build/published.md")
@@ -36,7 +37,8 @@ _SIDES: Final = (
     "unconstrained boosting",
     "majority",
 )
-_COLUMNS: Final = ("data", "asked", "came true", "together less the better", *_SIDES)
+_WEEKLY: Final = "model, recalibrated weekly"
+_COLUMNS: Final = ("data", "asked", "came true", "together less the better", *_SIDES, _WEEKLY)
 
 
 class Question(NamedTuple):
@@ -80,22 +82,39 @@ def main() -> None:
             source = source_of(question, settings, Path(folder), console)
         with console.status(f"training on {source.name}, {source.label}"):
             made = fitting.train(source)
-        lines += [f"|{source.name}|{source.label.split(',')[0]}; {row}|" for row in rows(made)]
+        lines += [f"|{source.name}|{source.label.split(',')[0]}; {row}|" for row in rows(made, source.snapshots)]
     text = "\n".join(lines) + "\n"
     print(text, end="")
     TABLE.parent.mkdir(exist_ok=True)
     TABLE.write_text(text, encoding="utf-8")
 
 
-def rows(made: Trained) -> Iterator[str]:
-    """Cells hold AUROC / area under precision and recall / calibration error, the first with AUROC's interval."""
+def rows(made: Trained, snapshots: Table) -> Iterator[str]:
+    """Cells hold AUROC / area under precision and recall / calibration error, the first with AUROC's interval.
+
+    The last cell is of what came later: what the model of the calendar split says, recalibrated as answers come in.
+    """
+    weekly = _weekly(made, snapshots)
     for title, report in made.reports.items():
         share = report["majority"]["auprc"].value
         of, _, moment = title.partition(", ")
         joined = made.learned.joined.get(moment) if of == OTHER_USERS else None
         gain = "{:+.4f} ({:+.3f} to {:+.3f})".format(*joined.gain) if joined else ""
         cells = [_cell(report[side], has_interval=side == _SIDES[0]) for side in _SIDES]
-        yield "|".join([title, f"{share:.1%}", gain, *cells])
+        yield "|".join([title, f"{share:.1%}", gain, *cells, weekly.get(title, "")])
+
+
+def _weekly(made: Trained, snapshots: Table) -> dict[str, str]:
+    if made.later is None:
+        return {}
+    after = snapshots.where(fitting.calendar(snapshots).after)
+    said = arrival.recalibrated(made.later, after)
+    reports = {
+        f"{LATER}, {moment}": metrics.report({_WEEKLY: Said(its, its)}, part)[_WEEKLY]
+        for moment, part in fitting.parts(after).items()
+        for its in [said[after.moments == moment]]
+    }
+    return {title: _cell(report, has_interval=True) for title, report in reports.items()}
 
 
 def _cell(measures: Measures, *, has_interval: bool) -> str:

@@ -8,6 +8,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
 from mesh.clock import Clock, system_clock
 from mesh.errors import FailedPrecondition, Unavailable
 from mesh.settings import SettingError, read_or_exit
@@ -18,6 +23,7 @@ from offline.declared.reading import DataError
 from offline.process import Asked
 from offline.settings import Settings
 from offline.train import Registered
+from offline.training import export, metrics, parity, plots, shapley
 from offline.training.choice import Choice, Live, choose
 from offline.training.fitting import TooLittleError
 from offline.training.parity import ParityError
@@ -53,6 +59,20 @@ def main(asked: Asked) -> int:
     except (SettingError, ParityError) as error:  # again, it would only be so again
         return process.failed("JOB_NOT_POSSIBLE", str(error))
     return process.done(counts=made.offered.counts, model=told(made, registered))
+
+
+def use() -> None:
+    """Fits, exports, asks and draws a model of next to nothing.
+
+    glibc ends a process that has no memory for what a library keeps per thread, at its first use, and says nothing.
+    """
+    rows = np.arange(80.0).reshape(40, 2)
+    is_true = rows[:, 0] % 3.0 > 1.0
+    with threadpool_limits(1):
+        trees = HistGradientBoostingClassifier(max_iter=2, min_samples_leaf=2, early_stopping=False)
+        model = CalibratedClassifierCV(trees, cv=2, ensemble=False).fit(rows, is_true)
+    said, _ = parity.run(export.to_onnx(shapley.read(model, rows), []), rows)
+    plots.reliability({"some": metrics.bins(said, is_true)})
 
 
 def trained(asked: Asked, models: Place, clock: Clock) -> tuple[Choice, Registered]:
@@ -135,4 +155,4 @@ def _tracked(rows: int) -> Any:  # noqa: ANN401 - generic, which a callable's ty
 
 
 if __name__ == "__main__":
-    sys.exit(process.run(main))
+    sys.exit(process.run(main, use))

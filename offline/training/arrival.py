@@ -1,5 +1,6 @@
 """A new installation whose data comes in by and by: what it knows when, and how good its models would be then."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -18,6 +19,7 @@ from services.scoring.domain.learning import Learning, learning_of
 USERS: Final = (0, 30, 100, 300, 1000, 2000)
 """At so many users with an outcome models are made."""
 _FEWEST_LATER: Final = 100
+WEEK_US: Final = 7 * DAY_US
 
 
 class Moment(NamedTuple):
@@ -116,6 +118,29 @@ def steps(source: Source, live: Live, moment: Moment) -> Iterator[Step]:
 
 def _name(offered: Trained | Recalibrated) -> str:
     return "own" if isinstance(offered, Trained) else "recalibrated"
+
+
+def recalibrated(said: Floats, rows: Table) -> Floats:
+    """What a model says of what comes in, recalibrated each week from the first snapshot on.
+
+    Each time on all of these snapshots whose answer is known by then, once that are enough
+    (`recalibration.require_enough`); as the model says it until then.
+
+    Args:
+        said: the model's probability of each snapshot.
+        rows: the snapshots, in any order.
+    """
+    found, by = said.copy(), None
+    weeks = (rows.at_us - rows.at_us.min()) // WEEK_US
+    for week in np.unique(weeks):
+        is_known = rows.known_us <= rows.at_us.min() + week * WEEK_US
+        with contextlib.suppress(TooLittleError):
+            known = rows.where(is_known)
+            recalibration.require_enough(known)
+            by = recalibration.fit(said[is_known], known)
+        if by is not None:
+            found[weeks == week] = by(said[weeks == week])
+    return found
 
 
 def _names(made: Trained | Recalibrated, later: Table) -> tuple[str, ...]:

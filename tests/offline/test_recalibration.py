@@ -197,6 +197,23 @@ def test_a_new_installation_begins_with_the_live_model_and_may_know_nothing_of_w
     assert [(step.name, step.is_offered) for step in blind] == [(step.name, step.is_offered) for step in found]
 
 
+def test_what_comes_in_is_recalibrated_each_week_and_by_what_is_known_then_alone() -> None:
+    random = np.random.default_rng(7)
+    truth = random.random(700) < 0.2
+    snapshots, said = rows(np.zeros(700), truth.tolist()), np.full(700, 0.6)
+    found = arrival.recalibrated(said, snapshots)
+    enough = next(at for at in range(30, 700) if at % 7 == 0 and truth[:at].sum() >= 5)
+    assert (found[:enough] == 0.6).all()
+    for at in range(enough, 700, 7):
+        assert len(set(found[at : at + 7].tolist())) == 1
+        assert found[at] == pytest.approx(truth[:at].mean(), abs=0.02)
+    turned = with_truth(snapshots, np.where(np.arange(700) >= 350, ~truth, truth))
+    np.testing.assert_array_equal(arrival.recalibrated(said, turned)[:350], found[:350])
+    drawn = random.permutation(700)
+    mixed = replace(snapshots, at_us=snapshots.at_us[drawn], known_us=snapshots.known_us[drawn], is_true=truth[drawn])
+    np.testing.assert_allclose(arrival.recalibrated(said, mixed), found[drawn], atol=1e-6)
+
+
 def known_at(snapshots: Table, at_us: int) -> Table:
     """The snapshots, if all of them were known at this time only."""
     return replace(snapshots, known_us=np.full(len(snapshots), at_us))

@@ -23,7 +23,7 @@ from offline.process import Asked
 from offline.training.gate import Verdict
 from offline.training.metrics import Figure
 from offline.training.parity import ParityError
-from services.analytics.adapters.children import Child, Children, Memory
+from services.analytics.adapters.children import LEAN, Child, Children, Memory
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.domain.job import Gate, Job, State
 from services.analytics.running import Queueing, Running
@@ -158,6 +158,51 @@ def test_a_model_that_its_file_does_not_say_exactly_is_not_trained_three_times(
     assert train_job.main(Asked(url, "", system_clock() // 1000, "j-1", options)) == 1
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["reason"] == "JOB_NOT_POSSIBLE"
     assert not (tmp_path / "models").exists()
+
+
+FULL: Final = """
+import re, resource, sys, threading
+from pathlib import Path
+import numpy as np
+from offline import process, train_job
+from offline.training import parity
+from services.scoring.domain.schema import FEATURES
+
+MODEL = Path("models/exit-risk", Path("models/exit-risk/live").read_text().strip(), "model.onnx").read_bytes()
+ROWS = np.zeros((100_000, len(FEATURES)))
+
+def fit(kept):
+    kept.append(np.ones(100_000))
+    train_job.use()
+
+def ask(kept):
+    parity.run(MODEL, ROWS)
+
+def start(kept):
+    threading.Thread(target=kept.clear).start()
+
+def full(asked):
+    taken = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+    resource.setrlimit(resource.RLIMIT_DATA, ((taken + 1024) << 10, resource.RLIM_INFINITY))
+    kept = []
+    while True:
+        globals()[asked.options["does"]](kept)
+
+sys.exit(process.run(full, train_job.use))
+"""
+
+
+@pytest.mark.parametrize("does", ["fit", "ask", "start"])
+def test_without_memory_it_says_so_whichever_library_notices(does: str) -> None:
+    arguments = ("file:///nowhere", "", "1", "4096", "j-1", json.dumps({"does": does}))
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", FULL, *arguments], cwd=ROOT, stdin=pipe, stdout=pipe, env={**os.environ, **LEAN}
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.read()
+    assert json.loads(said)["reason"] == "JOB_TOO_LARGE"
+    assert process.returncode == 1
 
 
 def test_it_learns_from_the_hours_that_were_complete_when_it_was_asked_for(
