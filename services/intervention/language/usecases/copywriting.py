@@ -215,7 +215,7 @@ class Copywriter:
     def _is_late(self, asked: _Asked) -> bool:
         return self._monotonic() >= asked.until or self._clock() >= asked.help_.expires_us
 
-    def _remember(self, key: tuple[Complexity, str], said: Said) -> None:
+    def _remember(self, key: tuple[str, str], said: Said) -> None:
         self._said[key] = said
         if len(self._said) > _MOST_REMEMBERED:
             self._said.popitem(last=False)
