@@ -7,7 +7,7 @@ END: Final = r"$(?!\n)"
 
 
 def told(schema: Any) -> Any:  # noqa: ANN401 - a schema
-    """A schema in which such patterns end in `$`: in JSON Schema that is the end, and not all engines have lookahead."""
+    """A schema in which such patterns end in `$`: the end in JSON Schema, for engines without lookahead too."""
     if isinstance(schema, dict):
         return {name: _told(value) if name == "pattern" else told(value) for name, value in schema.items()}
     return [told(each) for each in schema] if isinstance(schema, (list, tuple)) else schema
