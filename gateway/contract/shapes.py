@@ -15,6 +15,7 @@ from gateway.contract.route import Shape
 from gateway.formats import schema
 from gateway.formats.rendering import describe
 from gateway.http import asgi
+from records import patterns
 
 REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -32,7 +33,7 @@ def of(shape: Shape, components: Schema) -> Schema:
         return describe(shape, components)
     if isinstance(shape, type):
         (found,), defined = msgspec.json.schema_components([shape], ref_template=REFERENCE)
-        components |= {name: _closed(each) for name, each in defined.items()}
+        components |= {name: _closed(patterns.told(each)) for name, each in defined.items()}
         return found
     if isinstance(shape, str):
         return {"type": "string"}

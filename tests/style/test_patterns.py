@@ -8,6 +8,10 @@ from typing import Annotated, Final
 import msgspec
 import pytest
 
+from gateway.contract import openapi
+from gateway.routes.table import ROUTES
+from records import patterns
+from records.patterns import END
 from tests.style.test_repository import ROOT, tracked
 
 _TAKES_A_PATTERN: Final = frozenset({"compile", "match", "search", "fullmatch", "sub", "split", "findall", "finditer"})
@@ -72,3 +76,16 @@ def test_the_end_that_python_and_json_schema_share(wrong: str) -> None:
     assert msgspec.convert({"name": "abc"}, Named)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"name": wrong}, Named)
+
+
+def test_others_are_told_the_end_that_every_engine_reads() -> None:
+    named = {"type": "object", "properties": {"pattern": {"type": "string", "pattern": f"^[a-z]+{END}"}}}
+    assert patterns.told([named, (1, "^a$")]) == [
+        {"type": "object", "properties": {"pattern": {"type": "string", "pattern": "^[a-z]+$"}}},
+        [1, "^a$"],
+    ]
+    assert "(?!" not in (ROOT / "policies" / "schema.json").read_text()
+
+
+def test_the_document_of_the_routes_has_no_lookahead() -> None:
+    assert b"(?!" not in openapi.document(ROUTES)

@@ -427,7 +427,7 @@ export interface Usage {
   tokenLimit: number
   costMicroUsd: number
   costLimitMicroUsd: number
-  models: { modelId: string; callCounts: Record<string, number>; costMicroUsd: number }[]
+  models: { modelId: string; callCounts: Record<string, number>; costMicroUsd: number; isCostUnknown: boolean }[]
 }
 
 export interface Video {

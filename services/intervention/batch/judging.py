@@ -70,7 +70,7 @@ class Judging:
             if each.arm or each.outcome == STAYED:
                 if len(self._told) >= _MOST_REMEMBERED:
                     self._told.clear()
-                self._told.add(_mark(each))
+                self._told.add(hash((each.tenant, each.experiment_id, each.unit, each.arm, each.at_us)))
 
     def _met(self, judged: Mapping[str, Judged], rows: Rows) -> Iterable[Report]:
         left_out = {*rows.bot_rows, *rows.system_rows, *rows.copied_rows}
@@ -83,13 +83,10 @@ class Judging:
             if arm is None:
                 continue
             unit, hour_us = plain(user_id), rows.received_us[row] // _HOUR_US * _HOUR_US
-            met = Report(tenant, by.experiment_id, unit, arm)
-            stays = Report(tenant, by.experiment_id, unit, outcome=STAYED, at_us=hour_us)
-            yield from (each for each in (met, stays) if _mark(each) not in self._told)
-
-
-def _mark(report: Report) -> int:
-    return hash((report.tenant, report.experiment_id, report.unit, report.arm, report.at_us))
+            if hash((tenant, by.experiment_id, unit, arm, 0)) not in self._told:
+                yield Report(tenant, by.experiment_id, unit, arm)
+            if hash((tenant, by.experiment_id, unit, "", hour_us)) not in self._told:
+                yield Report(tenant, by.experiment_id, unit, outcome=STAYED, at_us=hour_us)
 
 
 def _came(by: Judged, user_id: str, outcome: str) -> Report:

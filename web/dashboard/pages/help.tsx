@@ -68,7 +68,7 @@ export function Help() {
             found.isOn ? (
               <Bars
                 title="Language models"
-                bars={found.models.map(({ modelId, costMicroUsd, callCounts }) => ({ name: modelId, value: Object.values(callCounts).reduce((sum, count) => sum + count, 0), note: `$${(costMicroUsd / 1e6).toFixed(4)}` }))}
+                bars={found.models.map(({ modelId, costMicroUsd, isCostUnknown, callCounts }) => ({ name: modelId, value: Object.values(callCounts).reduce((sum, count) => sum + count, 0), note: isCostUnknown ? 'cost not known' : `$${(costMicroUsd / 1e6).toFixed(4)}` }))}
                 summary={`$${(found.costMicroUsd / 1e6).toFixed(4)} of $${number(found.costLimitMicroUsd / 1e6)} and ${number(found.tokenCount)} of ${number(found.tokenLimit)} tokens are spent today.`}
               />
             ) : (

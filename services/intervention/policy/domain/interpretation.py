@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from comparison.assignment import Allocation, Arm
+from records import patterns
 from records.tenants import DEFAULT, qualified
 from services.intervention.policy.domain import policy
 from services.intervention.policy.domain.document import Action, Difficulty, Document, Experiment, QuietHours
@@ -58,7 +59,7 @@ def canonical(tree: object) -> str:
 
 def schema() -> dict[str, object]:
     """The shape of a document as JSON Schema."""
-    return msgspec.json.schema(Document)
+    return cast("dict[str, object]", patterns.told(msgspec.json.schema(Document)))
 
 
 def _document(tree: object) -> Document:
