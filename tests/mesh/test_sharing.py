@@ -152,7 +152,7 @@ class CountingLeases(MemoryLeases):
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
-async def test_who_follows_all_looks_once_a_round_and_else_often(is_alone: bool) -> None:
+async def test_who_follows_all_looks_once_a_round_and_else_often(*, is_alone: bool) -> None:
     stream, leases = MemoryStream(shard_count=2), CountingLeases(rounds=3)
     if not is_alone:
         assert await leases.acquire("1", "other") is not None
