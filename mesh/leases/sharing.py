@@ -26,7 +26,7 @@ _ROUNDS_A_LEASE: Final = 3
 _REFUSED_SECONDS: Final = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A follower that ran for so long was not refused at once.
 _SETTLED_SECONDS: Final = 30.0
-# About how long a released shard stays free.
+# About how long a shard that another process releases stays free.
 _LOOK_SECONDS: Final = 0.1
 
 _log = logging.getLogger(__name__)
@@ -114,6 +114,7 @@ class Sharing:
         self._refusals = _Refusals()
         self._changed = asyncio.Event()
         self._shards: Sequence[Shard] = ()
+        self._readable: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Runs until cancelled.
@@ -138,12 +139,18 @@ class Sharing:
             await asyncio.shield(self._release_all())
 
     async def _rest(self) -> None:
-        """Returns when the next round is due: after the period, or once a follower ends or a shard is free."""
+        """Returns when the next round is due: after the period, or once a follower ends or a shard is free.
+
+        None can become free while this process follows all that can be read.
+        """
         ends = asyncio.get_running_loop().time() + self._period
+        follows_all = self._readable <= self._held.keys()
         while (left := ends - asyncio.get_running_loop().time()) > 0:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, _LOOK_SECONDS)):
+                async with asyncio.timeout(left if follows_all else min(left, _LOOK_SECONDS)):
                     await self._changed.wait()
+                return
+            if follows_all:
                 return
             with contextlib.suppress(MeshError):  # the next round reports it
                 if self._plan(await self._leases.standings()).take:
@@ -174,6 +181,7 @@ class Sharing:
 
     async def _take(self) -> None:
         self._shards, states = await self._reader.shards(), await self._leases.standings()
+        self._readable = frozenset(readable(self._shards, states))
         take, steal = self._plan(states)
         leases = [await self._leases.acquire(shard, self._owner) for shard in take]
         if steal is not None:

@@ -123,6 +123,16 @@ def summed(of: Sequence[Counted]) -> tuple[float, float]:
     return sum(each.now for each in of), sum(each.before for each in of)
 
 
+def test_fields_of_which_a_user_has_several_values_make_no_pairs() -> None:
+    total, part = Counted("", 500.0, 4_000.0), SlicedPart("users", (0,), 1_000.0)
+    fields = {
+        "page": [Counted(each, 400.0, 3_500.0) for each in ("/a", "/b")],
+        "platform": [Counted("web", 250.0, 2_000.0), Counted("mobile", 250.0, 2_000.0)],
+        "country": [Counted("DE", 100.0, 3_000.0), Counted("AT", 400.0, 1_000.0)],
+    }
+    assert [each.fields for each in pairs.wanted(part, total, fields)] == [("country", "platform")]
+
+
 counts = st.integers(0, 5_000).map(float)
 
 

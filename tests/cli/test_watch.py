@@ -91,6 +91,16 @@ async def test_a_service_that_was_stopped_does_not_answer_and_one_that_goes_on_d
         assert await probe()
 
 
+async def test_a_service_that_was_started_again_answers_at_once(tmp_path: object) -> None:
+    target = f"unix:{tmp_path}/probe"
+    probe = over_grpc(target)
+    for _ in range(3):
+        with stopped([sys.executable, "-c", SERVED, target]):
+            for _ in range(3):
+                assert await probe()
+        assert not await probe()
+
+
 async def test_a_probe_of_a_closed_port_fails() -> None:
     port = free_port()
     for probe in (over_http(f"http://127.0.0.1:{port}/healthz"), over_redis(f"redis://127.0.0.1:{port}/0")):

@@ -130,6 +130,42 @@ async def test_processes_come_and_go() -> None:
         assert epochs == sorted(set(epochs))
 
 
+class CountingLeases(MemoryLeases):
+    """Counts rounds, by what is renewed in them, and looks at who holds what."""
+
+    def __init__(self, rounds: int) -> None:
+        super().__init__(system_clock)
+        self.look_count = 0
+        self.rounds = rounds
+        self.is_enough = asyncio.Event()
+
+    async def standings(self) -> dict[str, ShardState]:
+        self.look_count += 1
+        return dict(await super().standings())
+
+    async def renew(self, lease: Lease) -> bool:
+        if lease.shard == "0":
+            self.rounds -= 1
+            if not self.rounds:
+                self.is_enough.set()
+        return await super().renew(lease)
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_who_follows_all_looks_once_a_round_and_else_often(*, is_alone: bool) -> None:
+    stream, leases = MemoryStream(shard_count=2), CountingLeases(rounds=3)
+    if not is_alone:
+        assert await leases.acquire("1", "other") is not None
+
+    async def follow(_: Lease) -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(30):
+        async with in_background(Sharing(stream, leases, "me", follow, 1.2).run()):
+            await leases.is_enough.wait()
+    assert (leases.look_count <= 4) == is_alone
+
+
 async def test_a_split_and_a_merge_are_followed_parents_first() -> None:
     stream, leases = MemoryStream(shard_count=1), MemoryLeases(system_clock)
     followers = Followers(stream, leases)

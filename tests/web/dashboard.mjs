@@ -280,7 +280,7 @@ const stories = {
     const incident = { insightId: '20260102T0900-users', opened: part.opened, closed: null, severity: 'high', affectedUserHours: 45, parts: [part], acknowledged: null, snoozedUntil: null, snoozeReason: '', slices: [], missingMoney: [], changes: [] }
     const explained = {
       ...incident,
-      slices: [{ metric: 'users', field: 'page', value: '/pay', observed: 5, expected: 45, contribution: 0.9, surprise: 0.2 }],
+      slices: [{ metric: 'users', field: 'page', value: '/pay', secondField: 'platform', secondValue: 'mobile', observed: 5, expected: 45, contribution: 0.9, surprise: 0.2 }],
       missingMoney: [{ currency: 'EUR', amount: 1200 }],
       changes: [{ time: '2026-01-02T08:50:00Z', kind: 'deploy', name: 'web 1.2.3', detail: '', by: '' }],
     }

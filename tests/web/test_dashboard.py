@@ -221,7 +221,7 @@ def test_what_the_watch_tells_is_pushed_to_the_page_and_answered_there(mesh: Run
     assert seen["row"][2] == "Open"
     path = "/api/insights/20260102T0900-users"
     assert seen["asked"] == [[f"{path}/acknowledge", None], [f"{path}/snooze", "a release"]]
-    assert seen["slice"].split("\t") == ["Page: /pay", "Users", "5", "45", "90%"]
+    assert seen["slice"].split("\t") == ["Page: /pay · Platform: mobile", "Users", "5", "45", "90%"]
     assert seen["change"].split("\t")[1] == "Deploy: web 1.2.3"
     assert seen["missing"] == 1
     assert seen["tile"].split("\n") == ["Open incidents", "1", "0 not seen"]
