@@ -264,7 +264,9 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
     for name, found in (("mesh", test.ours), ("last gap", test.last_gap), ("median gap", test.median_gap)):
         table.add_row(name, f"{found.brier:.4f}", f"{found.auroc:.4f}")
     console.print(table)
-    told = baskets.told(histories, _tracked, arguments.seed)
+    told = baskets.told({name: consumption.bought(of) for name, of in histories.items()}, arguments.seed)
+    if not told:
+        raise PurchaseError("No customer bought before and after 80 % of the baskets: there is nothing to tell.")
     table = Table(title=f"Next basket: recall@10 of {told.baskets:,} after {_told_since_1970(told.cut)}")
     for heading in ("told by", "all", "bought before", "new"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")

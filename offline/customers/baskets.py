@@ -1,31 +1,27 @@
 """How well next baskets are told: recall beside that of personal frequency, on the same split.
 
-The split is by time. All is learnt from the days up to a cut; told is the first basket of each customer after it, of
-customers who bought before. A basket is all that a customer buys on a day. The cut comes after 80 % of the baskets;
-the blend is chosen at an earlier cut, after 60 %, on the first baskets between the two, and not changed afterwards.
+The split is by time. All is learnt from the days up to a cut, after which come 20 % of the baskets; told is the first
+basket of each customer after it, of customers who bought before. A basket is all that a customer buys on a day.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from offline.customers import consuming
-from services.customers.domain import basket, consumption
-from services.customers.domain.basket import Blend, Shares, Together
-from services.customers.domain.consumption import Bought
-from services.customers.domain.purchases import History
+from offline.customers import consuming, markets
+from services.customers.domain import basket
+from services.customers.domain.basket import Market
+from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.repeats import Column
 
-_TOLD: Final = 10
+TOLD: Final = 10
+"""Products that are told of a basket."""
 _POPULAR: Final = 200
 _RESAMPLES: Final = 2_000
-_BLENDS: Final = tuple(
-    Blend(due=due, together=together, popular=popular)
-    for due, together, popular in itertools.product((1.0, 4.0), (0.05, 0.3), (0.5, 3.0))
-)
+_SHARE: Final = 0.8
+"""The baskets before the cut, of all."""
 
 _Scored: TypeAlias = Callable[[str], Mapping[str, float]]
 
@@ -59,14 +55,13 @@ class Gains(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The blend that was chosen, how it did, and how personal frequency did on the same `baskets` after `cut`.
+    """How the mesh and personal frequency told the same `baskets` after `cut`, one of each customer.
 
-    `gains` are of the one over the other, basket by basket; there is one basket of each customer.
+    `gains` are of the one over the other, basket by basket.
     """
 
     cut: int
     baskets: int
-    blend: Blend
     ours: Recall
     personal: Recall
     gains: Gains
@@ -74,33 +69,32 @@ class Told(NamedTuple):
 
 class _Learnt(NamedTuple):
     cut: int
-    due: Mapping[str, Shares]
-    together: Together
+    model: Consumption
+    market: Market
     popular: Mapping[str, float]
     before: Mapping[str, Sequence[Bought]]
     after: Mapping[str, frozenset[str]]
 
 
-def told(histories: Mapping[str, History], progress: Callable[[Sequence[Blend]], Iterable[Blend]], seed: int) -> Told:
-    """Chooses a blend, and compares it with personal frequency.
+def told(customers: Mapping[str, Sequence[Bought]], seed: int) -> Told | None:
+    """Compares the mesh with personal frequency; None if no customer bought before and after the cut.
 
     Args:
-        histories: what each customer bought; some must have bought on several days, and have lines.
-        progress: is handed the blends to try, and returns them one by one.
+        customers: what each customer bought.
         seed: of the resamples that the intervals are made of.
     """
-    days = sorted(day for history in histories.values() for day in _baskets(history))
-    early, late = days[int(len(days) * 0.6)], days[int(len(days) * 0.8)]
-    choosing = _learnt(histories, early, late)
-    blend = max(progress(_BLENDS), key=lambda each: _mean(_recalls(choosing, _ours(choosing, each))[0]))
-    judging = _learnt(histories, late, days[-1])
-    ours = _recalls(judging, _ours(judging, blend))
+    days = sorted(day for of in customers.values() for day in _baskets(of))
+    if not days:
+        return None
+    judging = _learnt(customers, days[int(len(days) * _SHARE)])
+    if judging is None:
+        return None
+    ours = _recalls(judging, lambda customer: _scores(judging, customer))
     personal = _recalls(judging, lambda customer: _frequency(judging, judging.before[customer]))
     chance = np.random.default_rng(seed)
     return Told(
-        late,
+        judging.cut,
         len(judging.after),
-        blend,
         Recall(*map(_mean, ours)),
         Recall(*map(_mean, personal)),
         Gains(*(gain(one - other, chance) for one, other in zip(ours, personal, strict=True))),
@@ -123,28 +117,38 @@ def _mean(of: Column) -> float:
     return float(of.mean()) if of.size else 0.0
 
 
-def _baskets(history: History) -> Mapping[int, frozenset[str]]:
+def _baskets(of: Sequence[Bought]) -> Mapping[int, frozenset[str]]:
     found: dict[int, set[str]] = {}
-    for order in history:
-        if order.lines and not order.refund:
-            found.setdefault(consumption.day_of(order.at), set()).update(line.product for line in order.lines)
+    for each in of:
+        for day in each.days:
+            found.setdefault(day, set()).add(each.product)
     return {day: frozenset(products) for day, products in sorted(found.items())}
 
 
-def _learnt(histories: Mapping[str, History], cut: int, until: int) -> _Learnt:
+def _learnt(customers: Mapping[str, Sequence[Bought]], cut: int) -> _Learnt | None:
     known, after, baskets = {}, {}, []
-    for customer, history in histories.items():
-        before = consumption.bought(tuple(order for order in history if consumption.day_of(order.at) <= cut))
+    for customer, of in customers.items():
+        before = [
+            each._replace(days=tuple(day for day in each.days if day <= cut)) for each in of if each.days[0] <= cut
+        ]
         if not before:
             continue
         known[customer] = before
-        of = _baskets(history)
-        baskets += [sorted(products) for day, products in of.items() if day <= cut]
-        if following := next((products for day, products in of.items() if cut < day <= until), None):
+        its = _baskets(of)
+        baskets += [sorted(products) for day, products in its.items() if day <= cut]
+        if following := next((products for day, products in its.items() if cut < day), None):
             after[customer] = following
-    model = consuming.fitted(list(known.values()), cut)
-    due = {customer: basket.likely(model, known[customer], cut) for customer in after}
-    return _Learnt(cut, due, basket.together(baskets), popular(known.values()), known, after)
+    if not after:
+        return None
+    together = basket.together(baskets)
+    return _Learnt(
+        cut,
+        consuming.fitted(list(known.values()), cut),
+        markets.of_all(known.values(), together, cut),
+        popular(known.values()),
+        known,
+        after,
+    )
 
 
 def popular(customers: Iterable[Sequence[Bought]], most: int = _POPULAR) -> Mapping[str, float]:
@@ -158,8 +162,8 @@ def shares(counts: Mapping[str, int], most: int) -> Mapping[str, float]:
     return {product: counts[product] / total for product in basket.first(counts, most)}
 
 
-def _ours(of: _Learnt, blend: Blend) -> _Scored:
-    return lambda customer: basket.scores(blend, of.due[customer], of.together, of.popular, of.before[customer], of.cut)
+def _scores(of: _Learnt, customer: str) -> Mapping[str, float]:
+    return basket.totals(basket.scores(of.market, of.model, of.before[customer], of.cut))
 
 
 def _frequency(of: _Learnt, bought: Sequence[Bought]) -> Mapping[str, float]:
@@ -174,7 +178,7 @@ def _recalls(of: _Learnt, scored: _Scored) -> tuple[Column, Column, Column]:
     explore: list[float] = []
     for customer, products in of.after.items():
         known = frozenset(each.product for each in of.before[customer])
-        found = frozenset(basket.first(scored(customer), _TOLD))
+        found = frozenset(basket.first(scored(customer), TOLD))
         for into, wanted in ((all_of_it, products), (repeat, products & known), (explore, products - known)):
             if wanted:
                 into.append(len(wanted & found) / len(wanted))

@@ -9,13 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mesh.errors import Unavailable
-from offline.customers import baskets, consuming, fitting, forecast, grouping, summaries
+from offline.customers import baskets, consuming, fitting, forecast, grouping, markets, summaries
 from offline.customers.members import Defaulted, Members
 from offline.customers.purchases import PurchaseError
 from offline.customers.summaries import Detailed, Known, Orders, Summed, Words
 from services.customers.domain import basket, consumption, fit, migration, segments
+from services.customers.domain.basket import Market
 from services.customers.domain.consumption import Consumption
-from services.customers.domain.fit import ALL_SEGMENTS, Fit
+from services.customers.domain.fit import ALL_SEGMENTS, Fit, NextBasket
 from services.customers.domain.forecast import DAYS_PER_WEEK
 from services.customers.domain.groups import Customer, Groups, group_of
 from services.customers.domain.purchases import History
@@ -26,7 +27,8 @@ from services.customers.domain.spending import Spending
 _MOST_PRODUCTS: Final = 5_000
 _MOST_PAIRS: Final = 500_000
 """Pairs of customers and products from which the waits between purchases are learnt, if there are more."""
-_TOGETHER: Final = 10
+_MOST_TESTED: Final = 20_000
+"""Pairs of customers and products with which it is tested how next baskets are told, if there are more."""
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
 _SEED: Final = 1
@@ -117,7 +119,7 @@ def refitted(
         cuts,
         consuming.rates(of.again, today) if of.again else None,
         tuple(sorted(basket.first(of.buyers, _MOST_PRODUCTS))),
-        min(_MOST_PAIRS / pairs, 1.0) if pairs else 1.0,
+        *(min(most / pairs, 1.0) if pairs else 1.0 for most in (_MOST_PAIRS, _MOST_TESTED)),
     )
     readings = source.detailed(known)
     if sum(each.halves.early.size for each in readings) != order.size:
@@ -148,7 +150,7 @@ def refitted(
             cuts=cuts,
             consumption=learnt._replace(products={name: learnt.products[name] for name in known.kept}),
             products=_products(more.words, today, catalogue),
-            together=_together(more, known.kept),
+            together={},
             popular={segment: baskets.shares(counts, _POPULAR) for segment, counts in popular.items()},
             members={name: int((inside == at).sum()) for at, name in enumerate(segments.SEGMENTS)},
             moved=migration.moved(before.members, before.erased, members),
@@ -156,6 +158,8 @@ def refitted(
             currency=of.currencies[usual],
             moved_groups=_moved_groups(before, members, grouped),
             windows=more.brought.windows(),
+            market=_market(of, more, known, pairs),
+            next_basket=_next_basket(more),
         ),
         members,
         grouped,
@@ -228,6 +232,19 @@ def _products(words: Mapping[str, Words], today: int, catalogue: AbstractSet[str
     }
 
 
+def _market(of: Summed, more: Detailed, known: Known, pairs: int) -> Market:
+    purchases = pairs + sum(each.purchases for each in of.again.values())
+    return markets.market(more.tried, purchases, of.orders.first, _together(more, known.kept), known.today)
+
+
+def _next_basket(more: Detailed) -> NextBasket | None:
+    told = baskets.told(dict(sorted(more.tested.items())), _SEED)
+    if told is None:
+        return None
+    gain = told.gains.all
+    return NextBasket(told.cut, told.baskets, told.ours.all, told.personal.all, gain.lower, gain.upper)
+
+
 def _together(more: Detailed, kept: Sequence[str]) -> basket.Together:
     """For each product those that are bought with it most; the pairs are looked up from both sides."""
     of = more.together
@@ -235,14 +252,14 @@ def _together(more: Detailed, kept: Sequence[str]) -> basket.Together:
     sides, others = np.concatenate([one, other]), np.concatenate([other, one])
     order = np.argsort(sides, kind="stable")
     starts = np.searchsorted(sides[order], np.arange(len(kept) + 1))
-    alone = dict(zip(kept, of.alone.tolist(), strict=True))
+    counts = np.concatenate([of.baskets, of.baskets])
+    sums = np.zeros(len(kept), np.int64)
+    np.add.at(sums, sides, counts)
+    by_product, total = dict(zip(kept, sums.tolist(), strict=True)), int(sums.sum())
     found = {}
     for place, product in enumerate(kept):
         its = order[starts[place] : starts[place + 1]]
-        if its.size:
-            beside = {
-                kept[at]: int(of.baskets[pair]) for at, pair in zip(others[its], its % of.places.size, strict=True)
-            }
-            nearest = basket.nearest(product, beside, alone)
-            found[product] = {name: nearest[name] for name in basket.first(nearest, _TOGETHER)}
+        beside = {kept[at]: int(count) for at, count in zip(others[its], counts[its], strict=True)}
+        if nearest := basket.nearest(product, beside, by_product, total) if beside else {}:
+            found[product] = nearest
     return found

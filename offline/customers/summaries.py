@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from offline.customers import consuming
+from offline.customers import consuming, markets
 from offline.customers.consuming import Again, Pairs
 from services.customers.domain import basket, consumption, fit, performance, segments
 from services.customers.domain.consumption import Bought, Consumption
@@ -64,7 +64,8 @@ class Known(NamedTuple):
 
     `pooled` is how often products are needed, None if nothing says what was in an order. `kept` are the products that
     are learnt of, by id. Of the pairs of customers and products a `share` is taken, by customer. `split` ends the
-    first half of the time.
+    first half of the time. The customers of a share `tested`
+    are those with whom it is tested how next baskets are told.
     """
 
     today: int
@@ -73,6 +74,7 @@ class Known(NamedTuple):
     pooled: Consumption | None
     kept: tuple[str, ...]
     share: float
+    tested: float
 
 
 class Words(NamedTuple):
@@ -101,15 +103,14 @@ class Together(NamedTuple):
 
     places: Counts
     baskets: Counts
-    alone: Counts
-    """How many baskets have each of `kept`."""
 
 
 class Detailed(NamedTuple):
     """What the second reading tells of some customers, in the order of the first.
 
     `of` is the customer of each pair. `buyers` counts the customers of each product, by segment; `brought` sums up what
-    segments brought.
+    segments brought. `tried` has the weights of first purchases (`markets.tries`), and `tested` what customers bought
+    with whom it is tested how next baskets are told.
     """
 
     halves: Halves
@@ -119,6 +120,8 @@ class Detailed(NamedTuple):
     buyers: Mapping[str, Mapping[str, int]]
     words: Mapping[str, Words]
     brought: Performances
+    tried: Mapping[str, int]
+    tested: Mapping[str, Sequence[Bought]]
 
 
 def summed(histories: Iterable[tuple[str, History]], limit: int) -> Summed:
@@ -163,6 +166,7 @@ def detailed(histories: Iterable[tuple[str, History]], known: Known) -> Detailed
     pairs, of = array("d"), array("i")
     together, buyers, words = _Baskets(known.kept), dict[str, Counter[str]](), dict[str, Words]()
     kept, brought = frozenset(known.kept), Performances(known.cuts, known.today)
+    tried, tested = Counter[str](), dict[str, Sequence[Bought]]()
     for customer, whole in histories:
         history = until(whole, known.today)
         orders = fit.orders_of(history)
@@ -177,7 +181,11 @@ def detailed(histories: Iterable[tuple[str, History]], known: Known) -> Detailed
             continue
         buyers.setdefault(segment, Counter()).update(each.product for each in bought)
         _tell(words, customer, bought, kept)
-        if zlib.crc32(customer.encode()) < known.share * _HASHES:
+        tried.update(markets.tries(bought, known.today))
+        place = zlib.crc32(customer.encode())
+        if place < known.tested * _HASHES:
+            tested[customer] = [Bought(each.product, "", each.category, each.days) for each in bought]
+        if place < known.share * _HASHES:
             for row in consuming.pairs(known.pooled, bought, known.today):
                 pairs.extend(row)
                 of.append(len(halves) - 1)
@@ -189,6 +197,8 @@ def detailed(histories: Iterable[tuple[str, History]], known: Known) -> Detailed
         buyers,
         words,
         brought,
+        tried,
+        tested,
     )
 
 
@@ -215,7 +225,7 @@ class _Baskets:
 
     def __init__(self, kept: Sequence[str]) -> None:
         self._places = {product: place for place, product in enumerate(kept)}
-        self._alone = np.zeros(len(kept), np.int64)
+        self._size = len(kept)
         self._pairs = array("q")
         self._found = _counted([])
 
@@ -225,15 +235,14 @@ class _Baskets:
             places = [
                 self._places[product] for product in basket.counted([name for name in each if name in self._places])
             ]
-            self._alone[places] += 1
-            self._pairs.extend(one * self._alone.size + other for one, other in itertools.combinations(places, 2))
+            self._pairs.extend(one * self._size + other for one, other in itertools.combinations(places, 2))
         if len(self._pairs) > _PAIRS_AT_ONCE:
             self._sum_up()
 
     def found(self) -> Together:
         """What was counted."""
         self._sum_up()
-        return Together(*self._found, self._alone)
+        return Together(*self._found)
 
     def _sum_up(self) -> None:
         places, counts = np.unique(np.array(self._pairs, np.int64), return_counts=True)
@@ -296,11 +305,10 @@ def all_detailed(parts: Sequence[Detailed], order: Counts) -> Detailed:
         Halves(*(np.concatenate(columns)[order] for columns in zip(*(each.halves for each in parts), strict=True))),
         Pairs(*(np.concatenate(columns)[by_customer] for columns in zip(*(each.pairs for each in parts), strict=True))),
         of[by_customer],
-        Together(
-            *_counted([each.together[:2] for each in parts]),
-            np.sum([each.together.alone for each in parts], axis=0),
-        ),
+        Together(*_counted([each.together for each in parts])),
         buyers,
         words,
         performance.merged([each.brought for each in parts]),
+        sum((Counter(each.tried) for each in parts), Counter[str]()),
+        {customer: of for part in parts for customer, of in part.tested.items()},
     )

@@ -1,13 +1,14 @@
 """When a product is needed again, and what the next basket holds: closed forms, customers drawn, a shop."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offline.customers import baskets, consuming
+from offline.customers import baskets, consuming, markets
 from services.customers.domain import basket, consumption
-from services.customers.domain.basket import Blend
 from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.purchases import History, Line, Order
 
@@ -103,7 +104,16 @@ def test_bought_together_is_the_same_from_any_order(of: list[list[str]]) -> None
     assert basket.together([each[::-1] for each in of[::-1]]) == found
     for product, beside in found.items():
         assert product not in beside
-        assert all(found[other][product] == likeness for other, likeness in beside.items())
+        assert all(share > 0 for share in beside.values())
+        assert sum(beside.values()) < 1
+
+
+def test_what_is_bought_together_is_more_often_so_than_by_chance() -> None:
+    pairs = [["tea", "milk"]] * 60 + [["nail", "hammer"]] * 40 + [["tea", "nail"]] * 10
+    found = basket.together(pairs)
+    assert [*found["milk"]] == ["tea"]
+    assert [*found["nail"]] == ["hammer"]  # with tea it is bought less often than by chance
+    assert found["milk"]["tea"] == pytest.approx((60 - 60 * 70 / 220) / (60 + 300))
 
 
 def shop(customers: int, seed: int) -> dict[str, History]:
@@ -120,14 +130,24 @@ def shop(customers: int, seed: int) -> dict[str, History]:
     return found
 
 
+def products(of: dict[str, History]) -> dict[str, tuple[Bought, ...]]:
+    return {name: consumption.bought(history) for name, history in of.items()}
+
+
 def test_what_was_bought_lately_tells_more_than_what_was_bought_often() -> None:
-    found = baskets.told(shop(60, seed=3), lambda blends: blends[:2], seed=1)
+    found = baskets.told(products(shop(60, seed=3)), seed=1)
+    assert found is not None
     assert found.ours.all > found.personal.all + 0.05
     assert found.ours.repeat > found.personal.repeat
     assert found.baskets > 30
     assert found.gains.all.mean == pytest.approx(found.ours.all - found.personal.all)
     assert 0 < found.gains.all.lower < found.gains.all.mean < found.gains.all.upper
-    assert baskets.told(shop(60, seed=3), lambda blends: blends[:2], seed=1) == found
+    assert baskets.told(products(shop(60, seed=3)), seed=1) == found
+
+
+def test_nothing_is_told_of_customers_who_did_not_come_back() -> None:
+    assert baskets.told({}, seed=1) is None
+    assert baskets.told({"a": consumption.bought((order(1, "tea"),))}, seed=1) is None
 
 
 def test_the_interval_of_a_gain_holds_as_often_as_it_says() -> None:
@@ -141,16 +161,33 @@ def test_the_interval_of_a_gain_holds_as_often_as_it_says() -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4), max_size=8))
-def test_scores_are_shares_in_a_fixed_order(of: list[list[str]]) -> None:
-    history = tuple(order(day * 9, *products) for day, products in enumerate(of))
-    bought = consumption.bought(history)
-    beside, popular = basket.together(of), baskets.popular([bought])
-    blend = Blend()
-    found = basket.scores(blend, basket.likely(MODEL, bought, 100), beside, popular, bought, 100)
-    most = 1 + blend.due + blend.together + blend.popular
-    assert sum(found.values()) <= most + 1e-9
-    assert all(score >= 0 for score in found.values())
-    assert len(set(basket.first(found, 3))) == min(3, len(found))
+def test_scores_add_up_to_what_a_customer_is_expected_to_buy(of: list[list[str]]) -> None:
+    bought = consumption.bought(tuple(order(day * 9, *names) for day, names in enumerate(of)))
+    others = [bought] if bought else []
+    market = markets.of_all(
+        [*others, (Bought("x", "", "", (1,)), Bought("y", "", "", (5, 50)))], basket.together(of), 100
+    )
+    found = basket.scores(market, MODEL, bought, 100)
+    due = sum(basket.likely(MODEL, bought, 100).values())
+    active = consumption.activity(MODEL, bought, 100)
+    for product, each in found.items():
+        assert min(each[:3]) >= 0
+        assert (each.again > 0) == (product in {its.product for its in bought})
+        assert (each.together > 0) == bool(each.beside)
+    assert sum(each.again for each in found.values()) == pytest.approx(due)
+    most = due + 14 * market.pace * max(1.0, 5 + len(of) * 4) + active * market.tried
+    assert sum(basket.totals(found).values()) <= most
+    names = basket.first(basket.totals(found), 3)
+    assert len(set(names)) == min(3, len(found))
+
+
+def test_what_customers_try_is_what_they_first_bought_after_their_first_day() -> None:
+    market = markets.of_all([(Bought("tea", "", "", (0, 99)), Bought("jam", "", "", (100,)))], {}, 100)
+    assert [*market.tries] == ["jam"]  # tea was bought on the first day
+    assert market.pace == pytest.approx(3 / 101)
+    watched = 60 * (1 - math.exp(-101 / 60))
+    assert market.tries["jam"] == market.tried == pytest.approx(14 / watched, rel=1e-5)
+    assert markets.of_all([(Bought("tea", "", "", (100,)),)], {}, 100).tries == {}
 
 
 def test_the_back_test_compares_with_the_gaps_alone() -> None:

@@ -1,5 +1,6 @@
 """What is foretold: a fit of a shop, where it is kept, and what the servicers say of it."""
 
+import datetime as dt
 import itertools
 import secrets
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from records.tenants import qualified
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain import consumption, migration, performance
+from services.customers.domain.basket import Market, scores
 from services.customers.domain.purchases import Order
 from services.customers.domain.recommendations import Product, Reason, Shop, recommended
 from services.customers.domain.segments import NAMES, SEGMENTS, Cuts
@@ -222,6 +224,12 @@ async def test_a_customer_is_foretold_from_the_fit_and_what_they_bought() -> Non
     assert {each.product_id for each in told.due} == {"p1", "p2"}
     again = await predictions.GetPredictions(predictions_pb2.GetPredictionsRequest(user_id="ada"), NO_CONTEXT)
     assert again == told
+    assert FIT.next_basket
+    tested = told.next_basket
+    assert 0 < tested.customer_count <= FIT.customers
+    assert dt.date.fromisoformat(tested.until_date).toordinal() - dt.date(1970, 1, 1).toordinal() == FIT.next_basket.cut
+    assert (tested.recall, tested.personal_recall) == (FIT.next_basket.recall, FIT.next_basket.personal)
+    assert tested.gain_span.lower <= tested.recall - tested.personal_recall <= tested.gain_span.upper
     asked = predictions_pb2.GetRecommendationsRequest(user_id="nobody", limit=4)
     cold = (await predictions.GetRecommendations(asked, NO_CONTEXT)).recommendations
     assert len(cold) == 4
@@ -394,7 +402,12 @@ def paid_order(place: int, products: list[str]) -> Order:
 
 
 PRODUCTS = {f"p{each}": Product("", f"c{each % 3}", offered=each % 5 != 0) for each in range(20)}
-TOGETHER = {f"p{each}": {f"p{(each + step) % 20}": 0.5 for step in (1, 2, 7)} for each in range(20)}
+MARKET = Market(
+    0.2,
+    1.0,
+    {f"p{each}": 0.05 for each in range(20)},
+    {f"p{each}": {f"p{(each + step) % 20}": 0.3 for step in (1, 2, 7)} for each in range(20)},
+)
 
 
 @given(st.lists(st.lists(st.integers(0, 24), min_size=1, max_size=4), max_size=6), st.integers(0, 30))
@@ -402,10 +415,10 @@ def test_what_cannot_be_bought_is_never_recommended(baskets: list[list[int]], co
     history = tuple(
         paid_order(place, [f"p{each}" for each in sorted(set(basket))]) for place, basket in enumerate(baskets)
     )
-    offered = Shop(PRODUCTS, TOGETHER, {f"p{each}": 0.05 for each in range(20)}, "New")
+    offered = Shop(PRODUCTS, {f"p{each}": 0.05 for each in range(20)}, "New")
     bought = consumption.bought(history)
     due = consumption.due(FIT.consumption, history, TODAY, 30)
-    found = recommended(offered, bought, due, count)
+    found = recommended(offered, bought, scores(MARKET, FIT.consumption, bought, TODAY), due, count)
     assert len(found) <= count
     assert len({each.product for each in found}) == len(found)
     assert all(PRODUCTS[each.product].offered for each in found)
@@ -418,9 +431,10 @@ def test_what_cannot_be_bought_is_never_recommended(baskets: list[list[int]], co
 
 def test_recommendations_differ_in_reason_and_category() -> None:
     history = tuple(paid_order(place, ["p1", "p2", "p3"]) for place in range(4))
-    offered = Shop(PRODUCTS, TOGETHER, {f"p{each}": 0.05 for each in range(20)}, "New")
+    offered = Shop(PRODUCTS, {f"p{each}": 0.05 for each in range(20)}, "New")
     due = consumption.due(FIT.consumption, history, TODAY, 30)
-    found = recommended(offered, consumption.bought(history), due, 8)
+    bought = consumption.bought(history)
+    found = recommended(offered, bought, scores(MARKET, FIT.consumption, bought, TODAY), due, 8)
     assert {each.reason for each in found} >= {Reason.DUE, Reason.TOGETHER, Reason.SIMILAR}
     assert len({each.category for each in found}) == 3
 

@@ -495,7 +495,12 @@ class Predictions(predictions_pb2_grpc.CustomerPredictionsServiceServicer):
         due = predictions_pb2.DueProduct(product_id="p-1", days_left=request.days, probability_span=span)
         horizon = predictions_pb2.PredictionHorizon(days=30, orders=2, orders_span=span)
         return predictions_pb2.GetPredictionsResponse(
-            user_id=request.user_id, fit=_READY, segment="Loyal", horizons=[horizon], due=[due]
+            user_id=request.user_id,
+            fit=_READY,
+            segment="Loyal",
+            horizons=[horizon],
+            due=[due],
+            next_basket=_NEXT_BASKET,
         )
 
     async def GetRecommendations(
@@ -507,6 +512,9 @@ class Predictions(predictions_pb2_grpc.CustomerPredictionsServiceServicer):
         return predictions_pb2.GetRecommendationsResponse(fit=_READY, recommendations=[found] * request.limit)
 
 
+_NEXT_BASKET: Final = predictions_pb2.NextBasketTest(
+    until_date="2026-01-31", customer_count=30, recall=0.25, personal_recall=0.125, protocol="Recall@10"
+)
 _READY: Final = predictions_pb2.CustomersFit(state=predictions_pb2.LEARNING_STATE_READY, customer_count=40)
 
 

@@ -74,6 +74,8 @@ async def test_what_is_foretold_of_a_customer_is_returned(gateway: Gateway) -> N
     assert told["fit"] == {"state": "ready", "fittedTime": None, "customerCount": 40}
     assert (told["segment"], told["active"], told["due"][0]["daysLeft"]) == ("Loyal", None, 14)
     assert told["horizons"][0]["ordersSpan"] == {"lower": 1, "upper": 3}
+    assert (told["nextBasket"]["recall"], told["nextBasket"]["personalRecall"]) == (0.25, 0.125)
+    assert told["nextBasket"]["untilDate"] == "2026-01-31"
     found = (await get(gateway, "/api/customers/ada/recommendations?limit=3"))["recommendations"]
     assert len(found) == 3
     assert (found[0]["reason"], found[0]["because"]) == ("bought_together", "p-2")

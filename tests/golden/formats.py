@@ -55,8 +55,9 @@ from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.translation import job_message, segment_message, watched_message
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
+from services.customers.domain.basket import Market
 from services.customers.domain.consumption import Consumption
-from services.customers.domain.fit import BackTest, Fit
+from services.customers.domain.fit import BackTest, Fit, NextBasket
 from services.customers.domain.groups import Groups
 from services.customers.domain.history import ORDERS_KEPT
 from services.customers.domain.performance import Performance, Window
@@ -294,6 +295,8 @@ _LEARNT: Final = Fit(
     currency="EUR",
     moved_groups={"none yet": {"a": 2, "b": 1}},
     windows=(Window(30, {"New": Performance(2, {"": 0.5, "EUR": 12.5}, 3, 1)}),),
+    market=Market(0.125, 1.5, {"q": 0.75}, {"p": {"q": 0.25}}),
+    next_basket=NextBasket(NOW_US // 86_400_000_000 - 30, 3, 0.5, 0.25, -0.125, 0.5),
 )
 
 

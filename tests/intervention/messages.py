@@ -12,6 +12,8 @@ from mesh.state.applied import Batch
 from mesh.state.port import StateStore
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import Offer, Undelivered
+from services.intervention.decision.domain.segment import Recommended
+from services.intervention.decision.domain.strategy import Intervention
 from services.intervention.decision.domain.user_state import UserState
 from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
 from services.intervention.delivery.domain import delivery
@@ -61,8 +63,12 @@ async def offer(
     messages: Sequence[OutboxMessage],
     reached: Outcome = Outcome.NONE,
     by_id: Mapping[str, Outcome] | None = None,
+    products: tuple[Recommended, ...] = (),
 ) -> None:
-    """Makes the users' state one in which the interventions of the messages were offered, and this came of them."""
+    """Makes the users' state one in which the interventions of the messages were offered, and this came of them.
+
+    With `products` that of the last message waits, and recommends these.
+    """
     items = {}
     for user_id in {each.user_id for each in messages}:
         own = {each.intervention_id: each for each in messages if each.user_id == user_id}.values()
@@ -78,7 +84,23 @@ async def offer(
             for each in own
         )
         batch = Batch("events", "3", (1,))
-        sealed = applied.seal(applied.resume(None, batch), USERS.encode(UserState(offers=offers)), batch)
+        last = list(own)[-1]
+        waiting = Intervention(
+            *(last.intervention_id, last.type, last.action, last.text, last.channel, last.priority),
+            expires_us=last.expires_us,
+            deliver_by_us=last.expires_us,
+            success_probability=0.5,
+            also_channels=(),
+            content=last.content,
+            risk_score=80.0,
+            risk_level=last.risk_level,
+            indicators=(),
+            page=last.page,
+            confidence=1.0,
+            products=products,
+        )
+        user = UserState(offers=offers, waiting=waiting if products else None)
+        sealed = applied.seal(applied.resume(None, batch), USERS.encode(user), batch)
         items[f"user:{user_id}"] = sealed
     await state.save(items, None)
 

@@ -19,21 +19,30 @@ from moto.sns.models import sns_backends
 
 from mesh import webhook
 from mesh.settings import SettingError, read
+from mesh.state import applied, keyed
+from mesh.state.applied import Batch
+from mesh.state.memory import MemoryState
 from mesh.webhook import Webhook, standard_signature
 from records.tenants import SEPARATOR, qualified
 from services.intervention.decision.domain.facts import Contact
+from services.intervention.decision.domain.segment import Recommended
+from services.intervention.decision.domain.user_state import stocked
+from services.intervention.decision.state import USERS
 from services.intervention.delivery.adapters import aws as aws_adapter
 from services.intervention.delivery.adapters.aws import Aws
 from services.intervention.delivery.adapters.channels import channels
 from services.intervention.delivery.adapters.log_channel import LogChannel
+from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
 from services.intervention.delivery.adapters.ses import SesChannel
+from services.intervention.delivery.adapters.silence import SilentDeliveryObserver
 from services.intervention.delivery.adapters.sns import SnsChannel
 from services.intervention.delivery.adapters.webhook import WebhookChannel
 from services.intervention.delivery.domain.delivery import Deferred, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Channel
+from services.intervention.delivery.usecases import Deliverer
 from services.intervention.settings import ChannelSettings
 from tests.conftest import free_port
-from tests.intervention.messages import NOON_ISH, SECOND, ManualClock, message
+from tests.intervention.messages import NOON_ISH, SECOND, ManualClock, message, offer, reachable
 from tests.intervention.receiver import CLOSE, SILENCE, Answer, Receiver
 from tests.kinesis import point_at
 
@@ -479,3 +488,33 @@ def _channels(settings: ChannelSettings) -> Any:
 
 def _texts(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [each for block in blocks for each in (block.get("elements") or [block["text"]])]
+
+
+@pytest.mark.parametrize("bought", [(), (("p-2", NOON_ISH + 1),)])
+async def test_an_e_mail_names_the_recommended_products_that_are_left(
+    emulated: None, bought: tuple[tuple[str, int], ...]
+) -> None:
+    state, outbox, clock, mail = MemoryState(), MemoryOutbox(), ManualClock(), message()
+    products = (
+        Recommended("p-1", "Grüner Tee", "due_again"),
+        Recommended("p-2", "Milk"),
+        Recommended("p-3"),
+        Recommended("p-4", "Win a prize at www.example.com"),
+        Recommended("p-5", "Tea\nBcc: all"),
+    )
+    await offer(state, [mail], products=products)
+    user = stocked(await keyed.read(state, USERS, "ada"), [each for each, _ in bought], NOON_ISH + 1)
+    batch = Batch("events", "3", (2,))
+    await state.save({USERS.key("ada"): applied.seal(applied.resume(None, batch), USERS.encode(user), batch)}, None)
+    await reachable(state)
+    await outbox.add([mail], clock())
+    boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
+    aws = Aws("sesv2", 2)
+    (claimed,) = await outbox.claim("email", clock(), 1, 60_000_000)
+    await Deliverer(outbox, state, SilentDeliveryObserver(), clock, lambda: 1.0).deliver(
+        claimed, SesChannel(aws, SENDER)
+    )
+    aws.close()
+    (sent,) = ses_backends[ACCOUNT][REGION].sent_messages
+    named = "- Grüner Tee" if bought else "- Grüner Tee\n- Milk"
+    assert sent.body == f"{mail.text}\n\n{named}"

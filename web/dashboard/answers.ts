@@ -522,6 +522,7 @@ export interface Foretold {
   horizons: { days: number; orders: number; ordersSpan: Interval; money: number | null; moneySpan: Interval | null }[]
   due: { productId: string; name: string; daysLeft: number; probability: number; probabilitySpan: Interval }[]
   backTest: { expectedOrders: number; happenedOrders: number } | null
+  nextBasket: { untilDate: string; customerCount: number; recall: number; personalRecall: number; gainSpan: Interval; protocol: string } | null
 }
 
 export interface Finding {

@@ -1,8 +1,11 @@
-"""What a customer's next basket holds: what they buy often and lately, what is due, and what goes with it.
+"""What a customer's next basket holds: what is due, what goes with what they buy, and what customers try.
 
-A product's score is the sum of four shares, each of which adds up to 1 over all products: how often the customer bought
-it, where a basket counts less the older it is, at two paces; how likely it is bought in the next days; how often others
-bought it together with what the customer buys; and how many customers buy it.
+A product's score is close to how often the customer is expected to buy it in the next 14 days:
+
+- of what they bought before, the probability that it is due (`consumption`), half of it shared out anew by how often
+  and how lately each product was bought;
+- of what others buy beside it more often than by chance, a share of all that the customer is expected to buy;
+- of what they never bought, how often customers try it, times how active the customer is.
 """
 
 import math
@@ -13,45 +16,80 @@ from services.customers.domain import consumption
 from services.customers.domain.consumption import Bought, Consumption
 
 Together: TypeAlias = Mapping[str, Mapping[str, float]]
-"""For each product others that are bought with it, with how much more often than by chance, 0 or more."""
+"""For each product others that are bought beside it, with the share above chance that they are of what is beside it."""
 
 Shares: TypeAlias = Mapping[str, float]
 
 DAYS_AHEAD: Final = 14
-_MOST_TOGETHER: Final = 20
+TRIED_DAYS: Final = 60.0
+"""A first purchase counts less the older it is, by this pace in days."""
+_HABIT: Final = 0.5
+"""How much of what is due is shared out by how often each product was bought."""
+_FAST: Final = 60.0
+_SLOW: Final = 365.0
+_SLOW_SHARE: Final = 0.6
+"""A purchase counts less the older it is, at two paces in days."""
+_BESIDE: Final = 0.3
+"""The share of what a customer is expected to buy that comes with what they buy."""
+_BY_CHANCE: Final = 300.0
+"""How many products beside one are added to those that were seen, so that what was seen once or twice weighs little."""
+_OWN_PURCHASES: Final = 5.0
+"""How many purchases of a customer weigh as much as all customers, to tell how much the customer buys."""
+_MOST_TOGETHER: Final = 10
 _MOST_OF_A_BASKET: Final = 60
-_BY_CHANCE: Final = 5.0
-"""How many baskets are added to those of a product, so that what was seen once or twice weighs little."""
 
 
-class Blend(NamedTuple):
-    """How a score is made: the paces in days, the share of the slow one, and the weights beside that of habit, 1."""
+class Market(NamedTuple):
+    """What all customers buy.
 
-    fast: float = 60.0
-    slow: float = 365.0
-    slow_share: float = 0.6
-    due: float = 4.0
-    together: float = 0.05
-    popular: float = 3.0
+    `pace` is how many products a customer buys a day, 0 or more. `tries` is how often a customer is expected to buy a
+    product for the first time in the next 14 days, of those that are tried most; `tried` adds that up over all.
+    """
+
+    pace: float
+    tried: float
+    tries: Mapping[str, float]
+    together: Together
+
+
+NO_MARKET: Final = Market(0.0, 0.0, {}, {})
+
+
+class Score(NamedTuple):
+    """How often a product is expected to be bought, by why. `beside` is the product that it goes with most.
+
+    `again` is for what the customer bought before, `together` for what goes with that, and `tried` for the rest.
+    """
+
+    again: float = 0.0
+    together: float = 0.0
+    tried: float = 0.0
+    beside: str = ""
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.again + self.together + self.tried
 
 
 def together(baskets: Iterable[Sequence[str]]) -> Together:
-    """Which products are bought together: for each at most 20 others, by the cosine of the baskets that have them.
+    """Which products are bought together: for each at most 10 others.
 
     Args:
         baskets: the products of each basket, of which no more than the first 60 are counted.
     """
     both: dict[str, dict[str, int]] = {}
-    alone: dict[str, int] = {}
     for basket in baskets:
         products = counted(basket)
         for product in products:
-            alone[product] = alone.get(product, 0) + 1
             beside = both.setdefault(product, {})
             for other in products:
                 if other != product:
                     beside[other] = beside.get(other, 0) + 1
-    return {product: nearest(product, beside, alone) for product, beside in sorted(both.items()) if beside}
+    sums = {product: sum(beside.values()) for product, beside in both.items()}
+    total = sum(sums.values())
+    found = {product: nearest(product, beside, sums, total) for product, beside in sorted(both.items())}
+    return {product: beside for product, beside in found.items() if beside}
 
 
 def counted(basket: Sequence[str]) -> Sequence[str]:
@@ -59,47 +97,66 @@ def counted(basket: Sequence[str]) -> Sequence[str]:
     return sorted(set(basket[:_MOST_OF_A_BASKET]))
 
 
-def nearest(product: str, beside: Mapping[str, int], alone: Mapping[str, int]) -> Mapping[str, float]:
-    """The products that are bought most with one, from the baskets that have both and those that have each."""
-    cosines = {
-        other: count / math.sqrt((alone[product] + _BY_CHANCE) * (alone[other] + _BY_CHANCE))
-        for other, count in beside.items()
-    }
-    return {other: cosines[other] for other in first(cosines, _MOST_TOGETHER)}
+def nearest(product: str, beside: Mapping[str, int], sums: Mapping[str, int], total: int) -> Mapping[str, float]:
+    """The products that are bought most beside one, above chance.
 
-
-def likely(model: Consumption, of: Sequence[Bought], today: int, days: int = DAYS_AHEAD) -> Shares:
-    """How likely each product that a customer bought is bought in the next days; adds up to 1, empty for nobody."""
-    if not of:
-        return {}
-    found = consumption.chances(model, of, today, days).probability
-    return as_shares({each.product: float(found[at]) for at, each in enumerate(of)})
+    Args:
+        product: the one.
+        beside: how many baskets have it and another.
+        sums: how many products were beside each, over all baskets.
+        total: the sum of these.
+    """
+    its = sums[product]
+    more = {other: (count - its * sums[other] / total) / (its + _BY_CHANCE) for other, count in beside.items()}
+    return {other: more[other] for other in first(more, _MOST_TOGETHER) if more[other] > 0}
 
 
 def scores(
-    blend: Blend, due: Shares, beside: Together, popular: Shares, of: Sequence[Bought], today: int
-) -> Mapping[str, float]:
-    """The score of each product that the customer bought or that is bought with it, and of the `popular`; 0 or more.
+    market: Market, model: Consumption, of: Sequence[Bought], today: int, due: Shares | None = None
+) -> Mapping[str, Score]:
+    """The score of each product that the customer bought, that goes with these, or that customers try; 0 or more.
 
     Args:
-        blend: how a score is made.
-        due: what `likely` says of the customer.
-        beside: what is bought together.
-        popular: the share of customers who buy a product.
+        market: what all customers buy.
+        model: how often products are needed.
         of: what the customer bought; may be empty.
         today: the day from which to look ahead, in days since 1970.
+        due: the probability of each product that was bought; found out if it is not said.
     """
-    habit = as_shares({each.product: _often(blend, each, today) for each in of})
-    found: dict[str, float] = {}
-    for weight, shares in (
-        (1.0, habit),
-        (blend.due, due),
-        (blend.together, as_shares(_beside(habit, beside))),
-        (blend.popular, popular),
-    ):
-        for product, share in shares.items():
-            found[product] = found.get(product, 0.0) + weight * share
+    due = likely(model, of, today) if due is None else due
+    habit = as_shares({each.product: _often(each, today) for each in of})
+    again = sum(due.values())
+    found = {product: Score((1 - _HABIT) * due[product] + _HABIT * share * again) for product, share in habit.items()}
+    wanted = _BESIDE * _expected(market, of, today)
+    left = wanted
+    sides: dict[str, float] = {}
+    for product, share in habit.items():
+        for other, more in market.together.get(product, {}).items():
+            side = wanted * share * more
+            left -= side
+            known = found.get(other, Score())
+            beside = product if side > sides.get(other, 0.0) else known.beside
+            sides[other] = max(side, sides.get(other, 0.0))
+            found[other] = known._replace(together=known.together + side, beside=beside)
+    active = consumption.activity(model, of, today)
+    for product, often in market.tries.items():
+        known = found.get(product, Score())
+        share = max(left, 0.0) / market.tried + (0.0 if product in habit else active)
+        found[product] = known._replace(tried=share * often)
     return found
+
+
+def totals(of: Mapping[str, Score]) -> Mapping[str, float]:
+    """All of each score."""
+    return {product: each.total for product, each in of.items()}
+
+
+def likely(model: Consumption, of: Sequence[Bought], today: int) -> Shares:
+    """How likely each product that a customer bought is bought in the next 14 days."""
+    if not of:
+        return {}
+    found = consumption.chances(model, of, today, DAYS_AHEAD).probability
+    return {each.product: float(found[at]) for at, each in enumerate(of)}
 
 
 def first(of: Mapping[str, float], count: int) -> tuple[str, ...]:
@@ -113,17 +170,16 @@ def as_shares(of: Mapping[str, float]) -> Shares:
     return {product: value / total for product, value in of.items()} if total > 0 else {}
 
 
-def _often(blend: Blend, of: Bought, today: int) -> float:
+def _often(of: Bought, today: int) -> float:
     return sum(
-        (1 - blend.slow_share) * math.exp((day - today) / blend.fast)
-        + blend.slow_share * math.exp((day - today) / blend.slow)
+        (1 - _SLOW_SHARE) * math.exp((day - today) / _FAST) + _SLOW_SHARE * math.exp((day - today) / _SLOW)
         for day in of.days
     )
 
 
-def _beside(habit: Shares, beside: Together) -> Shares:
-    found: dict[str, float] = {}
-    for product, share in habit.items():
-        for other, likeness in beside.get(product, {}).items():
-            found[other] = found.get(other, 0.0) + share * likeness
-    return found
+def _expected(market: Market, of: Sequence[Bought], today: int) -> float:
+    """How many products a customer is expected to buy in the next 14 days, drawn towards what customers buy."""
+    bought = sum(len(each.days) for each in of)
+    watched = max(today - min((each.days[0] for each in of), default=today + 1) + 1, 0)
+    more = (bought + _OWN_PURCHASES) / (market.pace * watched + _OWN_PURCHASES)
+    return DAYS_AHEAD * market.pace * more

@@ -1,11 +1,14 @@
-"""What to recommend to a customer, and why: what is due again, goes with what they buy, is like it, or is popular."""
+"""What to recommend to a customer, and why: what is due again, goes with what they buy, is like it, or is popular.
+
+The scores are those of the next basket (`basket`), of which the reason is the larger part.
+"""
 
 import enum
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from services.customers.domain import basket
-from services.customers.domain.basket import Shares
+from services.customers.domain.basket import Score, Shares
 from services.customers.domain.consumption import Bought, Due
 
 _LESS_OF_A_REASON: Final = 0.6
@@ -38,8 +41,8 @@ class Product(NamedTuple):
 class Recommendation(NamedTuple):
     """A product and why: `because` is the product it goes with, the category it is of, or the segment.
 
-    `because` is empty for what is due. `probability` is that of a purchase in the days that `Due` is about, of what is
-    due; else None.
+    `because` is empty for what is due, and for what all customers buy. `probability` is that of a purchase in the days
+    that `Due` is about, of what is due; else None.
     """
 
     product: str
@@ -52,54 +55,57 @@ class Recommendation(NamedTuple):
 
 
 class Shop(NamedTuple):
-    """What recommendations are made from: the products, what goes together, and what is popular in the segment."""
+    """What recommendations are made from: the products, and what is popular in the segment."""
 
     products: Mapping[str, Product]
-    together: basket.Together
     popular: Shares
     segment: str
 
 
-def recommended(shop: Shop, of: Sequence[Bought], due: Sequence[Due], count: int) -> tuple[Recommendation, ...]:
+def recommended(
+    shop: Shop, of: Sequence[Bought], scores: Mapping[str, Score], due: Sequence[Due], count: int
+) -> tuple[Recommendation, ...]:
     """At most `count` products, best first, each offered and there once.
 
-    Each of the four reasons shares out a score of 1 among its products, and a product has the reason that gives it
-    most. A customer without purchases gets what is popular. What is taken lowers the scores of others of its reason and
-    of its category, so that they differ.
+    What the customer bought before is due again. Of the others, what goes with that is bought together if that is the
+    larger part of its score; else it is similar if it is of a category that the customer buys, which raises its score,
+    or popular. What is popular in the segment is recommended also where nothing scores, as to a customer without
+    purchases before the first fit of this version. What is taken lowers the scores of others of its reason and of its
+    category, so that they differ.
     """
-    likely = sum(each.probability for each in due) or 1.0
     habits = {each.product: len(each.days) for each in of}
-    found: dict[str, Recommendation] = {}
-    for each in due:
-        _offer(found, shop, each.product, each.probability / likely, Reason.DUE, "", each.probability)
-    for product, share in basket.as_shares(habits).items():
-        for other, likeness in basket.as_shares(shop.together.get(product, {})).items():
-            if other not in habits:
-                _offer(found, shop, other, share * likeness, Reason.TOGETHER, product)
     tastes = _tastes(shop, habits)
-    for product, share in shop.popular.items():
-        if product in habits or product not in shop.products:
-            continue
-        category = shop.products[product].category
-        if category in tastes:
-            _offer(found, shop, product, share * (1 + tastes[category]), Reason.SIMILAR, category)
-        _offer(found, shop, product, share, Reason.POPULAR, shop.segment)
-    return _different(sorted(found.values(), key=_place)[:_CANDIDATES], count)
+    likely = {each.product: each.probability for each in due}
+    found = [
+        each
+        for product, score in scores.items()
+        if (each := _candidate(shop, product, score, tastes, likely.get(product))) is not None
+    ]
+    least = min((each.score for each in found), default=1.0)
+    rest = (
+        _candidate(shop, product, Score(tried=least * share), tastes, None)
+        for product, share in shop.popular.items()
+        if product not in scores and product not in habits
+    )
+    found += [each for each in rest if each is not None]
+    return _different(sorted(found, key=_place)[:_CANDIDATES], count)
 
 
-def _offer(
-    found: dict[str, Recommendation],
-    shop: Shop,
-    product: str,
-    score: float,
-    reason: Reason,
-    because: str,
-    probability: float | None = None,
-) -> None:
+def _candidate(
+    shop: Shop, product: str, score: Score, tastes: Shares, probability: float | None
+) -> Recommendation | None:
+    """A product as it may be recommended; None if customers cannot buy it, or nothing speaks for it."""
     known = shop.products.get(product)
-    if not known or not known.offered or (product in found and found[product].score >= score):
-        return
-    found[product] = Recommendation(product, known.name, known.category, score, reason, because, probability)
+    if not known or not known.offered or score.total <= 0:
+        return None
+    if probability is not None:
+        return Recommendation(product, *known[:2], score.total, Reason.DUE, "", probability)
+    if score.together >= score.tried:
+        return Recommendation(product, *known[:2], score.total, Reason.TOGETHER, score.beside, None)
+    if taste := tastes.get(known.category):
+        return Recommendation(product, *known[:2], score.total * (1 + taste), Reason.SIMILAR, known.category, None)
+    segment = shop.segment if product in shop.popular else ""
+    return Recommendation(product, *known[:2], score.total, Reason.POPULAR, segment, None)
 
 
 def _tastes(shop: Shop, habits: Mapping[str, int]) -> Shares:

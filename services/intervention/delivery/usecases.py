@@ -19,7 +19,7 @@ from services.intervention.decision.domain import outcome, user_state
 from services.intervention.decision.domain.facts import Contact, Outcome
 from services.intervention.decision.domain.offer import with_undelivered
 from services.intervention.decision.state import CONTACTS, UNDELIVERED, USERS
-from services.intervention.delivery.domain import delivery
+from services.intervention.delivery.domain import delivery, recommending
 from services.intervention.delivery.domain.delivery import Deferred, OutboxEntry, OutboxMessage, Refused, Unanswered
 from services.intervention.delivery.ports import Channel, Claimed, DeliveryObserver, Outbox
 from services.intervention.language.state import GENERATED_COPY
@@ -124,6 +124,9 @@ class Deliverer:
             return "answered"
         found = words.states[message.intervention_id]
         text = found.text if found is not None and found.is_used else message.text
+        waits = user.waiting
+        if message.channel == recommending.CHANNEL and waits is not None and waits.id == message.intervention_id:
+            text = recommending.words(text, waits.products)  # without what was bought since it was offered
         return _Wanted(text, reached)
 
     async def _reached(self, contact: Contact, user_id: str) -> Contact:

@@ -87,7 +87,7 @@ function Customer({ id }: { id: string }) {
   return (
     <Card title={id} isWide>
       <Answer of={asked}>
-        {({ segment, group, active, currency, horizons, due, backTest }) => (
+        {({ segment, group, active, currency, horizons, due, backTest, nextBasket }) => (
           <>
             <p>{segment}{group && `, in the group ${group}`}{active !== null && `; still active with ${share(active)}`}.</p>
             <Table
@@ -109,6 +109,7 @@ function Customer({ id }: { id: string }) {
               ]}
             />
             {backTest && <p class="note">The second half of the time told from the first: {counted(backTest.expectedOrders, 'order')} of all customers expected, {number(backTest.happenedOrders)} happened.</p>}
+            {nextBasket && <p class="note" title={nextBasket.protocol}>Next baskets of {counted(nextBasket.customerCount, 'customer')} after {nextBasket.untilDate}: {share(nextBasket.recall)} of their products were among ten told; {share(nextBasket.personalRecall)} by what each bought most often. The gain is {number(100 * nextBasket.gainSpan.lower)} to {number(100 * nextBasket.gainSpan.upper)} points (95 %).</p>}
           </>
         )}
       </Answer>

@@ -115,6 +115,14 @@ def check(said: str, orders: str, allowed: str = "") -> None:
         raise NotAnswered(Refusal.WRONG_LANGUAGE)
 
 
+def is_sayable(name: str) -> bool:
+    """Whether a name that users or shops made may be shown as it is: short, one line, and nothing that no help says."""
+    if len(name) > LONGEST_TEXT or any(unicodedata.category(each)[0] == "C" for each in name):
+        return False
+    plain = unicodedata.normalize("NFKC", name).replace(_CURLED, "'")
+    return plain.isprintable() and not _UNSAFE.search(plain)
+
+
 def is_refusing(text: str) -> bool:
     """Whether a text is the refusal of a model."""
     return bool(_REFUSING.search(text.replace(_CURLED, "'")))
