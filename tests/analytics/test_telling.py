@@ -169,7 +169,7 @@ async def test_what_is_refused_is_not_posted_again_and_redirects_are_not_followe
 async def test_nothing_is_told_of_the_time_before_the_watch_or_of_what_is_snoozed(place: Place) -> None:
     await place.judge(CLOSED)
     assert not place.receiver.received
-    assert await place.watches.replace("acme", Watched(since_us=1), 1)
+    assert await place.watches.replace("acme", Watched(since_us=1), await place.watches.change_count("acme"))
     await place.judge(OPEN, after_us=HOUR_US)
     assert len(place.receiver.received) == 1
     await place.watching.snooze("acme", "20260102T0900-users", "ada", place.figures.now_us + DAY_US, "a release")
