@@ -71,7 +71,11 @@ def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path:
         assert (found["users", ""], found["sessions", ""], found["abandonment_rate", ""]) == (6, 6, 0.5)
         until(lambda: sum(figures(mesh).get(("users_at_level", level)) or 0 for level in ("high", "critical")) == 3)
         assert figures(mesh)["offered", ""]
-        assert ask(mesh, "budget", {"dailyUsd": 5})["dailyUsd"] == mesh.get("/api/analytics/budget").body["ownDailyUsd"] == 5
+        assert (
+            ask(mesh, "budget", {"dailyUsd": 5})["dailyUsd"]
+            == mesh.get("/api/analytics/budget").body["ownDailyUsd"]
+            == 5
+        )
         assert ask(mesh, "costs", {})["dailyBudgetUsd"] == 5
         (whole,) = ask(mesh, "funnels", FUNNEL)["funnels"]
         assert [step["userCount"] for step in whole["steps"]] == [6, 3]
