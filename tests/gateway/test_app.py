@@ -255,6 +255,7 @@ async def test_services_that_cannot_be_reached_are_a_problem() -> None:
             "export",
             "retention",
             "models",
+            "analytics",
             "segments",
             "customers",
             "predictions",
