@@ -217,12 +217,12 @@ def _day(of: Journey, snapshot: Snapshot) -> int:
     return (snapshot.at_us - of.start_us) // DAY_US
 
 
-def test_what_is_reached_is_a_row_a_moment_with_each_side_s_figures(trained: Trained, source: Source) -> None:
-    found = [row.split("|") for row in published.rows(trained, source.snapshots)]
+def test_what_is_reached_is_a_row_a_moment_with_each_side_s_figures(trained: Trained, course: Table) -> None:
+    found = [row.split("|") for row in published.rows(trained, course)]
     assert [cells[0] for cells in found] == list(trained.reports)
     for title, share, _, *sides in found:
         report = trained.reports[title]
         assert share == f"{report['majority']['auprc'].value:.1%}"
         assert sides[1].startswith(f"{report['model']['auroc'].value:.3f} / ")
         assert sides[-2].startswith("0.500 / ")
-        assert bool(sides[-1]) == title.startswith("later by the calendar")
+        assert bool(sides[-1]) == title.startswith(fitting.LATER)
