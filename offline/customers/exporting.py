@@ -14,13 +14,16 @@ from mesh.store import redis
 from offline import process
 from offline.customers import job, scoring
 from offline.customers.engines import Here
+from offline.customers.parts import Engine
 from offline.process import Asked
+from services.analytics.settings import Settings
 from services.customers.adapters.fits import RedisFits
 from services.customers.domain import consumption
 from services.customers.ports import Exported, FitStore
 from services.ingest.events.adapters.redis_suppressed import RedisSuppressions
 from services.ingest.events.ports import Suppressions
 
+_HERE: Final = Here()
 _TRIES: Final = 3
 _WRITTEN: Final = 0.95
 """The part of the way when all customers are scored."""
@@ -40,12 +43,13 @@ async def _done(asked: Asked) -> int:
     settings = read_or_exit(redis.RedisSettings)
     client = redis.connect(settings.url, settings.password, settings.ca_file)
     try:
-        return await exported(RedisFits(client), RedisSuppressions(client), asked)
+        where = job.engine(read_or_exit(Settings))
+        return await exported(RedisFits(client), RedisSuppressions(client), asked, where)
     finally:
         await client.aclose()
 
 
-async def exported(fits: FitStore, suppressions: Suppressions, asked: Asked) -> int:
+async def exported(fits: FitStore, suppressions: Suppressions, asked: Asked, where: Engine = _HERE) -> int:
     """Writes the file; up to three times, if somebody was erased meanwhile. Returns how many customers are in it.
 
     Raises:
@@ -65,7 +69,7 @@ async def exported(fits: FitStore, suppressions: Suppressions, asked: Asked) -> 
                 "CUSTOMERS_NOT_LEARNT", "Nothing was learnt of these customers: `customers_fit` does."
             )
         today = consumption.day_of(asked.now_ms)
-        scores = scoring.scored(job.tasks(asked.archive_url, asked.tenant), fit, today, Here(), _progress)
+        scores = scoring.scored(job.tasks(asked.archive_url, asked.tenant), fit, today, where, _progress)
         left = scoring.without(scores, asked.tenant, suppression)
         process.say(step="writing", progress=_WRITTEN)
         written = Exported(asked.job_id, len(left), scoring.csv(left))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition, Unavailable
 from mesh.observability import telemetry
-from mesh.rpc.tls import Tls, TlsSettings
+from mesh.rpc.tls import Files, Tls, TlsSettings
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from mesh.store import redis
@@ -25,7 +25,7 @@ from offline.archive import contents
 from offline.customers import archived, keeping, parts, publishing, sending
 from offline.customers.engines import Here
 from offline.customers.fitting import FitError
-from offline.customers.parts import Parts, Task
+from offline.customers.parts import Engine, Parts, Task
 from offline.customers.purchases import PurchaseError
 from offline.customers.refit import Source
 from offline.process import Asked
@@ -36,6 +36,7 @@ from services.customers.ports import FitStore
 from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
+_HERE: Final = Here()
 _TRIES: Final = 3
 """How often an archive is read that changes meanwhile."""
 COUNTED: Final = 0.1
@@ -67,13 +68,33 @@ async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publis
         fits = RedisFits(client)
         fit = await fits.fit(tenant)
         if fit is None or fit.fitted_ms != now_ms:
-            fit = await learnt(fits, archive_url, tenant, now_ms)
+            fit = await learnt(fits, archive_url, tenant, now_ms, engine(read_or_exit(Settings)))
         return fit, await _published(client, fits, tenant)
     finally:
         await client.aclose()
 
 
-async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int) -> Fit:
+def engine(settings: Settings) -> Engine:
+    """Where jobs work on parts: the cluster that the settings name, or this process.
+
+    Raises:
+        FailedPrecondition: `JOB_KIND_NOT_AVAILABLE`, a cluster is named and what it needs is not installed.
+        InvalidArgument: it is no address.
+    """
+    if not settings.jobs_cluster:
+        return Here()
+    try:
+        # It loads Dask, which this process does without.
+        from offline.customers.cluster import Cluster
+    except ImportError as error:
+        raise FailedPrecondition(
+            "JOB_KIND_NOT_AVAILABLE", "JOURNEYMESH_JOBS_CLUSTER needs the extra `dask`, which is not installed here."
+        ) from error
+    files = Files(settings.jobs_cluster_cert_file, settings.jobs_cluster_key_file, settings.jobs_cluster_ca_file)
+    return Cluster(settings.jobs_cluster, files)
+
+
+async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int, where: Engine = _HERE) -> Fit:
     """Learns; up to three times, if files were joined or somebody was erased while it read.
 
     Raises:
@@ -81,8 +102,8 @@ async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int) -> 
     """
     for _ in range(_TRIES - 1):
         with contextlib.suppress(Unavailable, FailedPrecondition):
-            return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
-    return await keeping.learn(fits, _source(archive_url, tenant), tenant, None, None, now_ms)
+            return await keeping.learn(fits, _source(archive_url, tenant, where), tenant, None, None, now_ms)
+    return await keeping.learn(fits, _source(archive_url, tenant, where), tenant, None, None, now_ms)
 
 
 async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publishing.Outcome:
@@ -100,9 +121,9 @@ async def _published(client: redis.Client, fits: RedisFits, tenant: str) -> publ
         return await publishing.publish(fits, bought, stream, tenant, progress)
 
 
-def _source(archive_url: str, tenant: str) -> Source:
+def _source(archive_url: str, tenant: str, where: Engine) -> Source:
     read = tasks(archive_url, tenant)
-    return Parts(read, Here(), lambda done, all_: process.say(step="reading", progress=COUNTED + done / all_ * _READ))
+    return Parts(read, where, lambda done, all_: process.say(step="reading", progress=COUNTED + done / all_ * _READ))
 
 
 def tasks(archive_url: str, tenant: str) -> Sequence[Task]:

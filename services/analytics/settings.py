@@ -87,6 +87,21 @@ class Settings:
         minimum=256,
         maximum=65_536,
     )
+    jobs_cluster: str = setting(
+        "JOURNEYMESH_JOBS_CLUSTER",
+        "",
+        "The scheduler of a Dask cluster whose workers read the archive for jobs of customers: `tls://host:8786` "
+        "(docs/customers.md). Empty: the job reads it by itself.",
+    )
+    jobs_cluster_ca_file: str = setting(
+        "JOURNEYMESH_JOBS_CLUSTER_CA_FILE", "", "With a cluster: the authority whose certificates are believed, as PEM."
+    )
+    jobs_cluster_cert_file: str = setting(
+        "JOURNEYMESH_JOBS_CLUSTER_CERT_FILE", "", "With a cluster: the certificate that is shown to it, as PEM."
+    )
+    jobs_cluster_key_file: str = setting(
+        "JOURNEYMESH_JOBS_CLUSTER_KEY_FILE", "", "With a cluster: the key of that certificate, as PEM."
+    )
     training_memory_mib: int = setting(
         "JOURNEYMESH_TRAINING_MEMORY_MIB",
         1024,
@@ -147,7 +162,15 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        """Raises `SettingError` where a zone or time is none, or the webhook cannot be used."""
+        """Raises `SettingError` where a zone or time is none, or the webhook or the cluster cannot be used."""
+        files = (self.jobs_cluster_ca_file, self.jobs_cluster_cert_file, self.jobs_cluster_key_file)
+        if self.jobs_cluster and not (self.jobs_cluster.startswith("tls://") and all(files)):
+            message = (
+                "JOURNEYMESH_JOBS_CLUSTER must begin with `tls://`, and needs JOURNEYMESH_JOBS_CLUSTER_CA_FILE, "
+                "JOURNEYMESH_JOBS_CLUSTER_CERT_FILE and JOURNEYMESH_JOBS_CLUSTER_KEY_FILE: a scheduler runs what it is "
+                "sent."
+            )
+            raise SettingError(message)
         if self.insights_webhook_url:
             webhook.require_usable({"JOURNEYMESH_INSIGHTS_WEBHOOK_URL": self.insights_webhook_url}, self.webhook_secret)
         try:

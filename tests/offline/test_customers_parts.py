@@ -15,17 +15,22 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
+import trustme
 
 from mesh.errors import InvalidArgument, Unavailable
+from mesh.rpc.tls import Files
+from mesh.settings import SettingError, read
 from offline.archive import contents
-from offline.customers import archived, parts
+from offline.customers import archived, job, parts
 from offline.customers.engines import Here, Processes
 from offline.customers.parts import Engine, Parts, Task
 from offline.customers.refit import Before, Source, Whole, refitted
 from offline.customers.summaries import Summed
+from services.analytics.settings import Settings
 from services.customers.adapters.fits import encode
 from services.customers.domain.history import history
 from services.ingest.archive.adapters.files import ParquetArchive
+from tests import certificates
 from tests.customers.fits import NOW_MS, TODAY, shop
 from tests.offline.test_customers_archived import archive_of
 from tests.offline.test_customers_fit import purchase
@@ -144,18 +149,30 @@ class Dask(NamedTuple):
 def dask(tmp_path: Path) -> Iterator[Dask]:
     """A Dask cluster of two workers, each a process that nobody starts again."""
     # Not by the processes of this machine that import this module.
-    from distributed import Client
-
     from offline.customers.cluster import Cluster
 
-    told = tmp_path / "scheduler.json"
-    local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(told))
+    with workers(tmp_path, None) as (address, started):
+        yield Dask(Cluster(address), started)
+
+
+@contextlib.contextmanager
+def workers(folder: Path, files: Files | None) -> Iterator[tuple[str, Sequence[subprocess.Popen[bytes]]]]:
+    """The address of a cluster of two workers, and these; with files everything is said by TLS."""
+    from distributed import Client, Security
+
+    told = folder / "scheduler.json"
+    tls = ("--tls-ca-file", files.ca, "--tls-cert", files.certificate, "--tls-key", files.key) if files else ()
+    protocol = ("--protocol", "tls") if files else ()
+    local = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(told), *tls, *protocol)
     commands = [
         ("dask_scheduler", *local, "--port", "0"),
-        *(("dask_worker", *local, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path)),) * 2,
+        *(("dask_worker", *local, "--no-nanny", "--nthreads", "1", "--local-directory", str(folder)),) * 2,
     ]
     # They import this module as it is imported here.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    security = files and Security(  # type: ignore[no-untyped-call]
+        tls_ca_file=files.ca, tls_client_cert=files.certificate, tls_client_key=files.key
+    )
     with contextlib.ExitStack() as stack:
         started = []
         for module, *arguments in commands:
@@ -163,13 +180,41 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
             started.append(stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)))
             stack.callback(started[-1].kill)
         until = time.monotonic() + _SECONDS
-        while not told.exists():
+        while not (told.exists() and told.read_text().endswith("}")):  # it exists before it is written
             assert time.monotonic() < until
             time.sleep(0.05)
         address = json.loads(told.read_text())["address"]
-        with Client(address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        with Client(address, set_as_default=False, security=security) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(2, timeout=_SECONDS)
-        yield Dask(Cluster(address), started[1:])
+        yield address, started[1:]
+
+
+def test_jobs_use_the_cluster_that_the_settings_name_by_tls_with_the_same_bits(
+    archive_url: str, before: Before, whole: tuple[bytes, dict[str, str]], tmp_path: Path
+) -> None:
+    files = certificates.issue(tmp_path / "tls", trustme.CA())
+    with workers(tmp_path, files) as (address, _):
+        assert address.startswith("tls://")
+        named = {
+            "JOURNEYMESH_JOBS_CLUSTER": address,
+            "JOURNEYMESH_JOBS_CLUSTER_CA_FILE": files.ca,
+            "JOURNEYMESH_JOBS_CLUSTER_CERT_FILE": files.certificate,
+            "JOURNEYMESH_JOBS_CLUSTER_KEY_FILE": files.key,
+        }
+        where = job.engine(read(Settings, named))
+        assert learnt(by_parts(archive_url, COUNT, where), before) == whole
+        stranger = certificates.issue(tmp_path / "other", trustme.CA())
+        other = {**named, "JOURNEYMESH_JOBS_CLUSTER_CERT_FILE": stranger.certificate}
+        other["JOURNEYMESH_JOBS_CLUSTER_KEY_FILE"] = stranger.key
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            job.engine(read(Settings, other)).map(killed, [1], lambda _done: None)
+
+
+def test_a_cluster_without_tls_is_refused_at_the_start() -> None:
+    assert isinstance(job.engine(read(Settings, {})), Here)
+    for address in ("tcp://127.0.0.1:8786", "tls://127.0.0.1:8786"):
+        with pytest.raises(SettingError, match="JOURNEYMESH_JOBS_CLUSTER_CA_FILE"):
+            read(Settings, {"JOURNEYMESH_JOBS_CLUSTER": address})
 
 
 def summed_or_waiting(of: tuple[Task, str]) -> Summed:
