@@ -22,7 +22,6 @@ from records.tenants import DEFAULT, plain, tenant_of
 from services.scoring.domain.schema import FEATURE_COUNT
 from services.scoring.domain.stages import EVERYBODY
 from services.scoring.ports import Matrix, Model, Models
-from services.scoring.together import Together
 
 NAME: Final = "exit-risk"
 MOST_ROWS: Final = 10_000
@@ -39,7 +38,6 @@ class InferenceServicer(GRPCInferenceServiceServicer):
 
     def __init__(self, models: Models) -> None:
         self._models = models
-        self._together = Together()
 
     async def ServerLive(self, _request: wire.ServerLiveRequest, _context: ServerContext) -> wire.ServerLiveResponse:
         """Says that the process lives."""
@@ -89,7 +87,7 @@ class InferenceServicer(GRPCInferenceServiceServicer):
         wanted = [each.name for each in request.outputs] or [*_OUTPUTS]
         if not _OUTPUTS.keys() >= set(wanted):
             raise InvalidArgument("INVALID_TYPE", f"The outputs are {', '.join(_OUTPUTS)}.")
-        prediction = await self._together.predict(model, rows)
+        prediction = model.predict(rows)
         raw = {
             "probability": np.array(prediction.probabilities, _TYPES["FP64"]).tobytes(),
             "terms": prediction.packed_terms,
