@@ -143,7 +143,8 @@ def _declared(given: Declared, console: Console, shown: Shown) -> Source:
         for column in columns.columns
         if (mixed := profile.mixed(column))
     ]
-    return _source(columns.name or data.name.split(".")[0], remarks, spilled, (wanted, snapshots), shown)
+    found = _source(columns.name or data.name.split(".")[0], remarks, spilled, (wanted, snapshots), shown)
+    return _of_the_installation(found) if columns.is_own else found
 
 
 def archive(data: str, said_label: str, shown: Shown, window: Window = Window()) -> Source:  # noqa: B008 - a value
@@ -167,8 +168,11 @@ def archive(data: str, said_label: str, shown: Shown, window: Window = Window())
         spilled = journeys.spill(rows, Path(folder))
         snapshots = _asked(spilled, wanted, shown)
     remarks = [f"The events of an archive of the mesh ({spilled.taken:,})."]
-    found = _source("archive", remarks, spilled, (wanted, snapshots), shown)
-    return found._replace(own_users=len(set(snapshots.users)))
+    return _of_the_installation(_source("archive", remarks, spilled, (wanted, snapshots), shown))
+
+
+def _of_the_installation(found: Source) -> Source:
+    return found._replace(own_users=len(set(found.snapshots.users)))
 
 
 def _source(name: str, remarks: list[str], spilled: Spilled, asked: tuple[Label, Table], shown: Shown) -> Source:

@@ -68,7 +68,10 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The document. Without `user`, each row is a user; without `time`, all rows have the same time."""
+    """The document. Without `user`, each row is a user; without `time`, all rows have the same time.
+
+    `is_own` says that the users are those of the installation, so that its probabilities are told.
+    """
 
     name: str = ""
     user: str = ""
@@ -80,6 +83,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outcomes: dict[str, Outcome] = {}
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    is_own: bool = False
 
     @property
     def own(self) -> Columns:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from mesh.settings import SettingError
 from offline import given
@@ -23,6 +24,7 @@ from offline.declared.label import LabelError
 from offline.declared.mapping import MappingError
 from offline.declared.moments import Span
 from offline.declared.reading import DataError, Profile
+from offline.settings import Declared, Settings
 from offline.training import gate
 from offline.training.table import AT_EVENTS, AT_SESSION_END, DAILY, WEEKLY, Snapshot, Table, table
 from services.features.domain.event import Event, Kind
@@ -327,6 +329,16 @@ def shop(write: Write) -> dict[str, str]:
         "LABEL": "no event for 5 days",
         "JOURNEYMESH_MODELS": str(folder / "models"),
     }
+
+
+@pytest.mark.parametrize(("is_own", "count"), [("", 0), ("is_own: false\n", 0), ("is_own: true\n", 150)])
+def test_users_count_as_those_of_the_installation_if_the_mapping_says_so(
+    shop: dict[str, str], is_own: str, count: int
+) -> None:
+    mapping = Path(shop["MAPPING"])
+    mapping.write_text(mapping.read_text(encoding="utf-8") + is_own, encoding="utf-8")
+    declared = Declared(shop["DATA"], shop["MAPPING"], shop["LABEL"])
+    assert given.source(Settings(), declared, Console(quiet=True)).own_users == count
 
 
 def command(module: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
