@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -80,8 +81,8 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             source = source_of(question, settings, Path(folder), console)
-        with console.status(f"training on {source.name}, {source.label}"):
-            made = fitting.train(source)
+        with console.status(f"training on {source.name}, {source.label}"), ThreadPoolExecutor(2) as fits:
+            made = fitting.train(source, fits.map)
         lines += [f"|{source.name}|{source.label.split(',')[0]}; {row}|" for row in rows(made, source.snapshots)]
     text = "\n".join(lines) + "\n"
     print(text, end="")

@@ -8,6 +8,7 @@ makes it live only if `PROMOTE` asks for that.
 
 import hashlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,8 @@ from services.scoring.domain.stages import Stage, Wanted
 
 ACTOR: Final = "training"
 """Who makes models live here, as the stages name it."""
+# The model and that of the calendar split, as both forms where they are compared.
+_FITS_AT_ONCE: Final = 2
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
@@ -48,8 +51,8 @@ def main() -> None:
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
     live = read_live(models)
     try:
-        with console.status("fitting, calibrating, measuring"):
-            choice = choose(source, live)
+        with console.status("fitting, calibrating, measuring"), ThreadPoolExecutor(_FITS_AT_ONCE) as fits:
+            choice = choose(source, live, fits.map)
     except TooLittleError as error:
         sys.exit(f"journeymesh: {error}")
     for name, report in _reports(choice).items():

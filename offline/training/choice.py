@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from offline.training import fitting, gate, recalibration
-from offline.training.fitting import Source, TooLittleError, Trained
+from offline.training.fitting import Map, Source, TooLittleError, Trained
 from offline.training.gate import Verdict
 from offline.training.recalibration import Recalibrated
 from offline.training.table import MissingColumnsError, Table
@@ -49,15 +49,15 @@ class Choice(NamedTuple):
         return found
 
 
-def choose(source: Source, live: Live | None) -> Choice:
-    """Trains, and recalibrates the live model if it can be asked.
+def choose(source: Source, live: Live | None, each: Map = map) -> Choice:
+    """Trains, and recalibrates the live model if it can be asked. `each` is as in `fitting.train`.
 
     Raises:
         TooLittleError: neither can be done; the message is that of training.
     """
     recalibrated = _recalibrated(source, live)
     try:
-        own = fitting.train(source)
+        own = fitting.train(source, each)
     except TooLittleError as error:
         if recalibrated is None:
             raise

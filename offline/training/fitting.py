@@ -1,9 +1,9 @@
 """From snapshots to a fitted, exported, checked and measured model. Reads and writes no files."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 import numpy as np
@@ -70,6 +70,10 @@ PARAMETERS: Final[dict[Form, dict[str, Any]]] = {
 }
 _SHAPE_ROWS: Final = 5_000
 _SHAPE_STEPS: Final = 10
+
+
+Map: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Does something for each of some things, as `map` does, or several at once."""
 
 
 class TooLittleError(Exception):
@@ -188,18 +192,18 @@ def fit(
 
 def decide(known: Table, source: Source) -> Decided:
     """The form of the model: as declared, or by comparing both on users of `known` that they have not learned from."""
-    return _decided(_learning(known, source.measured, is_directed=source.is_directed), known, source)
+    return _decided(_learning(known, source.measured, is_directed=source.is_directed), known, source, map)
 
 
-def _decided(learning: _Learning, known: Table, source: Source) -> Decided:
+def _decided(learning: _Learning, known: Table, source: Source, each: Map) -> Decided:
     if source.is_directed:
         return Decided(Form.ADDITIVE, "Directions need the additive form.")
     if source.form is not None:
         return Decided(source.form, f"The {source.form} form was asked for.")
     folds = learning.folds[: forms.folds(len(known))]
-    said = {form: learning.said(form, folds) for form in Form}
+    said = dict(zip(Form, each(lambda form: learning.said(form, folds), Form), strict=True))
     is_asked = ~np.isnan(said[Form.ADDITIVE])
-    compared = _compared({form: each[is_asked] for form, each in said.items()}, known.where(is_asked))
+    compared = _compared({form: its[is_asked] for form, its in said.items()}, known.where(is_asked))
     return forms.decide(dict(compared), len(folds))
 
 
@@ -230,8 +234,8 @@ def _pairs(examples: unconstrained.Examples, fold: tuple[Any, Any]) -> tuple[sta
     return (pairs, pair_trees) if pair_trees else ((), 0)
 
 
-def train(source: Source) -> Trained:
-    """Trains, exports and measures.
+def train(source: Source, each: Map = map) -> Trained:
+    """Trains, exports and measures. The bytes do not depend on `each`.
 
     Raises:
         TooLittleError: too few users of either label, or no feature that tells them apart.
@@ -241,8 +245,11 @@ def train(source: Source) -> Trained:
     known, unknown = source.snapshots.where(~is_kept_back), source.snapshots.where(is_kept_back)
     _require_enough(known, unknown)
     learning, names = _learning(known, source.measured, is_directed=source.is_directed), source.snapshots.names
-    decided = _decided(learning, known, source)
-    model = learning.fitted(decided.form)
+    # Each fit takes one thread, and at its end restores what it found: so that the fits beside it keep theirs.
+    with threadpool_limits(1):
+        decided = _decided(learning, known, source, each)
+        fits = (lambda: learning.fitted(decided.form), lambda: _before_the_cut(source, decided.form))
+        model, before = each(lambda do: do(), fits)
     read: Callable[[Any, Floats], Additive | Shares] = shapley.read if decided.form is Form.BOOSTED else additive.read
     made = read(model, known.values)
     shapes = _medians(made, known) if isinstance(made, Shares) else _shapes(made, names)
@@ -255,7 +262,7 @@ def train(source: Source) -> Trained:
     learned = rule_weights.learn(kept, unknown)
     asked = Asked(kept, learned.doubts, learned.rules)
     measured = compare(asked, known, unknown, OTHER_USERS)
-    later, later_probabilities, remarks = _later(source, decided.form, kept, learned.rules)
+    later, later_probabilities, remarks = _later(source, before, kept, learned.rules)
     return Trained(
         file,
         decided,
@@ -428,20 +435,27 @@ def calendar(snapshots: Table) -> Calendar:
     return found
 
 
+def _before_the_cut(source: Source, form: Form) -> CalibratedClassifierCV | TooLittleError:
+    """Another model, trained on what was known at a cut in the calendar; why there is none."""
+    try:
+        before = source.snapshots.where(calendar(source.snapshots).before)
+    except TooLittleError as error:
+        return error
+    return fit(before, source.measured, is_directed=source.is_directed, form=form)
+
+
 def _later(
-    source: Source, form: Form, kept: Floats, rules: LearnedRules
+    source: Source, model: CalibratedClassifierCV | TooLittleError, kept: Floats, rules: LearnedRules
 ) -> tuple[Compared, Floats | None, tuple[str, ...]]:
-    """Measures another model, trained on what was known at a cut in the calendar, on the snapshots from then on.
+    """Measures the model of `_before_the_cut` on the snapshots from then on.
 
     The rules are as those users held back teach them whose answer was known at the cut; `kept` are their probabilities.
     """
+    if isinstance(model, TooLittleError):
+        return Compared({}, {}, {}, {}), None, (f"There is no calendar split: {model}",)
     snapshots = source.snapshots
-    try:
-        cut = calendar(snapshots)
-    except TooLittleError as error:
-        return Compared({}, {}, {}, {}), None, (f"There is no calendar split: {error}",)
+    cut = calendar(snapshots)
     before, after = snapshots.where(cut.before), snapshots.where(cut.after)
-    model = fit(before, source.measured, is_directed=source.is_directed, form=form)
     later = model.predict_proba(after.values)[:, 1]
     is_kept_back = kept_back(snapshots.users)
     weights = rule_weights.fit(kept[cut.before[is_kept_back]], snapshots.where(is_kept_back & cut.before))

@@ -1,5 +1,6 @@
 """Snapshots, training, export and what is written of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -80,7 +81,8 @@ def test_every_event_of_the_first_day_is_looked_at() -> None:
 
 
 def test_training_twice_gives_the_same_bytes(source: Source, trained: Trained) -> None:
-    assert fitting.train(source) == trained
+    with ThreadPoolExecutor(2) as fits:
+        assert fitting.train(source, fits.map) == trained
 
 
 def test_the_model_learns(trained: Trained) -> None:
