@@ -37,14 +37,17 @@ class Together:
         return await call.answer
 
     def _run(self, model: Model) -> None:
+        """Runs the model once. What does not fit waits for the next turn, so that others have theirs between."""
         calls = [call for call in self._waiting.pop(model) if not call.answer.done()]
-        while calls:
-            count, row_count = 1, len(calls[0].rows)
-            while count < len(calls) and row_count + len(calls[count].rows) <= _MOST_ROWS:
-                row_count += len(calls[count].rows)
-                count += 1
+        count, row_count = 0, 0
+        while count < len(calls) and (not count or row_count + len(calls[count].rows) <= _MOST_ROWS):
+            row_count += len(calls[count].rows)
+            count += 1
+        if calls[count:]:
+            self._waiting[model] = calls[count:]
+            asyncio.get_running_loop().call_soon(self._run, model)
+        if count:
             _answer(model, calls[:count])
-            del calls[:count]
 
 
 def _answer(model: Model, calls: list[_Call]) -> None:

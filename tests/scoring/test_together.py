@@ -60,6 +60,15 @@ async def test_a_run_of_several_calls_is_bounded() -> None:
     assert model.runs == [10_000, 1, 10_000]
 
 
+async def test_others_have_their_turn_between_runs() -> None:
+    together, model, runs = Together(), Counting(), list[int]()
+    calls = [asyncio.create_task(together.predict(model, rows_of(10_000))) for _ in range(3)]
+    while not all(each.done() for each in calls):
+        await asyncio.sleep(0)
+        runs.append(len(model.runs))
+    assert {1, 2, 3} <= {*runs}
+
+
 async def test_what_fails_is_told_to_all_that_waited_and_to_nobody_later() -> None:
     together, model = Together(), Counting()
     model.is_broken = True
