@@ -25,7 +25,7 @@ from services.intervention.lift.usecases import Canaries, Judges
 from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
 from services.intervention.policy.domain.arms import Configured
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.domain.stages import Stage, Stages, Wanted
+from services.scoring.domain.stages import CHANGES_KEPT, Stage, Stages, Wanted
 from services.scoring.servicer import ModelsServicer
 from services.scoring.usecases import Promotion
 from tests.builders import NOW_US
@@ -130,6 +130,31 @@ async def test_a_rolled_back_experiment_ends_the_canary_and_leaves_the_next_one_
         assert world.stages.of("").canary == "next"
 
 
+async def test_a_canary_that_somebody_wants_again_stays_when_that_is_no_longer_known(
+    tmp_path: Path, valkey: redis.Client
+) -> None:
+    async with world_of(tmp_path, valkey) as world:
+        world.stage(Stage.CANARY)
+        await world.act("start")
+        await world.act("roll_back")
+        world.stage(Stage.CANARY)
+        # The registry keeps the last changes only, of all tenants.
+        for number in range(CHANGES_KEPT):
+            world.stage(Stage.CANARY, percent=1.0 + number % 2, tenant="acme")
+        await world.follow()
+        assert world.stages.of("").canary == "next"
+
+
+async def test_an_end_of_after_all_that_is_known_counts(tmp_path: Path, valkey: redis.Client) -> None:
+    async with world_of(tmp_path, valkey) as world:
+        world.stage(Stage.CANARY)
+        await world.act("start")
+        for number in range(CHANGES_KEPT):
+            world.stage(Stage.CANARY, percent=1.0 + number % 2, tenant="acme")
+        await world.act("roll_back")
+        assert world.stages.of("").canary == ""
+
+
 async def test_a_guardrail_ends_the_canary_by_itself(tmp_path: Path, valkey: redis.Client) -> None:
     async with world_of(tmp_path, valkey) as world:
         world.stage(Stage.CANARY)
@@ -213,6 +238,39 @@ async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path, v
         # Each was said once, by whichever process.
         experiment = await world.use_cases.experiments.get("", "canary")
         assert [each.actor for each in experiment.history].count("scoring") == 3
+
+
+async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
+    """A process of before may have kept it without them, or somebody made another one of the same id."""
+    running = Configured("canary", "c", ARMS, percent=100.0, state="running", changed_s=10)
+
+    class Known:
+        """One experiment, and how often it was told the shares."""
+
+        def __init__(self) -> None:
+            self.experiment = running
+            self.told_count = 0
+
+        async def read(self) -> Mapping[str, Configured]:
+            return {"": self.experiment}
+
+        async def of(self, tenants: Any) -> Mapping[str, Staged]:
+            return dict.fromkeys(tenants, CANARY)
+
+        async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
+            raise AssertionError
+
+        async def share(self, tenant: str, experiment_id: str, shares: Any) -> None:
+            self.told_count += 1
+
+    known = Known()
+    judges = Judges(known)
+    canaries = Canaries(judges, known, known)
+    for experiment, count in ((running, 1), (running, 1), (running._replace(changed_s=11), 2)):
+        known.experiment = experiment
+        await judges.ask()
+        await canaries.follow()
+        assert known.told_count == count
 
 
 @pytest.mark.parametrize(
