@@ -13,7 +13,8 @@ ENDED: Final = frozenset({"promoted", "rolled_back"})
 class Staged(NamedTuple):
     """The models that serve a tenant, by version; empty: none.
 
-    `share` is the canary's share of the users, 0 to 1, and `since_s` when it got it at the latest, in Unix seconds. `made_live_by` is who made the live one live, and `before` was live before it.
+    `share` is the canary's share of the users, 0 to 1, and `since_s` when it got it at the latest, in Unix seconds; 0
+    if that is long ago. `made_live_by` is who made the live one live, and `before` was live before it.
     """
 
     live: str
