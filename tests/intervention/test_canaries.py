@@ -299,6 +299,31 @@ def test_what_an_end_means(experiment: Configured, staged: Staged, expected: Mov
     assert consequence("", experiment, staged) == expected
 
 
+def test_what_the_default_tenant_promoted_is_not_taken_back_by_a_tenant_whose_experiment_has_the_same_id() -> None:
+    promoted = Staged("next", "", 0.0, 0, "experiment canary", LIVE)
+    assert consequence("acme", ROLLED_BACK, promoted) is None
+
+
+async def test_a_tenant_that_rolled_back_before_keeps_what_everybody_gets_also_when_intervention_begins_anew(
+    tmp_path: Path, valkey: redis.Client
+) -> None:
+    async with world_of(tmp_path, valkey, "acme") as world:
+        await world.use_cases.experiments.create("", DEFINITION, "ann", "")
+        world.stage(Stage.CANARY)
+        for tenant in ("", "acme"):
+            await world.act("start", tenant=tenant)
+        world.clock.now_us += SECOND_US
+        await world.use_cases.experiments.change("acme", "canary", "roll_back", "", "ann", "")
+        world.clock.now_us += SECOND_US
+        # Nobody followed between.
+        await world.use_cases.experiments.change("", "canary", "promote", "candidate", "ann", "")
+        await world.follow()
+        assert world.stages.of("").live == "next"
+        assert [
+            each.version for each in world.stages.changes if each.tenant == "acme" and each.stage == Stage.LIVE
+        ] == []
+
+
 def test_shares_of_models_that_serve_nobody_are_none() -> None:
     assert shares(ROLLED_BACK, CANARY) == {"live": 0.9, "candidate": 0.1}
     assert shares(ROLLED_BACK, Staged("third", "next", 0.1)) == {"live": 0.0, "candidate": 0.1}

@@ -63,6 +63,8 @@ def consequence(tenant: str, experiment: Configured, staged: Staged) -> Move | N
         if not is_winner:
             return Move(staged.canary, is_live=False)
         return Move(staged.canary, is_live=True) if tenant == DEFAULT else None
+    if tenant != DEFAULT:
+        return None
     is_promoted = staged.made_live_by == actor(experiment.id) and staged.live != experiment.arms[0].value
     if experiment.state == "rolled_back" and is_promoted and staged.live in values and staged.before:
         return Move(staged.before, is_live=True)
