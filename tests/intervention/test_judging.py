@@ -83,10 +83,19 @@ async def test_who_was_told_of_is_told_of_again_only_if_that_may_be_lost() -> No
     other = World(judged={"": JUDGED})
     assert await assessed(other, Row(5.0, user_id="ada")) == told
     # What there was no room for is lost.
-    full = World(judged={"": JUDGED}, most_reports=2)
+    full = World(judged={"": JUDGED}, most_reports=1)
     await assessed(full, Row(5.0, user_id="ada"), Row(5.0, user_id="bob"))
     await full.reports.remove([*await full.reports.first(10)])
     assert len(await assessed(full, Row(5.0, user_id="ada"))) == 1
+
+
+async def test_who_is_there_leaves_no_arm_told_twice_where_there_is_no_room_for_that() -> None:
+    world = World(judged={"": JUDGED}, most_reports=3)
+    for minute in range(3):
+        at_us = NOON_ISH + minute * 60_000_000
+        await decided(world, Row(5.0, user_id="ada", at_us=at_us), Row(5.0, user_id="bob", at_us=at_us))
+    kept = [*(await world.reports.first(10)).values()]
+    assert [each for each in kept if each.arm] == [met("ada"), met("bob")]
 
 
 async def test_a_batch_that_comes_again_after_reports_could_not_be_kept_tells_them(

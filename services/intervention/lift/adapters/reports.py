@@ -8,7 +8,7 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records.tenants import qualified
-from services.intervention.lift.domain.report import STAYED, Report
+from services.intervention.lift.domain.report import Report, apart
 from services.intervention.lift.ports import Waiting
 
 MOST: Final = 100_000
@@ -135,9 +135,9 @@ class RedisReports:
 
 
 def _by_room(reports: Sequence[Report], most: int) -> list[tuple[int, list[Report]]]:
-    """Reports, with how many there may be in all. What comes of each user each hour leaves room for what comes once."""
-    once = [each for each in reports if each.outcome != STAYED]
-    return [(most, once), (most // 2, [each for each in reports if each.outcome == STAYED])]
+    """Reports, with how many there may be in all: who is there leaves room for what comes once."""
+    once, there = apart(reports)
+    return [(most, once), (most // 2, there)]
 
 
 def _encoded(report: Report) -> bytes:

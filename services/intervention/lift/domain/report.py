@@ -1,6 +1,6 @@
 """What an experiment is told: who met which arm, and what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -26,6 +26,15 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     before: float = 0.0
     outcome: str = ""
     at_us: int = 0
+
+
+def apart(of: Iterable[Report]) -> tuple[list[Report], list[Report]]:
+    """What comes once or now and then, and who is there: that comes of each user each hour."""
+    once: list[Report] = []
+    there: list[Report] = []
+    for each in of:
+        (there if each.outcome == STAYED else once).append(each)
+    return once, there
 
 
 def at_times(of: Mapping[Report, int]) -> list[Report]:
