@@ -113,8 +113,17 @@ def before_of(message: wire.ExperimentUnit | wire.UnitExposure) -> float | None:
 
 
 def exposures_of(message: wire.RecordExposuresRequest, now_us: int) -> Sequence[Exposure]:
-    """Units that met arms, now."""
-    return [Exposure(each.unit, each.arm, before_of(each), each.is_fallback, now_us) for each in message.exposures]
+    """Units that met arms, now or earlier."""
+    return [
+        Exposure(
+            each.unit,
+            each.arm,
+            before_of(each),
+            each.is_fallback,
+            min(now_us, each.exposure_time.ToMicroseconds()) if each.HasField("exposure_time") else now_us,
+        )
+        for each in message.exposures
+    ]
 
 
 def reports_of(message: wire.RecordOutcomesRequest, now_us: int) -> Sequence[Report]:

@@ -167,6 +167,34 @@ def test_a_day_that_cannot_be_told_does_not_hold_up_the_next_for_ever() -> None:
     assert days == ["2026-01-01"] * 5 + ["2026-01-02"] * 5 + ["2026-01-03"] * 5
 
 
+def test_an_empty_day_is_done_only_once_all_of_it_is_judged() -> None:
+    """The copies may be behind in the morning: what they bring later is told then."""
+    behind = Watched((), 1, since_us=1, until_us=TODAY_US - 1)
+    assert digest.due(behind, NOW_US, "UTC", dt.time(8)) is None
+    done = digest.due(behind._replace(until_us=TODAY_US), NOW_US, "UTC", dt.time(8))
+    assert done is not None
+    assert done.digest.is_empty
+    found = digest.due(behind._replace(insights=EVERY[1:2]), NOW_US, "UTC", dt.time(8))
+    assert found is not None
+    assert names(found.digest.opened) == ["late"]
+
+
+@given(st.integers(0, 400), st.integers(1, 3))
+def test_a_clock_that_was_ahead_holds_up_no_day_for_long(ahead: int, looks: int) -> None:
+    watched = Watched((incident("open", -999, None),), 1, since_us=1, until_us=NOW_US + 999 * DAY_US)
+    for _ in range(looks):
+        one = digest.due(watched, NOW_US + ahead * DAY_US, "UTC", dt.time(8))
+        if one is not None:
+            watched = digest.settled(watched, one, Sent("sent"), NOW_US)
+    days = []
+    for day in range(4):
+        one = digest.due(watched, NOW_US + day * DAY_US, "UTC", dt.time(8))
+        if one is not None:
+            days.append(one.digest.day)
+            watched = digest.settled(watched, one, Sent("sent"), NOW_US)
+    assert days[-1:] == ["2026-01-04"]
+
+
 async def test_a_digest_is_posted_once_by_whichever_replica_and_again_if_it_was_not_taken() -> None:
     figures, watches = Told(), MemoryWatches()
     assert await watches.replace("acme", Watched(EVERY[1:3], 1, 1, 1, NOW_US + DAY_US), 0)

@@ -15,6 +15,7 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
 
 from comparison import sums
 from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.rpc.timestamps import timestamp
 from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
@@ -454,6 +455,16 @@ async def test_only_outcomes_within_the_window_count(told: Told, hours: float, c
     evidence = await told.store.evidence("", "sales", ["u-1"])
     assert evidence.units["u-1"].met_us == NOON_US
     assert set(evidence.units["u-1"].values) == ({"stayed", "sold"} if counts else {"sold"})
+
+
+async def test_a_unit_met_its_arm_at_the_earliest_time_that_is_told_and_no_later_than_now(told: Told) -> None:
+    await told.create()
+    await told.change(START)
+    now_us = told.clock[0]
+    for at_us, met_us in ((now_us + HOUR_US, now_us), (now_us - HOUR_US, now_us - HOUR_US), (None, now_us - HOUR_US)):
+        unit = wire.UnitExposure(unit="u-1", arm="control", exposure_time=timestamp(at_us) if at_us else None)
+        await told.stub.RecordExposures(wire.RecordExposuresRequest(experiment_id="sales", exposures=[unit]))
+        assert (await told.store.evidence("", "sales", ["u-1"])).units["u-1"].met_us == met_us
 
 
 @pytest.mark.parametrize(("since", "until"), [(24, 24), (24, 12), (-1, 0), (0, 9_000)])

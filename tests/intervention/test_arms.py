@@ -37,7 +37,7 @@ from services.intervention.erasing import Erasing
 from services.intervention.exporting import Exporting
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import STAYED, Report
 from services.intervention.lift.ports import Reports, Waiting
 from services.intervention.lift.usecases import Telling
 from services.intervention.policy.adapters.experiments import KEPT, MeshConfigurations
@@ -208,6 +208,13 @@ async def test_reports_wait_once_each_arms_first(reports: Reports) -> None:
         await reports.remove([name for name, each in (await reports.first(100)).items() if each in met])
     assert not {*met} & {*reports_in(await reports.first(100))}
     assert await reports.add([]) == 0
+
+
+async def test_who_is_there_leaves_room_for_what_comes_once(reports: Reports) -> None:
+    there = [Report("", "tone", f"u-{number}", outcome=STAYED, at_us=1) for number in range(9)]
+    assert await reports.add([*there, Report("", "tone", "ada", outcome="converted")]) == 8
+    assert await reports.add([Report("", "tone", f"u-{number}", "control") for number in range(4)]) == 1
+    assert await reports.add(there) == 8
 
 
 # With the experiments service.

@@ -25,7 +25,7 @@ from services.intervention.lift.usecases import Canaries, Judges
 from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
 from services.intervention.policy.domain.arms import Configured
 from services.scoring.adapters.model_directory import ModelDirectory
-from services.scoring.domain.stages import Stage, Stages, Wanted
+from services.scoring.domain.stages import CHANGES_KEPT, Stage, Stages, Wanted
 from services.scoring.servicer import ModelsServicer
 from services.scoring.usecases import Promotion
 from tests.builders import NOW_US
@@ -130,6 +130,31 @@ async def test_a_rolled_back_experiment_ends_the_canary_and_leaves_the_next_one_
         assert world.stages.of("").canary == "next"
 
 
+async def test_a_canary_that_somebody_wants_again_stays_when_that_is_no_longer_known(
+    tmp_path: Path, valkey: redis.Client
+) -> None:
+    async with world_of(tmp_path, valkey) as world:
+        world.stage(Stage.CANARY)
+        await world.act("start")
+        await world.act("roll_back")
+        world.stage(Stage.CANARY)
+        # The registry keeps the last changes only, of all tenants.
+        for number in range(CHANGES_KEPT):
+            world.stage(Stage.CANARY, percent=1.0 + number % 2, tenant="acme")
+        await world.follow()
+        assert world.stages.of("").canary == "next"
+
+
+async def test_an_end_of_after_all_that_is_known_counts(tmp_path: Path, valkey: redis.Client) -> None:
+    async with world_of(tmp_path, valkey) as world:
+        world.stage(Stage.CANARY)
+        await world.act("start")
+        for number in range(CHANGES_KEPT):
+            world.stage(Stage.CANARY, percent=1.0 + number % 2, tenant="acme")
+        await world.act("roll_back")
+        assert world.stages.of("").canary == ""
+
+
 async def test_a_guardrail_ends_the_canary_by_itself(tmp_path: Path, valkey: redis.Client) -> None:
     async with world_of(tmp_path, valkey) as world:
         world.stage(Stage.CANARY)
@@ -215,6 +240,39 @@ async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path, v
         assert [each.actor for each in experiment.history].count("scoring") == 3
 
 
+async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
+    """A process of before may have kept it without them, or somebody made another one of the same id."""
+    running = Configured("canary", "c", ARMS, percent=100.0, state="running", changed_s=10)
+
+    class Known:
+        """One experiment, and how often it was told the shares."""
+
+        def __init__(self) -> None:
+            self.experiment = running
+            self.told_count = 0
+
+        async def read(self) -> Mapping[str, Configured]:
+            return {"": self.experiment}
+
+        async def of(self, tenants: Any) -> Mapping[str, Staged]:
+            return dict.fromkeys(tenants, CANARY)
+
+        async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
+            raise AssertionError
+
+        async def share(self, tenant: str, experiment_id: str, shares: Any) -> None:
+            self.told_count += 1
+
+    known = Known()
+    judges = Judges(known)
+    canaries = Canaries(judges, known, known)
+    for experiment, count in ((running, 1), (running, 1), (running._replace(changed_s=11), 2)):
+        known.experiment = experiment
+        await judges.ask()
+        await canaries.follow()
+        assert known.told_count == count
+
+
 @pytest.mark.parametrize(
     ("experiment", "staged", "expected"),
     [
@@ -239,6 +297,31 @@ async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path, v
 )
 def test_what_an_end_means(experiment: Configured, staged: Staged, expected: Move | None) -> None:
     assert consequence("", experiment, staged) == expected
+
+
+def test_what_the_default_tenant_promoted_is_not_taken_back_by_a_tenant_whose_experiment_has_the_same_id() -> None:
+    promoted = Staged("next", "", 0.0, 0, "experiment canary", LIVE)
+    assert consequence("acme", ROLLED_BACK, promoted) is None
+
+
+async def test_a_tenant_that_rolled_back_before_keeps_what_everybody_gets_also_when_intervention_begins_anew(
+    tmp_path: Path, valkey: redis.Client
+) -> None:
+    async with world_of(tmp_path, valkey, "acme") as world:
+        await world.use_cases.experiments.create("", DEFINITION, "ann", "")
+        world.stage(Stage.CANARY)
+        for tenant in ("", "acme"):
+            await world.act("start", tenant=tenant)
+        world.clock.now_us += SECOND_US
+        await world.use_cases.experiments.change("acme", "canary", "roll_back", "", "ann", "")
+        world.clock.now_us += SECOND_US
+        # Nobody followed between.
+        await world.use_cases.experiments.change("", "canary", "promote", "candidate", "ann", "")
+        await world.follow()
+        assert world.stages.of("").live == "next"
+        assert [
+            each.version for each in world.stages.changes if each.tenant == "acme" and each.stage == Stage.LIVE
+        ] == []
 
 
 def test_shares_of_models_that_serve_nobody_are_none() -> None:

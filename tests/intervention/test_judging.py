@@ -52,12 +52,16 @@ async def assessed(world: World, *rows: Row, canary: Sequence[str] = (), model: 
     return [each for each in (await world.reports.first(1_000)).values() if each.outcome != STAYED]
 
 
+def met(user_id: str, arm: str = "control") -> Report:
+    return Report("", "canary", user_id, arm, at_us=NOON_ISH)
+
+
 async def test_everybody_counts_for_the_model_that_assessed_them() -> None:
     world = World(judged={"": JUDGED})
     calm, troubled = Row(5.0, user_id="ada"), Row(95.0, user_id="bob")
     elsewhere = Row(5.0, user_id=qualified("acme", "eve"))
     told = await assessed(world, calm, troubled, elsewhere, canary=["bob"])
-    assert told == [Report("", "canary", "ada", "control"), Report("", "canary", "bob", "candidate")]
+    assert told == [met("ada"), met("bob", "candidate")]
 
 
 @pytest.mark.parametrize("row", [Row(5.0, is_bot=True), Row(5.0, is_system=True), Row(5.0, is_copy=True)])
@@ -79,10 +83,19 @@ async def test_who_was_told_of_is_told_of_again_only_if_that_may_be_lost() -> No
     other = World(judged={"": JUDGED})
     assert await assessed(other, Row(5.0, user_id="ada")) == told
     # What there was no room for is lost.
-    full = World(judged={"": JUDGED}, most_reports=2)
+    full = World(judged={"": JUDGED}, most_reports=1)
     await assessed(full, Row(5.0, user_id="ada"), Row(5.0, user_id="bob"))
     await full.reports.remove([*await full.reports.first(10)])
     assert len(await assessed(full, Row(5.0, user_id="ada"))) == 1
+
+
+async def test_who_is_there_leaves_no_arm_told_twice_where_there_is_no_room_for_that() -> None:
+    world = World(judged={"": JUDGED}, most_reports=3)
+    for minute in range(3):
+        at_us = NOON_ISH + minute * 60_000_000
+        await decided(world, Row(5.0, user_id="ada", at_us=at_us), Row(5.0, user_id="bob", at_us=at_us))
+    kept = [*(await world.reports.first(10)).values()]
+    assert [each for each in kept if each.arm] == [met("ada"), met("bob")]
 
 
 async def test_a_batch_that_comes_again_after_reports_could_not_be_kept_tells_them(
@@ -98,7 +111,7 @@ async def test_a_batch_that_comes_again_after_reports_could_not_be_kept_tells_th
         with pytest.raises(Unavailable):
             await decided(world, Row(5.0, user_id="ada"))
     world.sequence -= 1
-    assert await assessed(world, Row(5.0, user_id="ada")) == [Report("", "canary", "ada", "control")]
+    assert await assessed(world, Row(5.0, user_id="ada")) == [met("ada")]
 
 
 async def test_nothing_is_told_without_an_experiment() -> None:
@@ -192,6 +205,25 @@ async def test_who_is_there_is_told_once_an_hour() -> None:
     assert await there(start_us + 1) == [stays(start_us)]
     assert await there(start_us + hour_us - 1) == []
     assert await there(start_us + hour_us) == [stays(start_us + hour_us)]
+
+
+async def test_what_is_told_late_counts_from_when_it_was() -> None:
+    """The experiments service was away for two days."""
+    clock = ManualClock()
+    use_cases = bootstrap.over(MemoryExperiments(), clock, clock, 10_000)
+    metrics = (Metric(STAYED, from_hours=24.0, within_hours=168.0), Metric("converted", within_hours=30.0))
+    await use_cases.experiments.create("", Definition("canary", "", "canary", ARMS, metrics, ramp=(100.0,)), "ann", "")
+    await use_cases.experiments.change("", "canary", "start", "", "ann", "")
+    world = World(judged={"": JUDGED})
+    for hours in (0, 25):
+        await decided(world, Row(5.0, user_id="ada", at_us=NOON_ISH + hours * 3_600_000_000, **BUY))  # type: ignore[arg-type]
+    clock.now_us = NOON_ISH + 48 * 3_600_000_000
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        telling = Telling(world.reports, ToldExperiments(dialled))
+        while await telling.tell_some():
+            pass
+    _, totals, _ = await use_cases.experiments.results("", "canary")
+    assert {name: sums.x for name, sums in totals.assigned["control"].sums.items()} == {STAYED: 1.0, "converted": 1.0}
 
 
 async def test_an_experiment_is_judged_by_who_left() -> None:

@@ -21,7 +21,7 @@ from services.experiments.bootstrap import UseCases
 from services.experiments.domain.definition import Definition, Metric, Score
 from services.intervention.language.adapters import prices
 from services.intervention.language.adapters.trials import MeshTrials
-from services.intervention.language.domain.budget import Prices
+from services.intervention.language.domain.budget import Amount, Prices
 from services.intervention.language.ports import Came, Trial, TrialArm
 from tests import bedrock
 from tests.bedrock import words
@@ -161,9 +161,20 @@ async def test_without_a_price_the_cost_is_not_known_and_there_is_no_winner(tmp_
         assert (cost.treated.size, cost.control.size) == (0, 12 - unpriced)
         assert results.decision.verdict == "not_yet"
         assert results.decision.waits_for[0] == (
-            f"{unpriced} reports have no score, as what they cost is not known: give the model a price, or compare "
-            "without cost (`costWeight` 0)."
+            f"{unpriced} reports have no score, as what they cost is not known: make it anew once each model has a "
+            "price, or without cost (`costWeight` 0)."
         )
+
+
+async def test_a_model_without_a_price_is_not_asked_where_only_money_is_limited(tmp_path: Path) -> None:
+    known = priced(tmp_path, price(HAIKU, 1, 5), {"id": SONNET})
+    async with (
+        experiment(CLAUDES) as (_, trials),
+        model_world(as_claude_says, trials=trials, prices=known, limits=Amount(0, 10**9)) as world,
+    ):
+        found = [await world.generated(help_(number), known_facts(user_id=f"u-{number}")) for number in range(12)]
+        assert {each.refusal for each in found if each.model_id == f"us.{SONNET}"} == {"unaccounted"}
+        assert set(world.server.model_ids) == {HAIKU}
 
 
 async def test_a_score_that_does_not_weigh_cost_needs_no_price(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ QUIET: Final = Sent("quiet")
 _SECOND_US: Final = 1_000_000
 _MOST_DAYS_LATE: Final = 7
 _DAY: Final = dt.timedelta(days=1)
+# By how much a day that is done may be ahead, where the time of day or the zone was changed since.
+_MOST_AHEAD: Final = 2 * _DAY
 
 
 class Digest(NamedTuple):
@@ -69,7 +71,7 @@ def due(watched: Watched, now_us: int, time_zone: str, at: dt.time) -> DueDigest
     """The message to send now, if there is one: about the earliest day that is not done, no earlier than a week ago.
 
     A day is due on the next one from the time of day on. The first day of all is yesterday. Incidents that are snoozed
-    are left out, and days before the watch began are empty.
+    are left out, and days before the watch began are empty. A day is not done as empty before all its hours are judged.
     """
     day = _day(watched.digest, dt.datetime.fromtimestamp(now_us // _SECOND_US, ZoneInfo(time_zone)), at)
     if day is None:
@@ -79,7 +81,7 @@ def due(watched: Watched, now_us: int, time_zone: str, at: dt.time) -> DueDigest
     told = [each for each in watched.insights if is_watched and (each.snoozed_until_us or 0) <= now_us]
     found = digest(watched._replace(insights=tuple(told)), day, time_zone)
     said = watched.digest if watched.digest is not None and watched.digest.kind == found.day else None
-    if said is not None and not is_next(said, now_us):
+    if (said is not None and not is_next(said, now_us)) or (found.is_empty and not found.is_judged):
         return None
     return DueDigest(found, said.attempt_count if said is not None else 0)
 
@@ -95,11 +97,11 @@ def settled(watched: Watched, one: DueDigest, sent: Sent, now_us: int) -> Watche
 
 
 def _day(said: Message | None, now: dt.datetime, at: dt.time) -> dt.date | None:
-    """The earliest day that is due and not done."""
+    """The earliest day that is due and not done. What a clock that was far ahead did is as if it had not been."""
     last = now.date() - (_DAY if now.time() >= at else 2 * _DAY)
-    if said is None:
+    told = dt.date.fromisoformat(said.kind) if said is not None else None
+    if said is None or told is None or told > last + _MOST_AHEAD:
         return last if now.time() >= at else None
-    told = dt.date.fromisoformat(said.kind)
     day = max(told if is_waiting(said) else told + _DAY, last - (_MOST_DAYS_LATE - 1) * _DAY)
     return day if day <= last else None
 

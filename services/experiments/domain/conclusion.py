@@ -16,7 +16,7 @@ ALARM_P_VALUE: Final = 0.001
 """Below it the assignment is taken to be broken (Fabijan and others, KDD 2019)."""
 _SEVERAL_ARE_MANY: Final = 0.01
 """The part of the units that may have met more than one arm before the figures are doubtful."""
-_UNPRICED: Final = "give the model a price, or compare without cost (`costWeight` 0)."
+_UNPRICED: Final = "make it anew once each model has a price, or without cost (`costWeight` 0)."
 _DAY_US: Final = 86_400_000_000
 _MOST_DAYS: Final = 1_000.0
 

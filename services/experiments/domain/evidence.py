@@ -88,11 +88,16 @@ NONE_YET: Final = Totals({}, {})
 
 
 def exposed(state: UnitState | None, exposure: Exposure) -> UnitState:
-    """A unit after it met an arm; the first exposure counts, and a repetition changes nothing."""
+    """A unit after it met an arm: the exposure that is told first counts, since the earliest of that arm.
+
+    A repetition changes nothing.
+    """
     if state is None:
         return UnitState(exposure.arm, exposure.is_fallback, before=exposure.before, met_us=exposure.at_us)
     if state.arm != exposure.arm and not state.is_in_several:
         return state._replace(is_in_several=True)
+    if state.arm == exposure.arm and 0 < exposure.at_us < state.met_us:
+        return state._replace(met_us=exposure.at_us)
     return state
 
 

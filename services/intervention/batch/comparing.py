@@ -10,7 +10,7 @@ from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.ledger import KeptIntervention
 from services.intervention.decision.domain.offer import Offer
 from services.intervention.language.domain.generated_copy import GeneratedCopy
-from services.intervention.lift.domain.report import CONVERTED, Report
+from services.intervention.lift.domain.report import CONVERTED, Report, at_times
 from services.intervention.policy.domain.policy import Policy, governing
 
 
@@ -34,13 +34,14 @@ def reports(
     """
     if not any(each.experiment for each in policies.values()):
         return []
-    found: dict[Report, None] = {}
+    found: dict[Report, int] = {}
 
     def add(row: int, outcome: str, arm: str = "", before: float = 0.0) -> None:
         policy, user_id = policies[rows.record_indexes[row]], rows.user(row)
         compared = policy.experiment
         if compared is not None and governing(policy, user_id)[1]:
-            found[Report(compared.tenant, compared.id, plain(user_id), arm, before, outcome)] = None
+            told = Report(compared.tenant, compared.id, plain(user_id), arm, before, outcome)
+            found.setdefault(told, rows.received_us[row])
 
     for row, each in decided.items():
         verdict = each.exceptional.verdict if each.exceptional else None
@@ -53,7 +54,7 @@ def reports(
         policy = policies[rows.record_indexes[row]]
         if policy.experiment is not None and reaches_goal(policy, facts_of(batch, rows, row)):
             add(row, CONVERTED)
-    return list(found)
+    return at_times(found)
 
 
 def of_words(

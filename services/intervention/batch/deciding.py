@@ -36,7 +36,7 @@ from services.intervention.delivery.ports import Outbox
 from services.intervention.language.state import GENERATED_COPY
 from services.intervention.lift.domain import tally
 from services.intervention.lift.domain.judged import Judged
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import Report, apart
 from services.intervention.lift.ports import Reports
 from services.intervention.lift.state import TALLIES, tally_name
 from services.intervention.policy.domain.policy import DAY_US, Policy, governing
@@ -174,11 +174,12 @@ class Deciding:
             )
             told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
             told += await self._of_words(users.outcomes)
-            judged = self._judging.reports(policies, batch, rows, in_question, users.outcomes)
-            if refused := await self._reports.add([*told, *judged]):
-                _log.warning("%d reports to experiments are lost: too many wait", refused)
-            else:
-                self._judging.told(judged)
+            judged = dict.fromkeys(self._judging.reports(policies, batch, rows, in_question, users.outcomes))
+            for some in apart([*judged, *told]):
+                if refused := await self._reports.add(some):
+                    _log.warning("%d reports to experiments are lost: too many wait", refused)
+                else:
+                    self._judging.told(each for each in some if each in judged)
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(

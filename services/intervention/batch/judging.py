@@ -10,7 +10,7 @@ from services.intervention.decision.domain.decision import reaches_goal
 from services.intervention.decision.domain.facts import Outcome
 from services.intervention.decision.domain.offer import Offer
 from services.intervention.lift.domain.judged import Judged
-from services.intervention.lift.domain.report import CONVERTED, STAYED, Report
+from services.intervention.lift.domain.report import CONVERTED, STAYED, Report, at_times
 from services.intervention.policy.domain.policy import Policy
 
 _MOST_REMEMBERED: Final = 200_000
@@ -54,15 +54,15 @@ class Judging:
         judged = self._judged()
         if not judged:
             return []
-        found = dict.fromkeys(self._met(judged, rows))
+        came: dict[Report, int] = {}
         for row, offer in outcomes:
             if (by := judged.get(tenant_of(rows.user(row)))) and offer.outcome not in {Outcome.NONE, Outcome.CONVERTED}:
-                found[_came(by, rows.user(row), offer.outcome.name.lower())] = None
+                came.setdefault(_came(by, rows.user(row), offer.outcome.name.lower()), rows.received_us[row])
         for row in in_question:
             by = judged.get(tenant_of(rows.user(row)))
             if by and reaches_goal(policies[rows.record_indexes[row]], facts_of(batch, rows, row)):
-                found[_came(by, rows.user(row), CONVERTED)] = None
-        return list(found)
+                came.setdefault(_came(by, rows.user(row), CONVERTED), rows.received_us[row])
+        return [*dict.fromkeys(self._met(judged, rows)), *at_times(came)]
 
     def told(self, reports: Iterable[Report]) -> None:
         """Remembers reports that are kept. Those that are not are told again, which changes nothing."""
@@ -70,9 +70,11 @@ class Judging:
             if each.arm or each.outcome == STAYED:
                 if len(self._told) >= _MOST_REMEMBERED:
                     self._told.clear()
-                self._told.add(hash((each.tenant, each.experiment_id, each.unit, each.arm, each.at_us)))
+                at_us = 0 if each.arm else each.at_us
+                self._told.add(hash((each.tenant, each.experiment_id, each.unit, each.arm, at_us)))
 
     def _met(self, judged: Mapping[str, Judged], rows: Rows) -> Iterable[Report]:
+        met: set[tuple[str, str]] = set()
         left_out = {*rows.bot_rows, *rows.system_rows, *rows.copied_rows}
         for number, row in enumerate(rows.decided):
             user_id = rows.user_ids[number]
@@ -82,9 +84,11 @@ class Judging:
             arm = by.arms.get(rows.other_models.get(number, rows.model_version))
             if arm is None:
                 continue
-            unit, hour_us = plain(user_id), rows.received_us[row] // _HOUR_US * _HOUR_US
-            if hash((tenant, by.experiment_id, unit, arm, 0)) not in self._told:
-                yield Report(tenant, by.experiment_id, unit, arm)
+            unit, at_us = plain(user_id), rows.received_us[row]
+            hour_us = at_us // _HOUR_US * _HOUR_US
+            if (user_id, arm) not in met and hash((tenant, by.experiment_id, unit, arm, 0)) not in self._told:
+                met.add((user_id, arm))
+                yield Report(tenant, by.experiment_id, unit, arm, at_us=at_us)
             if hash((tenant, by.experiment_id, unit, "", hour_us)) not in self._told:
                 yield Report(tenant, by.experiment_id, unit, outcome=STAYED, at_us=hour_us)
 

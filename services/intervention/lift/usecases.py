@@ -108,9 +108,9 @@ class Canaries:
         self._judges = judges
         self._stages = stages
         self._told = told
-        # By tenant: the ends that were followed, and the shares that were told.
+        # By tenant: the ends that were followed, and the shares that were told to the experiment as it was then.
         self._followed: dict[str, tuple[str, int]] = {}
-        self._shares: dict[str, tuple[str, Mapping[str, float]]] = {}
+        self._shares: dict[str, tuple[str, int, Mapping[str, float]]] = {}
 
     async def run(self) -> None:
         """Follows without end.
@@ -152,6 +152,8 @@ class Canaries:
         return experiment.percent > 0 or (experiment.state in ENDED and is_new)
 
     async def _tell(self, tenant: str, experiment: Configured, found: Mapping[str, float]) -> None:
-        if self._shares.get(tenant) != (experiment.id, found):
+        """Tells shares once, and again after each change of the experiment: it may be another one of the same id."""
+        told = experiment.id, experiment.changed_s, found
+        if self._shares.get(tenant) != told:
             await self._told.share(tenant, experiment.id, found)
-            self._shares[tenant] = experiment.id, found
+            self._shares[tenant] = told

@@ -268,6 +268,8 @@ class Models:
         return self._prices.get(budget.plain_id(model_id))
 
     async def _reserve(self, spending: Spending, model_id: str, day: int, wanted: Amount) -> None:
+        if self._limits.nano_usd and not self._limits.tokens and not self.has_price(model_id):
+            raise self._counted(model_id, Refusal.UNACCOUNTED)  # nothing would bound what it costs
         try:
             is_reserved = await spending.reserve(day, wanted, self._limits)
         except Unavailable:

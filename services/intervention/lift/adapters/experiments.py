@@ -34,7 +34,12 @@ class ToldExperiments:
         tenant, experiment_id = reports[0].tenant, reports[0].experiment_id
         if reports[0].arm:
             met = [
-                wire.UnitExposure(unit=each.unit, arm=each.arm, before=DoubleValue(value=each.before))
+                wire.UnitExposure(
+                    unit=each.unit,
+                    arm=each.arm,
+                    before=DoubleValue(value=each.before),
+                    exposure_time=timestamp(each.at_us) if each.at_us else None,
+                )
                 for each in reports
             ]
             asked = wire.RecordExposuresRequest(tenant=tenant, experiment_id=experiment_id, exposures=met)

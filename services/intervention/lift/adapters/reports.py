@@ -8,11 +8,11 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records.tenants import qualified
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import Report, apart
 from services.intervention.lift.ports import Waiting
 
 MOST: Final = 100_000
-"""Reports that wait; more come only once some are told."""
+"""Reports that wait; more come only once some are told. Half of them at most are of who is there (`STAYED`)."""
 _KEY: Final = "jm:intervention:reports"
 _VERSION: Final = 1
 
@@ -71,11 +71,12 @@ class MemoryReports:
     async def add(self, reports: Sequence[Report]) -> int:
         """See `services.intervention.lift.ports.Reports`."""
         refused = 0
-        for each in reports:
-            if (name := _encoded(each)) in self._reports or len(self._reports) < self._most:
-                self._reports[name] = each
-            else:
-                refused += 1
+        for most, some in _by_room(reports, self._most):
+            for each in some:
+                if (name := _encoded(each)) in self._reports or len(self._reports) < most:
+                    self._reports[name] = each
+                else:
+                    refused += 1
         return refused
 
     async def first(self, count: int) -> Waiting:
@@ -103,9 +104,12 @@ class RedisReports:
         """See `services.intervention.lift.ports.Reports`."""
         if not reports:
             return 0
-        members = [part for each in reports for part in (_rank(each), _encoded(each))]
-        (refused,) = await _ADD.run(self._client, redis.Call([_KEY], [self._most, *members]))
-        return int(refused)
+        calls = [
+            redis.Call([_KEY], [most, *(part for each in some for part in (_rank(each), _encoded(each)))])
+            for most, some in _by_room(reports, self._most)
+            if some
+        ]
+        return sum(map(int, await _ADD.run(self._client, *calls)))
 
     async def first(self, count: int) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
@@ -128,6 +132,12 @@ class RedisReports:
     async def _blobs(self, count: int) -> list[bytes]:
         with redis.translating_errors():
             return cast("list[bytes]", await self._client.zrange(_KEY, 0, count - 1))
+
+
+def _by_room(reports: Sequence[Report], most: int) -> list[tuple[int, list[Report]]]:
+    """Reports, with how many there may be in all: who is there leaves room for what comes once."""
+    once, there = apart(reports)
+    return [(most, once), (most // 2, there)]
 
 
 def _encoded(report: Report) -> bytes:

@@ -43,7 +43,8 @@ class MeshStages:
 
 
 def _staged(stages: wire.ModelStages, answer: wire.ListModelsResponse) -> Staged:
-    since, by = 0, ""
+    # Only the last changes are kept, of all tenants: what is not among them was before, but nobody knows how long.
+    since, by = min((each.change_time.seconds for each in answer.changes), default=0), ""
     for each in reversed(answer.changes):  # the newest comes last, and counts
         if each.tenant != stages.tenant:
             continue

@@ -13,8 +13,8 @@ ENDED: Final = frozenset({"promoted", "rolled_back"})
 class Staged(NamedTuple):
     """The models that serve a tenant, by version; empty: none.
 
-    `share` is the canary's share of the users, 0 to 1, and `since_s` when it got it, in Unix seconds; 0 if that is long
-    ago. `made_live_by` is who made the live one live, and `before` was live before it.
+    `share` is the canary's share of the users, 0 to 1, and `since_s` when it got it at the latest, in Unix seconds; 0
+    if that is long ago. `made_live_by` is who made the live one live, and `before` was live before it.
     """
 
     live: str
@@ -63,6 +63,8 @@ def consequence(tenant: str, experiment: Configured, staged: Staged) -> Move | N
         if not is_winner:
             return Move(staged.canary, is_live=False)
         return Move(staged.canary, is_live=True) if tenant == DEFAULT else None
+    if tenant != DEFAULT:
+        return None
     is_promoted = staged.made_live_by == actor(experiment.id) and staged.live != experiment.arms[0].value
     if experiment.state == "rolled_back" and is_promoted and staged.live in values and staged.before:
         return Move(staged.before, is_live=True)

@@ -1,5 +1,6 @@
 """What an experiment is told: who met which arm, and what came of it."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
 
     With an arm, `before` is the risk (0 to 100) at that moment. Otherwise `outcome` is `shown`, `accepted`, `declined`
     and so on, as interventions have it, `converted` or `stayed`. `unit` is the user's id without the tenant. `at_us` is
-    when, in Unix microseconds; 0: about now.
+    when, in Unix microseconds; 0: about when it is told.
     """
 
     tenant: str
@@ -25,3 +26,17 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     before: float = 0.0
     outcome: str = ""
     at_us: int = 0
+
+
+def apart(of: Iterable[Report]) -> tuple[list[Report], list[Report]]:
+    """What comes once or now and then, and who is there: that comes of each user each hour."""
+    once: list[Report] = []
+    there: list[Report] = []
+    for each in of:
+        (there if each.outcome == STAYED else once).append(each)
+    return once, there
+
+
+def at_times(of: Mapping[Report, int]) -> list[Report]:
+    """Reports with the time of each, in Unix microseconds."""
+    return [msgspec.structs.replace(each, at_us=at_us) for each, at_us in of.items()]
