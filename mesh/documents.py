@@ -1,4 +1,4 @@
-"""Reads documents in YAML that come from outside, within limits: a short text with aliases can mean endlessly much.
+"""Reads documents in YAML that come from outside, within limits: by aliases a short text can mean billions of values.
 
 Anchors, aliases and merge keys are followed. Tags are not, so nothing is run.
 """
@@ -48,10 +48,10 @@ def tree(text: str | bytes) -> object:
 
 
 def _require_small(root: yaml.Node) -> None:
-    """Measures what aliases mean without following one twice.
+    """Returns if a document is small enough; counts what aliases mean without following one twice.
 
     Raises:
-        DocumentError: it means too much, or never ends.
+        DocumentError: it has too many values, is nested too deep, or contains itself.
     """
     measured: dict[int, tuple[int, int] | None] = {}
 

@@ -49,7 +49,7 @@ class Supervisor:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._names: list[str] = []
         self.refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Which program cannot run as it is set up, and why; told of one that ended so when it was first started."""
+        """The first program that cannot run as it is set up, and why, in a sentence. Only first starts count."""
 
     async def start(self, program: Program) -> None:
         """Starts a program and keeps it running."""

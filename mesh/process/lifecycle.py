@@ -26,7 +26,7 @@ _NO_CORE_BYTES: Final = 1
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs the work of this process to its end.
 
-    If a setting cannot be used, or another reason is said in one sentence, it ends with that and `CANNOT_RUN`.
+    If a setting cannot be used, or something else exits with a sentence, it prints that and exits with `CANNOT_RUN`.
     """
     try:
         uvloop.run(work)

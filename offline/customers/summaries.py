@@ -64,8 +64,7 @@ class Known(NamedTuple):
 
     `pooled` is how often products are needed, None if nothing says what was in an order. `kept` are the products that
     are learnt of, by id. Of the pairs of customers and products a `share` is taken, by customer. `split` ends the
-    first half of the time. The customers of a share `tested`
-    are those with whom it is tested how next baskets are told.
+    first half of the time. A share `tested` of the customers, 0 to 1, tests how next baskets are told.
     """
 
     today: int

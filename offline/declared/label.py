@@ -122,6 +122,4 @@ def _require_sense(label: Label, outcomes: Collection[str]) -> None:
 
 
 if __name__ == "__main__":
-    if problem := main(sys.argv[1:]):
-        print(problem)
-        sys.exit(1)
+    sys.exit(main(sys.argv[1:]))

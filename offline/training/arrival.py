@@ -123,8 +123,8 @@ def _name(offered: Trained | Recalibrated) -> str:
 def recalibrated(said: Floats, rows: Table) -> Floats:
     """What a model says of what comes in, recalibrated each week from the first snapshot on.
 
-    Each time on all of these snapshots whose answer is known by then, once that are enough
-    (`recalibration.require_enough`); as the model says it until then.
+    Each week it learns from those of these snapshots whose answer is known by then. Until they are enough
+    (`recalibration.require_enough`), the model's own probabilities stay.
 
     Args:
         said: the model's probability of each snapshot.

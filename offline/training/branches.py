@@ -13,9 +13,9 @@ import numpy as np
 from offline.training.additive import Box, Floats, Leaf, bounds_of, leaves, sides, span
 
 SMALL_CELLS: Final = 8
-"""What a tree is divided into: branches of three conditions at most, or single leaves."""
+"""Of a branch, at most: three conditions. A tree is divided into such branches, or single leaves."""
 MOST_CELLS: Final = 64
-"""Up to how many cells branches are joined. More make fewer tables, which no longer fit into the caches."""
+"""Of a joined table, at most. With more there are fewer tables, which no longer fit into the caches."""
 
 _Bounds = Mapping[int, Floats]
 """The bounds of each feature, ascending, by the features in ascending order."""
@@ -54,8 +54,8 @@ def branches(nodes: Any, most_cells: int = SMALL_CELLS) -> Iterator[Branch]:  # 
 def joined(apart: Iterable[Branch], most_cells: int = MOST_CELLS) -> Iterator[Branch]:
     """Fewer functions with the same sum, of at most so many cells unless a branch alone has more.
 
-    Branch by branch, those of most features first: each is added to the function that it costs least, if it costs more
-    alone.
+    Branch by branch, those of most features first, each joins the function whose cost it raises least, unless it costs
+    less alone.
     """
     groups: list[tuple[_Bounds, list[Branch]]] = []
     for branch in sorted(apart, key=_order):

@@ -44,7 +44,7 @@ class Decided(NamedTuple):
 
 
 def folds(row_count: int) -> int:
-    """How many of five folds both forms are compared on: all of up to 20,000 snapshots, one from 66,667 on.
+    """How many of five folds both forms are compared on: all of up to 22,222 snapshots, one from 66,667 on.
 
     Comparing costs less than fitting, and on so many snapshots a fifth of the users tells enough.
     """

@@ -8,7 +8,7 @@ says, and not on how its trees happen to say it; a feature that no tree looks at
 
 A branch of a tree depends on its conditions alone, and so do its Shapley values. So it is a table: one cell for each
 way in which its conditions may turn out, with a value for each of its features. Shapley values of a sum are the sums of
-those of its parts: branches that look at the same features become one table, and tables add up.
+those of its parts. So branches with features in common are joined to one table (`branches.joined`), and tables add up.
 """
 
 from collections.abc import Sequence

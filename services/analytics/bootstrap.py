@@ -153,8 +153,8 @@ async def running(
     """What serves jobs, which run in the background of the block if there is an archive, and what starts some.
 
     Raises:
-        SettingError: models are to be trained by themselves, and what that needs is not installed; or the label that
-            they are trained by makes no sense.
+        SettingError: the label of trainings makes no sense; or trainings are to start by themselves, and what they need
+            is not installed.
     """
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
     processes = children.Children(settings.archive_url, memory, os.environ, Path(settings.folder) / "jobs")

@@ -82,11 +82,11 @@ class Stores(NamedTuple):
     reports: Reports
 
 
-class Works(Protocol):
-    """What goes on in the background."""
+class Work(Protocol):
+    """Something that is done in the background."""
 
     async def run(self) -> None:
-        """Goes on without end."""
+        """Does it until it is cancelled."""
 
 
 class Core(NamedTuple):
@@ -111,7 +111,7 @@ async def over_redis(
     models: ModelSettings,
     sent: ChannelSettings,
     tls: Tls | None,
-) -> AsyncIterator[tuple[Core, Sequence[Works]]]:
+) -> AsyncIterator[tuple[Core, Sequence[Work]]]:
     """The service over Redis, and what it does in the background.
 
     Raises:

@@ -4,8 +4,8 @@ The model `exit-risk` takes `features` (FP64 or FP32, rows by the columns of its
 and `terms` (FP32, the baseline and one term per column, in logits). Its versions are those that are live, canary or
 shadow of anybody.
 
-A name may carry a tenant, as ids do (`records.tenants`): its versions are then only those that are live, canary or
-shadow of that tenant, and there is no such model if it has none of its own. The protocol has no other place for it.
+A name may carry a tenant, as ids do (`records.tenants`), since the protocol has no other place for it. Its versions are
+then only those that are live, canary or shadow of that tenant; if it has none of its own, there is no such model.
 Answers have the plain name.
 """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.process.lifecycle import CANNOT_RUN
 from mesh.settings import SettingError
 from services.experiments.adapters.signing import KeySigner
 
@@ -34,6 +35,6 @@ def test_the_process_ends_with_that_sentence(tmp_path: Path) -> None:
         check=False,
         timeout=60,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == CANNOT_RUN
     assert ended.stderr.splitlines()[-1].startswith("journeymesh: ")
     assert "Traceback" not in ended.stderr

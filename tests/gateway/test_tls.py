@@ -22,6 +22,7 @@ from gateway.transport.certificate import Certificates
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.process.certificate import report_expiry
+from mesh.process.lifecycle import CANNOT_RUN
 from mesh.rpc.tls import Files
 from mesh.settings import SettingError
 from tests.certificates import issue, put
@@ -259,7 +260,7 @@ def test_an_encrypted_key_is_refused_rather_than_asked_for(files: Files, tmp_pat
 def test_a_process_with_half_its_files_ends_with_a_sentence(files: Files) -> None:
     with process("127.0.0.1:0", JOURNEYMESH_HTTP_CERTIFICATE_FILE=files.certificate) as started:
         _, said = started.communicate(timeout=20)
-    assert started.returncode == 1
+    assert started.returncode == CANNOT_RUN
     assert said.count("\n") == 1
     assert "JOURNEYMESH_HTTP_CERTIFICATE_FILE and _KEY_FILE go together" in said
 

@@ -87,3 +87,9 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
         if "://" not in target and not (path.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_the_index_of_decisions_names_each_once() -> None:
+    folder = ROOT / "docs" / "adr"
+    listed = re.findall(r"^\| \[\d{3}\]\(([^)]+)\)", (folder / "README.md").read_text(), flags=re.MULTILINE)
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))

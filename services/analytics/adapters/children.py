@@ -72,7 +72,7 @@ def kinds() -> frozenset[str]:
 
 
 def require_label(label: str) -> None:
-    """Returns if a model can be trained by a label, which what is installed knows. It takes a part of a second.
+    """Returns if a model can be trained by a label, which another process decides, in less than a second.
 
     Raises:
         SettingError: it cannot.
@@ -81,7 +81,7 @@ def require_label(label: str) -> None:
         [sys.executable, "-m", _LABELS, label], capture_output=True, text=True, check=False
     )
     if ended.returncode:
-        message = f"JOURNEYMESH_TRAINING_LABEL: {ended.stdout.strip() or ended.stderr.strip()}"
+        message = f"JOURNEYMESH_TRAINING_LABEL: {ended.stderr.strip()}"
         raise SettingError(message)
 
 

@@ -12,7 +12,7 @@ KNOWN_DAYS: Final = 14
 MOST_NOTED: Final = 200
 """Of a tenant; the latest are kept."""
 MOST_TOLD: Final = 20
-"""Of an incident; the kinds are fewer."""
+"""Of an incident. There are fewer kinds, so that one of each fits."""
 _BEFORE_US: Final = 2 * HOUR_US
 _SAME_US: Final = 60_000_000
 

@@ -102,18 +102,16 @@ def nearest(product: str, beside: Mapping[str, int], sums: Mapping[str, int], to
 
     Args:
         product: the one.
-        beside: how many baskets have it and another.
-        sums: how many products were beside each, over all baskets.
-        total: the sum of these.
+        beside: by other product, how many baskets have both.
+        sums: by product, the sum of its `beside`.
+        total: the sum of `sums`, above 0.
     """
     its = sums[product]
     more = {other: (count - its * sums[other] / total) / (its + _BY_CHANCE) for other, count in beside.items()}
     return {other: more[other] for other in first(more, _MOST_TOGETHER) if more[other] > 0}
 
 
-def scores(
-    market: Market, model: Consumption, of: Sequence[Bought], today: int, due: Shares | None = None
-) -> Mapping[str, Score]:
+def scores(market: Market, model: Consumption, of: Sequence[Bought], today: int) -> Mapping[str, Score]:
     """The score of each product that the customer bought, that goes with these, or that customers try; 0 or more.
 
     Args:
@@ -121,23 +119,12 @@ def scores(
         model: how often products are needed.
         of: what the customer bought; may be empty.
         today: the day from which to look ahead, in days since 1970.
-        due: the probability of each product that was bought; found out if it is not said.
     """
-    due = likely(model, of, today) if due is None else due
+    due = likely(model, of, today)
     habit = as_shares({each.product: _often(each, today) for each in of})
     again = sum(due.values())
     found = {product: Score((1 - _HABIT) * due[product] + _HABIT * share * again) for product, share in habit.items()}
-    wanted = _BESIDE * _expected(market, of, today)
-    left = wanted
-    sides: dict[str, float] = {}
-    for product, share in habit.items():
-        for other, more in market.together.get(product, {}).items():
-            side = wanted * share * more
-            left -= side
-            known = found.get(other, Score())
-            beside = product if side > sides.get(other, 0.0) else known.beside
-            sides[other] = max(side, sides.get(other, 0.0))
-            found[other] = known._replace(together=known.together + side, beside=beside)
+    left = _share_out(_BESIDE * _expected(market, of, today), market.together, habit, found)
     active = consumption.activity(model, of, today)
     for product, often in market.tries.items():
         known = found.get(product, Score())
@@ -152,7 +139,7 @@ def totals(of: Mapping[str, Score]) -> Mapping[str, float]:
 
 
 def likely(model: Consumption, of: Sequence[Bought], today: int) -> Shares:
-    """How likely each product that a customer bought is bought in the next 14 days."""
+    """The probability, 0 to 1, that each product that a customer bought is bought in the next 14 days."""
     if not of:
         return {}
     found = consumption.chances(model, of, today, DAYS_AHEAD).probability
@@ -175,6 +162,21 @@ def _often(of: Bought, today: int) -> float:
         (1 - _SLOW_SHARE) * math.exp((day - today) / _FAST) + _SLOW_SHARE * math.exp((day - today) / _SLOW)
         for day in of.days
     )
+
+
+def _share_out(wanted: float, together: Together, habit: Shares, found: dict[str, Score]) -> float:
+    """Adds purchases that come beside others to the scores found; returns how many of those wanted are left."""
+    left = wanted
+    most: dict[str, float] = {}
+    for product, share in habit.items():
+        for other, more in together.get(product, {}).items():
+            added = wanted * share * more
+            left -= added
+            known = found.get(other, Score())
+            beside = product if added > most.get(other, 0.0) else known.beside
+            most[other] = max(added, most.get(other, 0.0))
+            found[other] = known._replace(together=known.together + added, beside=beside)
+    return left
 
 
 def _expected(market: Market, of: Sequence[Bought], today: int) -> float:

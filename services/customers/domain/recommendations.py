@@ -99,13 +99,14 @@ def _candidate(
     if not known or not known.offered or score.total <= 0:
         return None
     if probability is not None:
-        return Recommendation(product, *known[:2], score.total, Reason.DUE, "", probability)
-    if score.together >= score.tried:
-        return Recommendation(product, *known[:2], score.total, Reason.TOGETHER, score.beside, None)
-    if taste := tastes.get(known.category):
-        return Recommendation(product, *known[:2], score.total * (1 + taste), Reason.SIMILAR, known.category, None)
-    segment = shop.segment if product in shop.popular else ""
-    return Recommendation(product, *known[:2], score.total, Reason.POPULAR, segment, None)
+        total, reason, because = score.total, Reason.DUE, ""
+    elif score.together >= score.tried:
+        total, reason, because = score.total, Reason.TOGETHER, score.beside
+    elif taste := tastes.get(known.category):
+        total, reason, because = score.total * (1 + taste), Reason.SIMILAR, known.category
+    else:
+        total, reason, because = score.total, Reason.POPULAR, shop.segment if product in shop.popular else ""
+    return Recommendation(product, known.name, known.category, total, reason, because, probability)
 
 
 def _tastes(shop: Shop, habits: Mapping[str, int]) -> Shares:

@@ -42,8 +42,7 @@ class Metric(NamedTuple):
 
     def counts(self, after_us: int) -> bool:
         """Whether an outcome counts that came so many microseconds after the unit met its arm."""
-        hours = after_us / _HOUR_US
-        return not self.has_window or (hours >= self.from_hours and hours <= (self.within_hours or hours))
+        return self.from_hours * _HOUR_US <= after_us <= (self.within_hours or math.inf) * _HOUR_US
 
     @property
     def has_window(self) -> bool:

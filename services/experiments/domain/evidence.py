@@ -106,12 +106,12 @@ def reported(definition: Definition, state: UnitState, report: Report) -> UnitSt
     mark = _mark(report.id)
     if report.id and mark in state.reports:
         return state
-    late = {
+    outside = {
         each.name
         for each in definition.metrics
         if each.has_window and not (state.met_us and each.counts(report.at_us - state.met_us))
     }
-    found = {name: value for name, value in report.outcomes.items() if name in definition.outcomes - late}
+    found = {name: value for name, value in report.outcomes.items() if name in definition.outcomes - outside}
     if not found and not report.id:
         return state
     score = definition.score
@@ -125,9 +125,9 @@ def reported(definition: Definition, state: UnitState, report: Report) -> UnitSt
 
 
 def is_unpriced(definition: Definition, report: Report) -> bool:
-    """Whether a report can have no score, as it has a time, so there was an answer, and no cost, and that counts.
+    """Whether a report has no score because its cost is missing: it has a time, so there was an answer to pay for.
 
-    A score without a cost is no score: an arm whose price is not known would be compared by another formula.
+    Without its cost, an arm whose price is not known would be compared by another formula.
     """
     score, known = definition.score, report.outcomes
     if score is None or not score.cost_weight:

@@ -40,9 +40,10 @@ class Judging:
         in_question: Iterable[int],
         outcomes: Sequence[tuple[int, Offer]],
     ) -> list[Report]:
-        """Who was assessed by which model for the first time, what came of help, and who reached the goal; each once.
+        """What experiments are to be told: who first met which model, who is there, and what came of them.
 
-        And who is there, once an hour.
+        Told are each first assessment by a model, what came of help, and who reached the goal, each once; and once an
+        hour that a user is there.
 
         Args:
             policies: that of each record.

@@ -99,9 +99,9 @@ class Judges:
 
 
 class Canaries:
-    """Ends canaries of scoring with the experiments that judge them, or makes them live, and tells these the shares.
+    """Ends canaries of scoring, or makes them live, with the experiments that judge them; tells these the real shares.
 
-    Several processes may do it at once: what is so already stays.
+    Several processes may do it at once: a change that was made is not made again.
     """
 
     def __init__(self, judges: Judges, stages: Stages, told: ToldShares) -> None:

@@ -46,8 +46,10 @@ class Price(NamedTuple):
     output: int
 
 
+_UNKNOWN: Final = Price(0, 0)
+
 Prices = Mapping[str, Price | None]
-"""What models cost, by their ids without a geography; None where that is not known. Others are not asked."""
+"""What models cost, by their ids without a geography; None where that is not known. No other model is asked."""
 GEOGRAPHIES: Final = ("us", "eu", "apac", "global")
 """What an id begins with if an inference profile of several regions is asked."""
 
@@ -64,9 +66,6 @@ def plain_id(model_id: str) -> str:
     """A model's id without the geography that it may begin with."""
     geography, _, rest = model_id.partition(".")
     return rest if geography in GEOGRAPHIES else model_id
-
-
-_UNKNOWN: Final = Price(0, 0)
 
 
 def day_of(at_us: int) -> int:

@@ -32,7 +32,7 @@ class GeneratedCopy(msgspec.Struct, frozen=True, array_like=True):
     `is_used` says whether `text` is shown. If not, `refusal` says why in a word, and the template's text stays. The
     time is in Unix microseconds, the cost in millionths of a US dollar. `arms` are those of the experiments that count
     it, each the experiment's id and the arm's name. `confidence` is what the model says of itself, 0 to 1, where the
-    prompt asks for it. Where the model `has_price` not, the cost is not known, and 0 here.
+    prompt asks for it. Unless the model `has_price`, the cost is not known, and 0 here.
     """
 
     text: str

@@ -44,11 +44,11 @@ def shares(experiment: Configured, staged: Staged) -> Mapping[str, float]:
 
 
 def consequence(tenant: str, experiment: Configured, staged: Staged) -> Move | None:
-    """What its end means for the models; None if nothing, or if it is done.
+    """What the end of an experiment means for the models; None if nothing, or if that is done.
 
-    A canary that is an arm becomes live if it was promoted, and is ended if it was not. If what was promoted did harm
-    after all, the model that was live before it is so again. What somebody did after the end stands. Only who may
-    change models for everybody makes one live, so a tenant's own experiment does not.
+    A canary that is an arm becomes live if it was promoted, and is ended otherwise. If an experiment is rolled back
+    after it was promoted, the model that was live before becomes live again. What somebody staged after the end stands.
+    Only those who may change models for everybody make one live, so a tenant's own experiment does not.
 
     Args:
         tenant: whose experiment.
