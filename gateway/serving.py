@@ -18,6 +18,7 @@ from gateway.settings import Settings
 from gateway.transport.acceptor import Acceptor
 from gateway.transport.certificate import Certificates
 from gateway.transport.connections import Connection, ConnectionLimits, SocketConnection
+from mesh.retry import ExitForNow
 
 _DRAIN_SECONDS: Final = 20
 # Longer than load balancers keep idle connections, so that they close first.
@@ -85,7 +86,8 @@ def listen(address: str, keys: str = "none", *, is_tls: bool = False) -> socket.
         listener.bind(where)
         listener.listen(_BACKLOG)
     except OSError as error:
-        sys.exit(f"journeymesh: cannot listen on {address}: {error.strerror}; end what does, or set another address.")
+        sentence = f"journeymesh: cannot listen on {address}: {error.strerror}; end what does, or set another address."
+        raise ExitForNow(sentence) from None
     if not is_loopback(where[0]):
         if keys == "none":
             listener.close()

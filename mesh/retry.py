@@ -11,6 +11,10 @@ _REST_SECONDS: Final = 0.1
 _Answer = TypeVar("_Answer")
 
 
+class ExitForNow(SystemExit):
+    """Ends the process with a sentence on what may pass, such as an address that is taken: begun again, it may run."""
+
+
 def backoff_seconds(failures: int, first_seconds: float, longest_seconds: float, chance: float) -> float:
     """The pause after so many failed attempts, 1 or more: exponential with full jitter.
 

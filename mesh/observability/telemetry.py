@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.util.types import Attributes
 
 from mesh.observability.metrics import Metrics
+from mesh.retry import ExitForNow
 from mesh.settings import setting
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ def start(service: str, settings: TelemetrySettings) -> Telemetry:
         try:
             telemetry.metrics.serve(settings.metrics_listen)
         except (OSError, ValueError) as error:
-            sys.exit(f"journeymesh: metrics cannot be served at {settings.metrics_listen}: {error}.")
+            sentence = f"journeymesh: metrics cannot be served at {settings.metrics_listen}: {error}."
+            raise (ExitForNow if isinstance(error, OSError) else SystemExit)(sentence) from None
     return telemetry
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 
 import uvloop
 
+from mesh.retry import ExitForNow
 from mesh.settings import SettingError
 
 CANNOT_RUN: Final = 78
@@ -26,14 +27,15 @@ _NO_CORE_BYTES: Final = 1
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Runs the work of this process to its end.
 
-    If a setting cannot be used, or something else exits with a sentence, it prints that and exits with `CANNOT_RUN`.
+    If a setting cannot be used, or something else exits with a sentence, it prints that and exits with `CANNOT_RUN`, or
+    with 1 if the sentence is that of `ExitForNow`.
     """
     try:
         uvloop.run(work)
     except SettingError as error:
         _end(f"journeymesh: {error}")
     except SystemExit as end:
-        if isinstance(end.code, str):
+        if isinstance(end.code, str) and not isinstance(end, ExitForNow):
             _end(end.code)
         raise
     except BaseExceptionGroup as group:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -19,6 +18,7 @@ from mesh.process.draining import own_door, refusing_queued
 from mesh.process.health import Check
 from mesh.process.lifecycle import in_background, spare_collections, stop_signal
 from mesh.process.site import Site
+from mesh.retry import ExitForNow
 from mesh.rpc.callers import ANYBODY
 from mesh.rpc.channel import KEEPALIVE_SECONDS, MAX_MESSAGE_BYTES
 from mesh.rpc.context import ServerContext
@@ -105,7 +105,8 @@ async def serving(
         else:
             port = server.add_secure_port(listen, site.tls.server_credentials())
     except RuntimeError:
-        sys.exit(f"journeymesh: {listen} is taken by another process; end it or choose another address.")
+        sentence = f"journeymesh: {listen} is taken by another process; end it or choose another address."
+        raise ExitForNow(sentence) from None
     with own_door(server) as door:
         await server.start()
         try:

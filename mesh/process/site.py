@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -10,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 
 from mesh.process.health import Health
+from mesh.retry import ExitForNow
 from mesh.rpc.callers import ANYBODY
 from mesh.rpc.interceptors import Guard
 from mesh.rpc.tls import Tls, TlsSettings
@@ -68,7 +68,8 @@ async def open_site(settings: ServerSettings, tls: TlsSettings) -> AsyncIterator
     try:
         server.add_insecure_port(settings.probe_listen)
     except RuntimeError:
-        sys.exit(f"journeymesh: {settings.probe_listen} is taken by another process; choose another address.")
+        sentence = f"journeymesh: {settings.probe_listen} is taken by another process; choose another address."
+        raise ExitForNow(sentence) from None
     await server.start()
     try:
         yield site

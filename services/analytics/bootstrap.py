@@ -38,6 +38,7 @@ from services.analytics.domain import telling
 from services.analytics.domain.job import TRAINING, By
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import DAY_US
+from services.analytics.domain.retraining import LABEL
 from services.analytics.jobs import JobsServicer
 from services.analytics.ports import BudgetStore, Copies, JobStore, Messenger, Outdated, WatchStore
 from services.analytics.running import Queueing, Retraining, Running
@@ -159,7 +160,7 @@ async def running(
     memory = children.Memory(settings.job_memory_mib, settings.training_memory_mib)
     processes = children.Children(settings.archive_url, memory, os.environ, Path(settings.folder) / "jobs")
     has_archive, installed = bool(settings.archive_url), children.kinds()
-    if TRAINING in installed:
+    if TRAINING in installed and settings.training_label != LABEL:
         await asyncio.to_thread(children.require_label, settings.training_label)
     async with contextlib.AsyncExitStack() as stack:
         if has_archive:

@@ -153,6 +153,10 @@ async def test_where_training_is_not_installed_nothing_starts_it(monkeypatch: py
                 assert not process.causes
 
 
+def test_the_default_label_makes_sense() -> None:
+    children.require_label(LABEL)
+
+
 @pytest.mark.parametrize("label", ["no event for a while", "coffee within 3 days", "", "never returns, at noon"])
 async def test_a_label_that_makes_no_sense_is_refused_at_the_start(label: str) -> None:
     entering = bootstrap.running(Settings(training_label=label), MemoryJobs(), lambda: NOW_US, telemetry.off())

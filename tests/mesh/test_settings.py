@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mesh.process import lifecycle
+from mesh.retry import ExitForNow
 from mesh.settings import SettingError, describe, or_exit, read, secret, setting
 
 
@@ -77,6 +78,16 @@ def test_a_process_whose_setting_cannot_be_used_ends_with_a_sentence_and_a_code_
         lifecycle.run(work())
     assert ended.value.code == lifecycle.CANNOT_RUN
     assert capsys.readouterr().err == "journeymesh: The key cannot be used.\n"
+
+
+async def taken() -> None:
+    raise ExitForNow("The address is taken.")
+
+
+def test_what_may_pass_ends_a_process_that_may_be_begun_again() -> None:
+    with pytest.raises(ExitForNow, match="The address is taken") as ended:
+        lifecycle.run(taken())
+    assert ended.value.code != lifecycle.CANNOT_RUN
 
 
 async def failed() -> None:
