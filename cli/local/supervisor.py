@@ -86,8 +86,9 @@ class Supervisor:
                 raise
             finally:
                 self._guard.ended(process.pid)
-            if is_first and code == CANNOT_RUN and not self.refusal.done():
-                self.refusal.set_result(f"{program.name} cannot run: {last.removeprefix('journeymesh: ')}")
+            if is_first and code == CANNOT_RUN:
+                if not self.refusal.done():
+                    self.refusal.set_result(f"{program.name} cannot run: {last.removeprefix('journeymesh: ')}")
                 return
             is_first = False
             failures = 1 if time.monotonic() - started > _SETTLED_SECONDS else failures + 1
