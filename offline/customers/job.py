@@ -6,10 +6,11 @@ what came of it.
 
 import asyncio
 import contextlib
+import importlib
 import resource
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 import pyarrow as pa
 
@@ -37,6 +38,8 @@ from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
 _HERE: Final = Here()
+# It loads Dask, which images do not have, and this process does without.
+_CLUSTER: Final = "offline.customers.cluster"
 _TRIES: Final = 3
 """How often an archive is read that changes meanwhile."""
 COUNTED: Final = 0.1
@@ -84,14 +87,13 @@ def engine(settings: Settings) -> Engine:
     if not settings.jobs_cluster:
         return Here()
     try:
-        # It loads Dask, which this process does without.
-        from offline.customers.cluster import Cluster
+        cluster: Any = importlib.import_module(_CLUSTER)
     except ImportError as error:
         raise FailedPrecondition(
             "JOB_KIND_NOT_AVAILABLE", "JOURNEYMESH_JOBS_CLUSTER needs the extra `dask`, which is not installed here."
         ) from error
     files = Files(settings.jobs_cluster_cert_file, settings.jobs_cluster_key_file, settings.jobs_cluster_ca_file)
-    return Cluster(settings.jobs_cluster, files)
+    return cast("Engine", cluster.Cluster(settings.jobs_cluster, files))
 
 
 async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int, where: Engine = _HERE) -> Fit:
