@@ -11,7 +11,9 @@ import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from scipy.linalg import blas
 
 from mesh.errors import MeshError
+from services.analytics.domain.job import OUT_OF_MEMORY
 
 # On a machine that is shared, whoever is waited for in less than a second goes first.
 _NICENESS: Final = 10
@@ -27,6 +30,8 @@ _NICENESS: Final = 10
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 # How onnxruntime, Arrow and Python say that there is no memory where they raise no MemoryError.
 _NO_MEMORY: Final = ("bad_alloc", "allocate memory", "launch worker thread", "start new thread")
+# Other libraries say that they failed, not of what. So close to the bound it is taken to be the reason.
+_CLOSE: Final = 0.95
 
 
 class Asked(NamedTuple):
@@ -62,12 +67,17 @@ def run(do: Do, use: Callable[[], None] = lambda: None) -> int:
     except MeshError as error:
         return failed(error.reason, error.detail)
     except Exception as error:
-        said = _too_large(error)
-        if not said:
-            raise
+        may_take, _ = resource.getrlimit(resource.RLIMIT_DATA)
         # To say so and to end takes memory, too: a library that gets none may end the process by a signal.
         resource.setrlimit(resource.RLIMIT_DATA, before)
-        return failed("JOB_TOO_LARGE", said)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return failed(
+                OUT_OF_MEMORY.reason, f"There is no room for what it writes while it works: {error.strerror}."
+            )
+        if not _is_out_of_memory(error, may_take):
+            raise
+        traceback.print_exc()
+        return failed(OUT_OF_MEMORY.reason, OUT_OF_MEMORY.detail)
 
 
 def done(**members: Any) -> int:  # noqa: ANN401 - what JSON can say
@@ -105,15 +115,19 @@ def reserve() -> None:
     pq.ParquetFile(file, pre_buffer=True).read()
 
 
-def _too_large(error: Exception) -> str:
-    """What is told of a job that has too little memory or disk; empty for other errors."""
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return f"There is no room for what it writes while it works: {error.strerror}."
+def _is_out_of_memory(error: Exception, may_take: int) -> bool:
     if isinstance(error, MemoryError) or any(each in str(error) for each in _NO_MEMORY):
-        return (
-            "It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB."
-        )
-    return ""
+        return True
+    return may_take != resource.RLIM_INFINITY and _taken() > _CLOSE * may_take
+
+
+def _taken() -> int:
+    """What the process takes of what `RLIMIT_DATA` bounds, in bytes; 0 where no file tells."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmData:")), 0)
 
 
 def _end_with_input() -> None:

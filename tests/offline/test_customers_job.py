@@ -30,7 +30,7 @@ from offline.process import Asked
 from records import tenants
 from services.analytics.adapters.children import LEAN, Child, Children, Memory
 from services.analytics.adapters.jobs import RedisJobs
-from services.analytics.domain.job import HELD_US, Job, Outcome, State
+from services.analytics.domain.job import HELD_US, OUT_OF_MEMORY, Job, Outcome, State
 from services.analytics.running import Queueing, Running
 from services.customers.adapters.fits import RedisFits, encode
 from services.customers.adapters.memory import MemoryFits
@@ -288,6 +288,24 @@ def test_without_room_on_the_disk_it_says_so_and_is_not_begun_again() -> None:
 async def test_what_a_process_says_last_is_what_came_of_it(said: str, outcome: Outcome, tmp_path: Path) -> None:
     with contextlib.closing(Child(["printf", "%s", said], os.environ, tmp_path)) as child:
         assert await child.outcome() == outcome
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        ("cannot allocate memory for thread-local data: ABORT", OUT_OF_MEMORY),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", OUT_OF_MEMORY),
+        ("OpenBLAS error: Memory allocation still failed after 10 retries, giving up.", OUT_OF_MEMORY),
+        ("Segmentation fault", Outcome(is_lost=True)),
+    ],
+)
+async def test_what_a_library_wrote_when_it_ended_the_process_is_passed_on_and_tells_why(
+    words: str, outcome: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sh", "-c", 'echo "{}"; echo "$0" >&2; exit 127', words]
+    with contextlib.closing(Child(command, os.environ, tmp_path)) as child:
+        assert await child.outcome() == outcome
+    assert capsys.readouterr().err == f"{words}\n"
 
 
 SPILLS: Final = """

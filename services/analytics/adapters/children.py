@@ -10,6 +10,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final, NamedTuple
@@ -17,7 +18,7 @@ from typing import IO, Final, NamedTuple
 import msgspec
 
 from mesh.settings import SettingError
-from services.analytics.domain.job import TRAINING, Gate, Interval, Job, Model, Outcome, Progress
+from services.analytics.domain.job import OUT_OF_MEMORY, TRAINING, Gate, Interval, Job, Model, Outcome, Progress
 
 # By name: what runs here is not imported, so that this process does not load what it needs.
 MODULES: Final = {
@@ -53,6 +54,8 @@ class _Line(msgspec.Struct):
 
 
 _DECODE: Final = msgspec.json.Decoder(_Line).decode
+_NO_MEMORY: Final = (b"allocate memory", b"bad_alloc", b"emory allocation")
+"""What glibc, C++ and OpenBLAS write when they end a process because it has no memory left."""
 
 
 class Memory(NamedTuple):
@@ -127,8 +130,15 @@ class Child:
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         # This module makes a process by vfork. uvloop would fork, and gRPC's threads end such a child before it begins.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**environment, "TMPDIR": str(scratch)}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**environment, "TMPDIR": str(scratch)},
         )
+        self._was_out_of_memory = False
+        self._errors = threading.Thread(target=self._pass_on, daemon=True)
+        self._errors.start()
 
     @property
     def process_id(self) -> int:
@@ -138,7 +148,10 @@ class Child:
     async def outcome(self) -> Outcome:
         """See `ports.Work`."""
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        return await asyncio.to_thread(self._read, self._process.stdout)
+        outcome = await asyncio.to_thread(self._read, self._process.stdout)
+        if outcome.is_lost:
+            await asyncio.to_thread(self._errors.join)
+        return OUT_OF_MEMORY if outcome.is_lost and self._was_out_of_memory else outcome
 
     def close(self) -> None:
         """Kills it, if it has not ended, and removes what it wrote while it worked."""
@@ -161,3 +174,11 @@ class Child:
                     return Outcome(said.counts or {}, said.reason, said.detail, model=model)
                 self.progress = Progress(said.step, said.progress)
         return Outcome(is_lost=True)
+
+    def _pass_on(self) -> None:
+        """Writes what it writes of errors to this process's."""
+        assert self._process.stderr is not None  # noqa: S101 - it is a pipe
+        with self._process.stderr as errors:
+            for line in errors:
+                self._was_out_of_memory |= any(each in line for each in _NO_MEMORY)
+                sys.stderr.write(line.decode(errors="replace"))

@@ -115,6 +115,12 @@ class Outcome(NamedTuple):
     model: Model | None = None
 
 
+OUT_OF_MEMORY: Final = Outcome(
+    reason="JOB_TOO_LARGE",
+    detail="It takes more memory than a job may: see JOURNEYMESH_JOB_MEMORY_MIB and JOURNEYMESH_TRAINING_MEMORY_MIB.",
+)
+
+
 def is_open(job: Job) -> bool:
     """Whether it has not ended."""
     return job.state in {State.QUEUED, State.RUNNING}
