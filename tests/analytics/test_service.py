@@ -494,7 +494,7 @@ async def test_a_tenant_sets_its_own_budget_and_sees_what_today_has_used_of_it(t
         asked = wire.AskCostsRequest(tenant="acme", question=wire.CostsQuestion())
         assert (await at.stub.AskCosts(asked)).daily_budget_usd.value == 0.5
         assert not (await budget("")).HasField("own_daily_usd")
-        for wrong in (0.0, -1.0, 2e9, float("nan")):
+        for wrong in (0.0, -1.0, 1e-320, 9e-7, 2e9, float("nan")):
             set_.daily_usd.value = wrong
             with pytest.raises(InvalidArgument) as error:
                 await at.stub.SetBudget(set_)

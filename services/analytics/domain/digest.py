@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from services.analytics.domain.telling import Sent, came_of, claim, is_next, is_waiting
-from services.analytics.domain.watched import Message, Watched, WatchedInsight
+from services.analytics.domain.watched import BudgetAlarm, Message, Watched, WatchedInsight
 
 QUIET: Final = Sent("quiet")
 """What comes of a day about which there is nothing to tell."""
@@ -33,11 +33,13 @@ class Digest(NamedTuple):
     closed: tuple[WatchedInsight, ...]
     open: tuple[WatchedInsight, ...]
     """Those that were open at its end, also those that opened on it."""
+    budget_alarms: tuple[BudgetAlarm, ...] = ()
+    """Those that were found on it, the last first."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (self.opened or self.closed or self.open)
+        return not (self.opened or self.closed or self.open or self.budget_alarms)
 
 
 class DueDigest(NamedTuple):
@@ -59,6 +61,7 @@ def digest(watched: Watched, day: dt.date, time_zone: str) -> Digest:
         tuple(each for each in its if start_us <= each.opened_us < end_us),
         tuple(each for each in its if each.closed_us is not None and start_us <= each.closed_us < end_us),
         tuple(each for each in its if each.opened_us < end_us and (each.closed_us is None or each.closed_us >= end_us)),
+        tuple(each for each in watched.alarms if start_us <= each.found_us < end_us),
     )
 
 
