@@ -391,9 +391,10 @@ class Watching:
             return
         kept = await self._store.read(tenant)
         one = digest.due(kept.watched, now_us, zone, at)
-        if one is not None and one.digest.is_empty:
+        if one is not None and (one.digest.is_empty or one.is_early):
             quiet = digest.settled(kept.watched, one, digest.QUIET, now_us)
-            await self._store.replace(tenant, quiet, kept.changes)
+            early = digest.postponed(kept.watched, one, now_us)
+            await self._store.replace(tenant, early if one.is_early else quiet, kept.changes)
             return
         if one is None or not await self._store.replace(
             tenant, digest.claimed(kept.watched, one, now_us), kept.changes

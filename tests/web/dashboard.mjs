@@ -333,6 +333,7 @@ const stories = {
     await input.press('Enter')
     await tab.getByText('Your budget is set.').waitFor()
     await tab.getByText('you set $2.5').waitFor()
+    await tab.getByText('A day may cost $2.5;').waitFor()
     const limit = await tab.getByText('A day may cost $2.5;').count()
     await made.route('**/api/analytics/budget', (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 403, contentType: 'application/problem+json', body: '{"title":"Forbidden","status":403,"detail":"The key may not operate.","reason":"SCOPE_MISSING"}' }) : route.continue()))
     await input.fill('3')

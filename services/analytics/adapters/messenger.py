@@ -78,7 +78,7 @@ def digest_of(tenant: str, digest: Digest, key: str) -> dict[str, Any]:
     title = f"Incidents of {digest.day}: {counts[0]} new, {counts[1]} closed, {counts[2]} open at its end"
     every = sorted({*digest.opened, *digest.closed, *digest.open}, key=lambda each: -each.opened_us)
     lines = [f"{each.severity}, since {rfc3339(each.opened_us)}: {_said(each)}" for each in every]
-    lines = [*map(_of_budget, digest.budget_alarms), *lines][:_MOST_LINES]
+    lines = [*_missing(digest), *map(_of_budget, digest.budget_alarms), *lines][:_MOST_LINES]
     told = escaped("\n".join(lines))
     return {
         **slack(escaped(title), [escaped(title), told], escaped(f"Tenant {tenant}" if tenant else "Journeymesh")),
@@ -88,6 +88,7 @@ def digest_of(tenant: str, digest: Digest, key: str) -> dict[str, Any]:
             **({"tenant": tenant} if tenant else {}),
             "day": digest.day,
             "isJudged": digest.is_judged,
+            "judgedUntil": rfc3339(digest.judged_until_us) if digest.judged_until_us else None,
             **{
                 name: list(map(_figures, of))
                 for name, of in zip(("opened", "closed", "open"), digest[4:7], strict=True)
@@ -109,6 +110,13 @@ def alarm_of(tenant: str, alarm: BudgetAlarm, key: str) -> dict[str, Any]:
             **_alarm(alarm),
         },
     }
+
+
+def _missing(of: Digest) -> Iterator[str]:
+    """A line that says what a digest does not tell."""
+    if not of.is_judged:
+        until = f"until {rfc3339(of.judged_until_us)} only" if of.judged_until_us else "no hour of this day yet"
+        yield f"The watch is behind, and has judged {until}: incidents after that are missing."
 
 
 def _alarm(of: BudgetAlarm) -> dict[str, Any]:
