@@ -192,6 +192,6 @@ def test_however_small_a_budget_no_share_of_it_is_infinite(
 ) -> None:
     day = DayOfUse(0, 1 << 40, 1 << 40, 1.0, models)
     used = used_usd(day, (Price("store", per_million, per_million, per_day),))
-    found = budget_message(Budget(own and OwnBudget(own, "", 1), operator, used))
+    found = budget_message(Budget(None if own is None else OwnBudget(own, "", 1), operator, used))
     assert math.isfinite(found.used_share.value)
     assert found.daily_usd.value >= LEAST_USD

@@ -216,7 +216,8 @@ def _decode(blob: bytes) -> Watched:
         "noted": tuple(map(_change, packed.noted)),
         "digest": _message_of(packed.digest),
         "alarms": tuple(
-            BudgetAlarm(*msgspec.structs.astuple(each)[:-1], _message_of(each.message)) for each in packed.alarms
+            BudgetAlarm._make((*msgspec.structs.astuple(each)[:-1], _message_of(each.message)))
+            for each in packed.alarms
         ),
     }
     del members["version"]
