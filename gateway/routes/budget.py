@@ -20,7 +20,7 @@ _EXAMPLE: Final = '{"dailyUsd":5}'
 class BudgetToSet(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """What a day may cost, in US dollars; null: the tenant sets none."""
 
-    daily_usd: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None
+    daily_usd: Annotated[float, msgspec.Meta(ge=1e-6, le=1e9)] | None
 
 
 async def budget(core: Core, request: Request) -> Answer:

@@ -30,14 +30,14 @@ async def main() -> None:
     settings = read_or_exit(Settings)
     async with (
         started("analytics") as (client, traced, site),
-        answering(settings, RedisBudgets(client), traced, site.tls) as (asking, costing, changes),
+        answering(settings, RedisBudgets(client), traced, site.tls) as its,
     ):
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
-        questions = AnalyticsServicer(asking, costing, segments, AnswerFiles(), system_clock)
+        questions = AnalyticsServicer(its.asking, its.costing, segments, AnswerFiles(), system_clock)
         async with (
-            watching(settings, asking, changes, RedisWatches(client), system_clock, traced.metrics) as watched,
+            watching(settings, its, RedisWatches(client), system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock, traced) as (jobs, retraining),
-            reporting(settings, asking, costing, retraining, traced.metrics),
+            reporting(settings, its.asking, its.costing, retraining, traced.metrics),
         ):
             await server.serve(
                 settings.listen,
@@ -48,7 +48,7 @@ async def main() -> None:
                     lambda to: add_JobsServiceServicer_to_server(jobs, to),
                 ],
                 SERVICE_NAMES,
-                {"archive": asking.check, "store": lambda: redis.ping(client)},
+                {"archive": its.asking.check, "store": lambda: redis.ping(client)},
                 traced,
                 site,
             )

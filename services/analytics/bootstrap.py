@@ -122,9 +122,9 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 @contextlib.asynccontextmanager
 async def watching(
-    settings: Settings, asking: Asking, changes: PeerChanges, store: WatchStore, clock: Clock, metrics: Metrics
+    settings: Settings, its: Answering, store: WatchStore, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Watching]:
-    """What watches key figures, and does so in the background of the block if there is an archive."""
+    """What watches key figures and budgets, and does so in the background of the block if there is an archive."""
     url = settings.insights_webhook_url
     plan = Plan(
         settings.insights_period_seconds,
@@ -133,15 +133,17 @@ async def watching(
         digest_at=settings.digest_at,
     )
     posting: WebhookMessenger | None = None
-    messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(changes.experiments)}
+    messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(its.changes.experiments)}
     async with contextlib.AsyncExitStack() as stack:
         if url:
             client = await stack.enter_async_context(webhook.client())
             posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
             messengers |= dict.fromkeys(telling.KINDS, posting)
         report = functools.partial(gauges.report_watch, metrics)
-        tellers = Tellers(messengers, posting)
-        watched = Watching(asking, store, clock, plan, tellers=tellers, changes=changes, report=report)
+        tellers = Tellers(messengers, posting, posting)
+        watched = Watching(
+            its.asking, store, clock, plan, tellers=tellers, changes=its.changes, budgets=its.costing, report=report
+        )
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

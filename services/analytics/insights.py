@@ -9,7 +9,15 @@ from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceServicer
 
 from mesh.rpc.context import ServerContext
 from mesh.rpc.timestamps import timestamp
-from services.analytics.translation import change_message, change_of, day_of, digest_message, time_of, watched_message
+from services.analytics.translation import (
+    alarm_message,
+    change_message,
+    change_of,
+    day_of,
+    digest_message,
+    time_of,
+    watched_message,
+)
 from services.analytics.watching import Standing, Update, Watching
 
 _SECOND_US: Final = 1_000_000
@@ -26,7 +34,11 @@ class InsightsServicer(InsightsServiceServicer):
     ) -> wire.ListInsightsResponse:
         """Lists a tenant's incidents."""
         watched = await self._watching.listed(request.tenant)
-        return wire.ListInsightsResponse(incidents=map(watched_message, watched.insights), sequence=watched.sequence)
+        return wire.ListInsightsResponse(
+            incidents=map(watched_message, watched.insights),
+            sequence=watched.sequence,
+            budget_alarms=map(alarm_message, watched.alarms),
+        )
 
     async def GetInsightsStatus(
         self, request: wire.GetInsightsStatusRequest, _context: ServerContext
@@ -79,6 +91,7 @@ def _update_message(of: Update) -> wire.WatchInsightsResponse:
         incidents=map(watched_message, of.insights),
         sequence=of.watched.sequence,
         judged_until=timestamp(of.watched.until_us) if of.watched.until_us else None,
+        budget_alarms=map(alarm_message, of.alarms),
     )
 
 

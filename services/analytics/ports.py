@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from services.analytics.domain.alarms import DueAlarm
 from services.analytics.domain.answer import Answer, Receipt
 from services.analytics.domain.changes import Change
 from services.analytics.domain.costs import OwnBudget
@@ -208,6 +209,13 @@ class DigestMessenger(Protocol):
     """Tells people outside the mesh what a day brought."""
 
     async def send_digest(self, tenant: str, digest: Digest) -> Sent:
+        """As `Messenger.send`."""
+
+
+class AlarmMessenger(Protocol):
+    """Tells people outside the mesh that a budget is nearly used, or used."""
+
+    async def send_alarm(self, tenant: str, due: DueAlarm) -> Sent:
         """As `Messenger.send`."""
 
 

@@ -21,7 +21,7 @@ from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Interval, Job, Model
 from services.analytics.domain.question import OF_EVENTS, Condition, Conditions, Field, Measure, UserFilter, Window
 from services.analytics.domain.segment import Draft, Segment
-from services.analytics.domain.watched import WatchedInsight
+from services.analytics.domain.watched import BudgetAlarm, WatchedInsight
 from services.analytics.ports import MOST_SPENDING_DAYS
 
 _LONGEST: Final = dt.timedelta(days=400)
@@ -367,6 +367,13 @@ def segment_message(of: Segment) -> segments_pb2.SavedSegment:
 def watched_message(of: WatchedInsight) -> insights_pb2.WatchedInsight:
     """An incident that the watch knows as a message."""
     message = insights_pb2.WatchedInsight()
+    fill(message, of)
+    return message
+
+
+def alarm_message(of: BudgetAlarm) -> insights_pb2.BudgetAlarm:
+    """An alarm of a budget as a message."""
+    message = insights_pb2.BudgetAlarm()
     fill(message, of)
     return message
 

@@ -21,6 +21,7 @@ from mesh.errors import (
 )
 from services.analytics.domain import costs, layout
 from services.analytics.domain import question as asked
+from services.analytics.domain.alarms import BudgetDay
 from services.analytics.domain.answer import Answer, Insights, Listing, Receipt
 from services.analytics.domain.costs import Budget, OwnBudget
 from services.analytics.domain.layout import DECISIONS, EVENTS, KINDS, Partition
@@ -39,7 +40,6 @@ _ATTEMPTS_TO_CHANGE: Final = 10
 _ID_BYTES: Final = 8
 MOST_SEGMENTS: Final = 100
 """So many saved segments a tenant may have."""
-_MOST_USD: Final = 1e9
 _LONGEST_NAME: Final = 100
 _LONGEST_DESCRIPTION: Final = 500
 _MOST_BYTES: Final = 8_192
@@ -217,11 +217,29 @@ class Costing:
             InvalidArgument: `VALUE_OUT_OF_RANGE`.
             Unavailable: as `budget`; it may be set nevertheless.
         """
-        if daily_usd is not None and not 0 < daily_usd <= _MOST_USD:
-            raise InvalidArgument("VALUE_OUT_OF_RANGE", "`dailyUsd` must be above 0 and at most 1,000,000,000.")
+        if daily_usd is not None and not costs.LEAST_USD <= daily_usd <= costs.MOST_USD:
+            raise InvalidArgument("VALUE_OUT_OF_RANGE", "`dailyUsd` must be from 0.000001 to 1,000,000,000.")
         own = None if daily_usd is None else OwnBudget(daily_usd, by, self.clock())
         await self.budgets.replace(tenant, own)
         return await self._budget(tenant, own)
+
+    async def budget_days(self, tenant: str) -> Sequence[BudgetDay]:
+        """What yesterday and today have cost a tenant, in UTC, and what they may; none without a budget.
+
+        Yesterday is there since what happened before midnight may become known after it; but not if the tenant has set
+        its budget since.
+
+        Raises:
+            Unavailable: as `budget`.
+        """
+        own, today = await self.budgets.read(tenant), self.clock() // DAY_US
+        daily_usd = costs.lower(own, self.prices.budget_of(tenant))
+        if daily_usd is None:
+            return ()
+        first = today if own is not None and own.set_us >= today * DAY_US else today - 1
+        models_usd = await self.spending.usd_by_day(tenant, today + 1 - first)
+        days = _used(self.copies.manifest(), tenant, range(first, today + 1), models_usd)
+        return [BudgetDay(each.start_us, daily_usd, costs.used_usd(each, self.prices.parts)) for each in days]
 
     async def used_share(self, tenant: str) -> float | None:
         """Which share of its budget a tenant has used today, in UTC; None without a budget.

@@ -15,15 +15,15 @@ from mesh.clock import Clock
 from mesh.errors import InvalidArgument, MeshError, NotFound, ResourceExhausted, Unavailable
 from mesh.process.lifecycle import cancel
 from records import tenants
+from services.analytics.domain import alarms, digest, slices, telling
 from services.analytics.domain import changes as change_log
-from services.analytics.domain import digest, slices, telling
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import Insight, Insights, Slices
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.insights import METRICS, SEVERITIES
 from services.analytics.domain.question import DAY_US, Comparison, Condition, Field, Question
-from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.ports import Changes, DigestMessenger, KeptWatch, Messenger, WatchStore
+from services.analytics.domain.watched import BudgetAlarm, Watched, WatchedInsight
+from services.analytics.ports import AlarmMessenger, Changes, DigestMessenger, KeptWatch, Messenger, WatchStore
 from services.analytics.usecases import Answered, Known
 
 _ASKED_DAYS: Final = 30
@@ -31,7 +31,6 @@ _NOTED_AGAIN_US: Final = DAY_US
 _POLL_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 5.0
 _ATTEMPTS_TO_CHANGE: Final = 10
-_MOST_WATCHING: Final = 2_000
 _LONGEST_REASON: Final = 500
 _LONGEST_NAME: Final = 100
 _LONGEST_SNOOZE_DAYS: Final = 90
@@ -52,12 +51,20 @@ class Judge(Protocol):
         """The answer to a question."""
 
 
+class Budgets(Protocol):
+    """Knows what days cost, as `usecases.Costing` does."""
+
+    async def budget_days(self, tenant: str) -> Sequence[alarms.BudgetDay]:
+        """What days have cost a tenant, and what they may."""
+
+
 class Update(NamedTuple):
-    """What a watcher is told: all incidents, or those that changed since the last time; and all that is known."""
+    """What a watcher is told: all, or what changed since the last time; and all that is known."""
 
     is_snapshot: bool
     insights: tuple[WatchedInsight, ...]
     watched: Watched
+    alarms: tuple[BudgetAlarm, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -72,13 +79,16 @@ class Plan(NamedTuple):
     is_for_all: bool = False
     digest_at: dt.time | None = None
     """From which time of day on, in that zone, the digest of the day before is sent; None: it is not."""
+    most_watching: int = 2_000
+    """How many may watch at a time in a process."""
 
 
 class Tellers(NamedTuple):
-    """Who tells others: of incidents by kind of message, of other kinds nobody; and of days, None: nobody."""
+    """Who tells others: of incidents by kind of message, of other kinds nobody; of days and budgets, None: nobody."""
 
     of_incidents: Mapping[str, Messenger] = MappingProxyType({})
     of_days: DigestMessenger | None = None
+    of_budgets: AlarmMessenger | None = None
 
 
 NOBODY: Final = Tellers()
@@ -145,9 +155,9 @@ class Watching:
         store: keeps what is known.
         clock: for when incidents were found, acknowledged and snoozed.
         plan: how it watches.
-        limit: how many may watch at a time in this process.
         tellers: who tells others.
         changes: knows what changed in the mesh; None: nothing does, as in a command.
+        budgets: knows what days cost; None: nothing does, as in a command.
         report: is told how all watches are doing, each time they have judged.
     """
 
@@ -157,18 +167,18 @@ class Watching:
         store: WatchStore,
         clock: Clock,
         plan: Plan,
-        limit: int = _MOST_WATCHING,
         tellers: Tellers = NOBODY,
         changes: Changes | None = None,
+        budgets: Budgets | None = None,
         report: Callable[[Figures], None] = lambda _: None,
     ) -> None:
         self._judge = judge
         self._store = store
         self._clock = clock
         self._plan = plan
-        self._limit = limit
         self._tellers = tellers
         self._changes = changes
+        self._budgets = budgets
         self._report = report
         self._judged: dict[str, _Judged] = {}
         self._latest: dict[str, _Latest] = {}
@@ -186,7 +196,8 @@ class Watching:
     async def judge(self) -> None:
         """Judges the complete hours of the last 14 days again: of the default tenant, and of those asked about.
 
-        The same data is not counted again within a quarter of an hour, as the answer is remembered.
+        The same data is not counted again within a quarter of an hour, as the answer is remembered. The budgets of all
+        tenants are looked at.
 
         Raises:
             MeshError: the figures of a tenant could not be counted or kept; the others' were.
@@ -201,6 +212,11 @@ class Watching:
                 await self._judge_tenant(tenant, known.watermark_us // watch.STEP_US * watch.STEP_US)
                 await self._tell(tenant)
                 await self._tell_day(tenant)
+            except MeshError as error:
+                failed = error
+        for tenant in sorted(known.tenants | every):
+            try:
+                await self._look_at_budget(tenant)
             except MeshError as error:
                 failed = error
         self._report(_figures([*self._judged.values()], known.watermark_us))
@@ -307,7 +323,8 @@ class Watching:
                 moved, now = latest.moved, latest.kept.watched
                 if is_first or now.sequence != sequence:
                     is_all = sequence == 0 or now.sequence < sequence
-                    yield Update(is_all, now.insights if is_all else watch.since(now, sequence), now)
+                    seen = 0 if is_all else sequence
+                    yield Update(is_all, watch.since(now.insights, seen), now, watch.since(now.alarms, seen))
                     is_first, sequence = False, now.sequence
                 await moved.wait()
 
@@ -374,9 +391,10 @@ class Watching:
             return
         kept = await self._store.read(tenant)
         one = digest.due(kept.watched, now_us, zone, at)
-        if one is not None and one.digest.is_empty:
+        if one is not None and (one.digest.is_empty or one.is_early):
             quiet = digest.settled(kept.watched, one, digest.QUIET, now_us)
-            await self._store.replace(tenant, quiet, kept.changes)
+            early = digest.postponed(kept.watched, one, now_us)
+            await self._store.replace(tenant, early if one.is_early else quiet, kept.changes)
             return
         if one is None or not await self._store.replace(
             tenant, digest.claimed(kept.watched, one, now_us), kept.changes
@@ -384,6 +402,22 @@ class Watching:
             return
         sent, now_us = await self._tellers.of_days.send_digest(tenant, one.digest), self._clock()
         await self._replace(tenant, functools.partial(digest.settled, one=one, sent=sent, now_us=now_us))
+
+    async def _look_at_budget(self, tenant: str) -> None:
+        """Raises the alarms of a tenant's budget, and sends the message that is due, claimed as the others are."""
+        days = await self._budgets.budget_days(tenant) if self._budgets is not None else ()
+        if not days:
+            return
+        now_us = self._clock()
+        await self._replace(tenant, lambda before: alarms.raised(before, days, now_us))
+        kept = await self._store.read(tenant)
+        one = alarms.due(kept.watched, now_us) if self._tellers.of_budgets is not None else None
+        if one is None or not await self._store.replace(
+            tenant, alarms.claimed(kept.watched, one, now_us), kept.changes
+        ):
+            return
+        sent, now_us = await cast("AlarmMessenger", self._tellers.of_budgets).send_alarm(tenant, one), self._clock()
+        await self._replace(tenant, functools.partial(alarms.settled, one=one, sent=sent, now_us=now_us))
 
     async def _change(
         self, tenant: str, insight_id: str, change: Callable[[Watched], Watched | None]
@@ -428,7 +462,7 @@ class Watching:
     @contextlib.asynccontextmanager
     async def _following(self, tenant: str) -> AsyncIterator[_Latest]:
         """What is known of a tenant, kept up to date for as long as somebody watches it."""
-        if sum(each.watcher_count for each in self._latest.values()) >= self._limit:
+        if sum(each.watcher_count for each in self._latest.values()) >= self._plan.most_watching:
             raise ResourceExhausted("TOO_MANY_STREAMS", "Too many watch already.", _RETRY_SECONDS)
         latest = self._latest.setdefault(tenant, _Latest())
         latest.watcher_count += 1

@@ -27,12 +27,15 @@ from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.pausing import PeerPausing
 from services.analytics.adapters.watched import RedisWatches
 from services.analytics.domain import telling
+from services.analytics.domain.alarms import BudgetDay, DueAlarm
 from services.analytics.domain.digest import Digest
+from services.analytics.domain.question import DAY_US
 from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched
-from services.analytics.ports import DigestMessenger, Messenger, WatchStore
+from services.analytics.ports import Messenger, WatchStore
 from services.analytics.watching import Plan, Tellers, Watching
 from tests.analytics.test_telling import OPEN, SECRET, Told, found
+from tests.builders import NOW_US
 
 if TYPE_CHECKING:
     from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
@@ -56,8 +59,8 @@ class DyingStore(RedisWatches):
 class DyingTeller:
     """Counts what is told."""
 
-    def __init__(self, incidents: Messenger, days: DigestMessenger | None, effects: Iterator[int]) -> None:
-        self._incidents, self._days, self._effects = incidents, days, effects
+    def __init__(self, incidents: Messenger, posting: WebhookMessenger, effects: Iterator[int]) -> None:
+        self._incidents, self._posting, self._effects = incidents, posting, effects
 
     async def send(self, tenant: str, due: Due) -> Sent:
         sent = await self._incidents.send(tenant, due)
@@ -65,10 +68,21 @@ class DyingTeller:
         return sent
 
     async def send_digest(self, tenant: str, digest: Digest) -> Sent:
-        assert self._days is not None
-        sent = await self._days.send_digest(tenant, digest)
+        sent = await self._posting.send_digest(tenant, digest)
         next(self._effects)
         return sent
+
+    async def send_alarm(self, tenant: str, due: DueAlarm) -> Sent:
+        sent = await self._posting.send_alarm(tenant, due)
+        next(self._effects)
+        return sent
+
+
+class Spent:
+    """One tenant has used more than its day may cost."""
+
+    async def budget_days(self, tenant: str) -> Sequence[BudgetDay]:
+        return [BudgetDay(NOW_US // DAY_US * DAY_US, 5.0, 6.0)] if tenant == "acme" else ()
 
 
 def dying_after(count: int) -> Iterator[int]:
@@ -88,11 +102,11 @@ async def watch_for_a_while(
 ) -> None:
     """Judges a few times, as the service does, while an incident is open."""
     posts = DyingTeller(posting, posting, effects)
-    incidents: dict[str, Messenger] = {telling.PAUSED: DyingTeller(PeerPausing(stub), None, effects)}
-    tellers = Tellers(incidents | dict.fromkeys(telling.KINDS, posts), posts)
+    incidents: dict[str, Messenger] = {telling.PAUSED: DyingTeller(PeerPausing(stub), posting, effects)}
+    tellers = Tellers(incidents | dict.fromkeys(telling.KINDS, posts), posts, posts)
     figures = Told(found(OPEN), now_us)
     plan = Plan(is_for_all=True, digest_at=dt.time(8))
-    watching = Watching(figures, store, lambda: figures.now_us, plan, tellers=tellers)
+    watching = Watching(figures, store, lambda: figures.now_us, plan, tellers=tellers, budgets=Spent())
     for _ in range(PASSES):
         await watching.judge()
         figures.now_us += 60_000_000

@@ -179,6 +179,7 @@ def journeys(draw: st.DrawFn, most: int = 40) -> list[Event]:
             kind,
             page,
             platform,
+            (None, "DE", "AT")[luck % 3],
             amount=float(number) if kind == "purchase" else None,
             currency="EUR" if kind == "purchase" else None,
             is_bot=luck == 0,

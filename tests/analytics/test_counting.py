@@ -26,7 +26,9 @@ from tests.analytics.rows import EVERYBODY, MINUTE_US, START_US, WINDOW, Decisio
 
 PURCHASE = where(Field.EVENT_TYPE, "purchase")
 LATER_US = 1 << 60
-conditions = st.sampled_from(((), where(Field.PAGE, "/a", "/b"), where(Field.PLATFORM, "web")))
+conditions = st.sampled_from(
+    ((), where(Field.PAGE, "/a", "/b"), where(Field.PLATFORM, "web"), where(Field.COUNTRY, "DE"))
+)
 properties = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -65,7 +67,7 @@ def test_key_figures_are_those_of_both_windows(events: list[Event], chosen: Cond
 
 
 @properties
-@given(journeys(), conditions, st.sampled_from((Field.UNSPECIFIED, Field.PAGE, Field.PLATFORM)))
+@given(journeys(), conditions, st.sampled_from((Field.UNSPECIFIED, Field.PAGE, Field.PLATFORM, Field.COUNTRY)))
 def test_series_count_what_is_there(events: list[Event], chosen: Conditions, breakdown: Field) -> None:
     its = brute.chosen(events, WINDOW, chosen)
     found = counting.trend(asking(events), trend(Measure.EVENTS, chosen, breakdown), LATER_US).series

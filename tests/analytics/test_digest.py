@@ -1,5 +1,6 @@
 """What a day brought, and that its message is sent once."""
 
+import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
@@ -23,8 +24,9 @@ from services.analytics.domain.question import DAY_US, HOUR_US
 from services.analytics.domain.telling import Sent
 from services.analytics.domain.watched import Message, Watched, WatchedInsight
 from services.analytics.settings import Settings
+from services.analytics.usecases import Known
 from services.analytics.watching import Plan, Tellers, Watching
-from tests.analytics.test_telling import INSIGHT, MINUTE_US, SECRET, Told
+from tests.analytics.test_telling import INSIGHT, MINUTE_US, OPEN, SECRET, Told, found
 from tests.analytics.test_watching import stub, watching
 from tests.builders import NOW_US
 from tests.intervention.receiver import Answer, Receiver
@@ -177,6 +179,44 @@ def test_an_empty_day_is_done_only_once_all_of_it_is_judged() -> None:
     found = digest.due(behind._replace(insights=EVERY[1:2]), NOW_US, "UTC", dt.time(8))
     assert found is not None
     assert names(found.digest.opened) == ["late"]
+
+
+@dataclasses.dataclass
+class Behind(Told):
+    """A watch whose copies stand still until a time."""
+
+    until_us: int = 0
+
+    def known(self) -> Known:
+        until_us = TODAY_US - 6 * HOUR_US if self.now_us < self.until_us else self.now_us
+        return Known(until_us, frozenset({"acme"}))
+
+
+@pytest.mark.parametrize(("behind", "waits"), [(999, 120), (30, 30), (0, 0)])
+async def test_a_digest_waits_for_the_watch_for_two_hours_and_then_says_what_is_missing(
+    behind: int, waits: int
+) -> None:
+    begun_us = TODAY_US + 8 * HOUR_US
+    opened = OPEN._replace(opened_us=EVERY[2].opened_us, closed_us=EVERY[2].closed_us)
+    its, watches = Behind(found(opened), begun_us, until_us=begun_us + behind * MINUTE_US), MemoryWatches()
+    assert await watches.replace("acme", Watched(EVERY[2:3], 1, 1, 1, 1), 0)
+    waited = 0
+    async with Receiver().serving() as receiver, webhook.client() as client:
+        messenger = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: its.now_us))
+        plan = Plan(is_for_all=True, digest_at=dt.time(8))
+        for _ in range(150):
+            # Each look is that of another process.
+            replica = Watching(its, watches, lambda: its.now_us, plan, tellers=Tellers(of_days=messenger))
+            await replica.judge()
+            waited += not receiver.received
+            its.now_us += MINUTE_US
+    (post,) = receiver.received
+    assert waited == waits
+    body = json.loads(post.body)
+    is_behind = behind > waits
+    line = "The watch is behind, and has judged until 2026-01-01T18:00:00Z only: incidents after that are missing."
+    assert (line in json.dumps(body["blocks"])) == is_behind
+    assert body["journeymesh"]["isJudged"] != is_behind
 
 
 @given(st.integers(0, 400), st.integers(1, 3))

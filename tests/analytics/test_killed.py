@@ -38,9 +38,10 @@ OFF: Final = telemetry.off()
 THEN_US: Final = NOW_US + DAY_US
 OPENED: Final = "acme.20260102T0900-users.opened"
 DIGEST: Final = "acme.digest.2026-01-02"
-# The judgement, and for pausing, post and digest a claim, the message and what came of it; a judgement and a quiet day
-# of the default tenant.
-LEAST_EFFECTS: Final = 1 + 3 * 3
+BUDGET: Final = "acme.budget.20260102-100-of-5.0"
+# The judgement, the alarm, and for pausing, post, digest and budget a claim, the message and what came of it; a
+# judgement and a quiet day of the default tenant.
+LEAST_EFFECTS: Final = 2 + 4 * 3
 
 
 async def died(store_url: str, url: str, target: str, count: int) -> bool:
@@ -109,18 +110,21 @@ async def test_wherever_the_watch_is_killed_an_incident_opens_once_is_told_and_p
             posting = WebhookMessenger(Webhook(client, receiver.url, SECRET, lambda: THEN_US))
             await watch_for_a_while(store, posting, stub, then_us, itertools.count())
             (its,) = (await store.read("acme")).watched.insights
+            (alarm,) = (await store.read("acme")).watched.alarms
             posts = Counter(each.headers["webhook-id"] for each in receiver.received)
             history = await states(stub, "ramp")
         assert its.insight_id == "20260102T0900-users"
         assert {(each.kind, each.state) for each in its.messages} == {("paused", "sent"), ("opened", "sent")}
+        assert alarm.message is not None
+        assert alarm.message.state == "sent"
         assert history.count(wire.EXPERIMENT_STATE_PAUSED) == 1
         assert (history[-1] == wire.EXPERIMENT_STATE_RUNNING) == was_paused
         # Once each; twice, with the same id, where nobody wrote down that it was taken.
-        assert {*posts} == {OPENED, DIGEST}
+        assert {*posts} == {OPENED, DIGEST, BUDGET}
         repeated += Counter({key: number - 1 for key, number in posts.items()})
-        assert sum(posts.values()) <= 3
+        assert sum(posts.values()) <= 4
         if not is_dead:
-            assert sum(posts.values()) == 2
+            assert sum(posts.values()) == 3
             break
     assert count > LEAST_EFFECTS
-    assert repeated == {OPENED: 1, DIGEST: 1}
+    assert repeated == {OPENED: 1, DIGEST: 1, BUDGET: 1}

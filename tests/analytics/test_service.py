@@ -473,6 +473,22 @@ async def test_what_was_unusual_is_answered_with_a_receipt_and_as_a_file(tmp_pat
             await at.stub.AskInsights(wire.AskInsightsRequest(question=wire.InsightsQuestion(window=long)))
 
 
+async def test_a_declared_country_chooses_and_breaks_down(tmp_path: Path) -> None:
+    async with site(tmp_path) as at:
+        await at.archive(
+            event("e-1", time_zone="Europe/Vienna"),
+            event("e-2", time_zone="Europe/Berlin"),
+            event("e-3", time_zone="Europe/Berlin", properties=b'{"country":"at"}'),
+            event("e-4"),
+        )
+        austria = wire.Condition(field=wire.FIELD_COUNTRY, values=["AT"])
+        assert await at.count(where=[austria]) == 2
+        assert await at.count(segment=wire.UserFilter(did=[austria])) == 4
+        asked = wire.TrendQuestion(measure=wire.MEASURE_EVENTS, breakdown=wire.FIELD_COUNTRY)
+        series = (await at.stub.AskTrend(wire.AskTrendRequest(question=asked))).series
+        assert {each.name: each.total for each in series} == {"AT": 2, "DE": 1, "": 1}
+
+
 async def test_a_tenant_sets_its_own_budget_and_sees_what_today_has_used_of_it(tmp_path: Path) -> None:
     async with site(tmp_path) as at:
         await at.archive(event("e-1"), event("o-1", qualified("acme", "ada")))
@@ -494,7 +510,7 @@ async def test_a_tenant_sets_its_own_budget_and_sees_what_today_has_used_of_it(t
         asked = wire.AskCostsRequest(tenant="acme", question=wire.CostsQuestion())
         assert (await at.stub.AskCosts(asked)).daily_budget_usd.value == 0.5
         assert not (await budget("")).HasField("own_daily_usd")
-        for wrong in (0.0, -1.0, 2e9, float("nan")):
+        for wrong in (0.0, -1.0, 1e-320, 9e-7, 2e9, float("nan")):
             set_.daily_usd.value = wrong
             with pytest.raises(InvalidArgument) as error:
                 await at.stub.SetBudget(set_)

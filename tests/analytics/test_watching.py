@@ -100,8 +100,8 @@ async def store(request: pytest.FixtureRequest, valkey: redis.Client) -> WatchSt
 def watching(
     store: WatchStore | None = None, figures: Figures | None = None, *, is_for_all: bool = False, limit: int = 100
 ) -> Watching:
-    plan = Plan(is_for_all=is_for_all)
-    return Watching(figures or Figures(), store or MemoryWatches(), lambda: NOW_US, plan, limit)
+    plan = Plan(is_for_all=is_for_all, most_watching=limit)
+    return Watching(figures or Figures(), store or MemoryWatches(), lambda: NOW_US, plan)
 
 
 async def test_what_replaces_is_read(store: WatchStore) -> None:
@@ -184,7 +184,9 @@ def test_what_is_known_follows_what_is_found_and_ids_are_unique(
     assert all(each.sequence <= after.sequence for each in after.insights)
     assert {each.insight_id for each in before.insights} <= set(ids)
     assert watch.judged(after, apart(second), 2, 2) == after
-    assert watch.since(after, before.sequence) == tuple(each for each in after.insights if each not in before.insights)
+    assert watch.since(after.insights, before.sequence) == tuple(
+        each for each in after.insights if each not in before.insights
+    )
 
 
 def test_what_was_open_and_is_not_found_any_more_is_closed() -> None:

@@ -57,10 +57,13 @@ def figures(mesh: RunningMesh) -> dict[tuple[str, str], float | None]:
 
 
 def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path: Path) -> None:
-    with running_mesh(tmp_path, **QUICK) as mesh:
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"version":1,"parts":[{"name":"machines","usdPerDay":9}]}')
+    watched = {"JOURNEYMESH_PRICES_FILE": str(prices), "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS": "1"}
+    with running_mesh(tmp_path, **QUICK, **watched) as mesh:
         events = []
         for user in range(6):
-            properties = {"page": "/calculator", "target": "loan", "attempts": 3}
+            properties = {"page": "/calculator", "target": "loan", "attempts": 3, "country": "AT" if user else "DE"}
             events += [
                 {"userId": f"u-{user}", "eventType": kind, "properties": properties}
                 for kind in ("page_view", "form_start", "form_submit" if user % 2 else "struggle_signal")
@@ -74,6 +77,13 @@ def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path:
         assert ask(mesh, "budget", {"dailyUsd": 5})["dailyUsd"] == 5
         assert mesh.get("/api/analytics/budget").body["ownDailyUsd"] == 5
         assert ask(mesh, "costs", {})["dailyBudgetUsd"] == 5
+        until(lambda: bool(mesh.get("/api/insights").body["budgetAlarms"]))
+        (alarm,) = mesh.get("/api/insights").body["budgetAlarms"]
+        assert (alarm["percent"], alarm["dailyUsd"], alarm["usedUsd"]) == (100, 5, 9)
+        (austrians,) = ask(mesh, "trends", {"measure": "users", "where": [{"field": "country", "values": ["AT"]}]})[
+            "series"
+        ]
+        assert austrians["total"] == 5
         (whole,) = ask(mesh, "funnels", FUNNEL)["funnels"]
         assert [step["userCount"] for step in whole["steps"]] == [6, 3]
         (users,) = ask(mesh, "trends", {"measure": "users"})["series"]

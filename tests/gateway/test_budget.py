@@ -38,6 +38,7 @@ async def test_a_tenant_s_key_sees_and_sets_the_budget_of_its_tenant() -> None:
     ("body", "reason"),
     [
         ({"dailyUsd": 0}, "INVALID_TYPE"),
+        ({"dailyUsd": 1e-320}, "INVALID_TYPE"),
         ({"dailyUsd": 2e9}, "INVALID_TYPE"),
         ({"dailyUsd": "5"}, "INVALID_TYPE"),
         ({}, "INVALID_TYPE"),

@@ -52,7 +52,7 @@ async def test_incidents_are_listed_acknowledged_and_snoozed(gateway: Gateway) -
     assert (seen.status_code, seen.json()["acknowledged"]) == (200, "2026-01-02T10:00:00Z")
     snoozed = (await gateway.client.post(f"{PATH}/{ID}/snooze", json=SNOOZE)).json()
     assert (snoozed["snoozedUntil"], snoozed["snoozeReason"]) == ("2026-01-03T10:00:00Z", "a release")
-    assert (await gateway.client.get(PATH)).json() == {"incidents": [snoozed], "sequence": 3}
+    assert (await gateway.client.get(PATH)).json() == {"incidents": [snoozed], "sequence": 3, "budgetAlarms": []}
     assert (await gateway.client.post(f"{PATH}/{ID}/snooze", json={})).json()["snoozedUntil"] is None
 
 

@@ -107,6 +107,7 @@ def test_a_message_of_a_browser_is_read_whole() -> None:
         "page": ADDRESS,
         "target": "Slider Moved",
         "event": "Slider Moved",
+        "locale": "de-DE",
     }
 
 
@@ -260,11 +261,46 @@ def test_what_is_guessed_is_said_to_be() -> None:
     assert not read({**alone, "event": "Video Playback Paused"}).playback.is_watched_guessed
 
 
+@pytest.mark.parametrize(
+    ("context", "properties", "expected"),
+    [
+        ({"locale": "pt_BR.UTF-8"}, {}, {"locale": "pt_BR.UTF-8"}),
+        ({"location": {"country": "AT", "city": "Graz", "latitude": 47.07}}, {}, {"country": "AT"}),
+        (
+            {"location": {"country": "at"}, "locale": "de-DE"},
+            {"country": "CH", "locale": 1},
+            {"country": "CH", "locale": 1},
+        ),
+        ({"location": {"country": "AT"}}, {"countryCode": "CH"}, {"countryCode": "CH"}),
+        # Not by an address, and nothing that is no code.
+        ({"ip": "192.0.2.1", "location": {"country": "Austria"}, "locale": "x" * 99}, {}, {}),
+        ({"location": "AT", "locale": ["de"]}, {}, {}),
+    ],
+)
+def test_where_the_context_declares_to_be_is_kept_with_an_event_and_nothing_else_of_it(
+    context: dict[str, Any], properties: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    message = {"userId": "ada", "context": context}
+    event = read({**message, "type": "track", "event": "Opened", "properties": properties})
+    assert {name: value for name, value in kept(event).items() if name not in {"event", "target"}} == expected
+    assert replayed(event).properties == event.properties
+    traits = read({**message, "type": "identify", "traits": {"plan": "pro"}})
+    assert kept(traits) == {"plan": "pro"}
+
+
+def test_a_batch_declares_where_its_messages_are() -> None:
+    batch = context.read(b'{"location":{"country":"AT"},"locale":"de-AT"}')
+    event = read(
+        {"type": "track", "event": "Opened", "anonymousId": "a", "context": {"locale": "it"}}, Reader(None, batch)
+    )
+    assert (kept(event)["country"], kept(event)["locale"]) == ("AT", "it")
+
+
 def test_pages_and_screens() -> None:
     page = {"type": "page", "userId": "ada", "context": WEB}
     event = read({**page, "name": "Home", "properties": {"path": "/home", "title": "T"}})
     assert (kind(event), event.page, event.platform) == ("page_view", "/home#T", event_pb2.PLATFORM_WEB)
-    assert kept(event) == {"path": "/home", "title": "T", "page": "/home", "name": "Home"}
+    assert kept(event) == {"path": "/home", "title": "T", "page": "/home", "name": "Home", "locale": "de-DE"}
     assert read({**page, "properties": {"url": "https://a.b/x/y?q=/z#f"}}).page == "https://a.b/x/y?q=/z#f"
     assert read({**page, "name": "Home"}).page == ADDRESS
     bare = {"type": "page", "userId": "ada"}

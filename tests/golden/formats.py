@@ -52,7 +52,7 @@ from services.analytics.domain.job import By, Gate, Interval, Job, Model, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
 from services.analytics.domain.segment import Segment
 from services.analytics.domain.watched import Watched, WatchedInsight
-from services.analytics.translation import job_message, segment_message, watched_message
+from services.analytics.translation import alarm_message, job_message, segment_message, watched_message
 from services.customers.adapters.fits import RedisFits
 from services.customers.adapters.memory import MemoryFits
 from services.customers.domain.basket import Market
@@ -762,8 +762,11 @@ async def write_insights(to: At) -> None:
         (noted._replace(kind="policy", name="p-2", detail="", by=""), noted),
         is_explained=True,
     )
+    day_us = NOW_US - NOW_US % (1440 * MINUTE_US)
+    told_of = watch.BudgetAlarm("20260102-100-of-0.25", day_us, 100, 0.25, 0.5, NOW_US, 2, sent._replace(kind="budget"))
+    alarms = told_of, told_of._replace(alarm_id="20260102-80-of-0.25", percent=80, sequence=1, message=None)
     assert await store.replace(
-        "", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3, (noted,), of_day), 0
+        "", Watched((opened, closed), 2, NOW_US - MINUTE_US, NOW_US, NOW_US, 3, (noted,), of_day, alarms), 0
     )
     assert await store.replace("acme", Watched(since_us=NOW_US, judged_us=NOW_US, until_us=NOW_US), 0)
     await store.note_asked("acme", NOW_US)
@@ -775,8 +778,9 @@ async def read_insights(of: At) -> dict[str, Any]:
     return {
         "changes": [own.changes, other.changes],
         "asked": [*await store.asked_since(NOW_US)],
-        "watched": [its.watched._replace(insights=()) for its in (own, other)],
+        "watched": [its.watched._replace(insights=(), alarms=()) for its in (own, other)],
         "told": told(*map(watched_message, own.watched.insights)),
+        "alarms": told(*map(alarm_message, own.watched.alarms)),
     }
 
 

@@ -284,11 +284,12 @@ const stories = {
       missingMoney: [{ currency: 'EUR', amount: 1200 }],
       changes: [{ time: '2026-01-02T08:50:00Z', kind: 'deploy', name: 'web 1.2.3', detail: '', by: '' }],
     }
+    const alarm = { alarmId: '20260102-80-of-5.0', day: '2026-01-02T00:00:00Z', percent: 80, dailyUsd: 5, usedUsd: 4.25, found: new Date().toISOString() }
     const asked = []
     let told = incident
     await made.route('**/api/insights/**', (route) => {
       const url = new URL(route.request().url()).pathname
-      if (url.endsWith('/stream')) return route.fulfill({ contentType: 'text/event-stream', body: `event: incidents\ndata: ${JSON.stringify({ isSnapshot: true, incidents: [told] })}\n\n` })
+      if (url.endsWith('/stream')) return route.fulfill({ contentType: 'text/event-stream', body: `event: incidents\ndata: ${JSON.stringify({ isSnapshot: true, incidents: [told], budgetAlarms: [alarm] })}\n\n` })
       asked.push([url, route.request().postDataJSON()?.reason ?? null])
       return route.fulfill({ json: incident })
     })
@@ -298,6 +299,7 @@ const stories = {
     const table = tab.getByRole('table', { name: 'Incidents that are open or not seen' })
     await table.waitFor()
     const row = await table.locator('tbody tr').evaluate((one) => [...one.children].slice(1, 4).map((cell) => cell.textContent))
+    const budget = await tab.getByRole('status', { name: 'Budgets' }).innerText()
     await tab.getByRole('button', { name: 'Seen' }).click()
     await tab.getByRole('button', { name: 'Snooze a day' }).click()
     await until(() => asked.length === 2, 'both buttons ask')
@@ -313,7 +315,35 @@ const stories = {
     await answered(tab)
     const tile = tab.locator('[data-kpi=open_incidents]')
     await until(async () => (await tile.innerText()).includes('1'), 'the tile')
-    return { row, asked, slice, change, missing, tile: await tile.innerText(), faults }
+    return { row, asked, slice, change, missing, budget, tile: await tile.innerText(), faults }
+  },
+
+  /** The form of the budget: set by keyboard alone, refused by the gateway, and removed. */
+  async budget(browser) {
+    const { made, faults } = await context(browser)
+    const tab = await made.newPage()
+    await tab.goto(`${gateway}/app/help`)
+    const input = tab.getByLabel('Your budget for a day, in US dollars')
+    await input.waitFor()
+    const none = await tab.getByText('There is no budget.').count()
+    await input.fill('0')
+    await input.press('Enter')
+    const isRefused = await input.evaluate((one) => !one.validity.valid)
+    await input.fill('2.5')
+    await input.press('Enter')
+    await tab.getByText('Your budget is set.').waitFor()
+    await tab.getByText('you set $2.5').waitFor()
+    await tab.getByText('A day may cost $2.5;').waitFor()
+    const limit = await tab.getByText('A day may cost $2.5;').count()
+    await made.route('**/api/analytics/budget', (route) => (route.request().method() === 'POST' ? route.fulfill({ status: 403, contentType: 'application/problem+json', body: '{"title":"Forbidden","status":403,"detail":"The key may not operate.","reason":"SCOPE_MISSING"}' }) : route.continue()))
+    await input.fill('3')
+    await tab.getByRole('button', { name: 'Set', exact: true }).click()
+    const refusal = await tab.getByRole('alert').innerText()
+    await made.unroute('**/api/analytics/budget')
+    await tab.getByRole('button', { name: 'Remove' }).click()
+    await tab.getByText('Your budget is removed.').waitFor()
+    await tab.getByText('There is no budget.').waitFor()
+    return { none, isRefused, limit, refusal, faults }
   },
 
   /** What another policy would have done, from the time line of one user. */

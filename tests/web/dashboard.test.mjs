@@ -20,11 +20,11 @@ test('the stability index is 0 for equal shares, and as its definition says for 
 
 test('an incident that changed replaces the one that is known, and a snapshot replaces all', () => {
   const [one, two, three] = ['09', '11', '10'].map((hour) => ({ insightId: hour, opened: `2026-01-02T${hour}:00:00Z`, closed: null }))
-  const known = updated([], { isSnapshot: true, incidents: [one, two] })
+  const known = updated([], { isSnapshot: true, incidents: [one, two], budgetAlarms: [] })
   assert.deepEqual(known, [two, one])
   const closed = { ...one, closed: two.opened }
-  assert.deepEqual(updated(known, { isSnapshot: false, incidents: [closed, three] }), [two, three, closed])
-  assert.deepEqual(updated(known, { isSnapshot: true, incidents: [three] }), [three])
+  assert.deepEqual(updated(known, { isSnapshot: false, incidents: [closed, three], budgetAlarms: [] }), [two, three, closed])
+  assert.deepEqual(updated(known, { isSnapshot: true, incidents: [three], budgetAlarms: [] }), [three])
 })
 
 test('what is told again counts once, and the newest is first', () => {

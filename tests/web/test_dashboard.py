@@ -224,7 +224,16 @@ def test_what_the_watch_tells_is_pushed_to_the_page_and_answered_there(mesh: Run
     assert seen["slice"].split("\t") == ["Page: /pay · Platform: mobile", "Users", "5", "45", "90%"]
     assert seen["change"].split("\t")[1] == "Deploy: web 1.2.3"
     assert seen["missing"] == 1
+    assert "80 % of the budget of 2026-01-02 was used, $4.25 of $5" in seen["budget"]
     assert seen["tile"].split("\n") == ["Open incidents", "1", "0 not seen"]
+
+
+def test_a_budget_is_set_and_removed_on_the_page(mesh: RunningMesh) -> None:
+    seen = told("dashboard", mesh.url, part="budget")
+    assert (seen["none"], seen["isRefused"], seen["limit"]) == (1, True, 1)
+    assert seen["refusal"] == "The key may not operate."
+    assert ["403" in each for each in seen["faults"]] == [True]
+    assert mesh.get("/api/analytics/budget").body["ownDailyUsd"] is None
 
 
 def test_the_keyboard_leads_to_a_funnel_as_a_table(mesh: RunningMesh) -> None:

@@ -212,6 +212,27 @@ export interface Change {
 export interface WatchedInsights {
   isSnapshot: boolean
   incidents: WatchedInsight[]
+  budgetAlarms: BudgetAlarm[]
+}
+
+/** That a day has reached so many percent of its budget. */
+export interface BudgetAlarm {
+  alarmId: string
+  day: string
+  percent: number
+  dailyUsd: number
+  usedUsd: number
+  found: string
+}
+
+export interface Budget {
+  ownDailyUsd: number | null
+  operatorDailyUsd: number | null
+  dailyUsd: number | null
+  usedTodayUsd: number
+  usedShare: number | null
+  setBy: string
+  setTime: string | null
 }
 
 export interface StepFigure {

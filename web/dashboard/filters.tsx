@@ -4,7 +4,7 @@ import { changed, go, parameters } from './route.ts'
 import { Segments } from './segments.tsx'
 import { named } from './words.ts'
 
-export const FIELDS = ['event_type', 'page', 'target', 'platform', 'device_class', 'error_code', 'video_id'] as const
+export const FIELDS = ['event_type', 'page', 'target', 'platform', 'device_class', 'country', 'error_code', 'video_id'] as const
 const COMPARISONS = ['is', 'is_not', 'contains', 'begins_with'] as const
 
 export interface Condition {

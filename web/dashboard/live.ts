@@ -1,7 +1,7 @@
 // What is pushed while somebody looks: struggle, decisions and outcomes as they happen, and incidents.
 import { signal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { Happening, Happenings, WatchedInsight, WatchedInsights } from './answers.ts'
+import type { BudgetAlarm, Happening, Happenings, WatchedInsight, WatchedInsights } from './answers.ts'
 
 const MOST = 200
 const AGAIN_SECONDS = 10
@@ -17,12 +17,18 @@ export const leftOut = signal(0)
 
 /** What the watch tells of, the one that opened last first. */
 export const incidents = signal<readonly WatchedInsight[]>([])
+/** The budgets of days that are nearly used, or used; the one that was found last first. */
+export const alarms = signal<readonly BudgetAlarm[]>([])
 
 /** Listens while the page is seen. */
 export const useLive = (): void => useStream('/api/happenings/stream', 'happenings', take, () => (isLive.value = false))
 
 /** Listens to incidents while the page is seen. */
-export const useIncidents = (): void => useStream<WatchedInsights>('/api/insights/stream', 'incidents', (told) => (incidents.value = updated(incidents.value, told)))
+export const useIncidents = (): void => useStream<WatchedInsights>('/api/insights/stream', 'incidents', (told) => {
+  incidents.value = updated(incidents.value, told)
+  const others = told.isSnapshot ? [] : alarms.value.filter(({ alarmId }) => !told.budgetAlarms.some((each) => each.alarmId === alarmId))
+  alarms.value = [...told.budgetAlarms, ...others].sort((one, other) => (one.found < other.found ? 1 : -1))
+})
 
 /** What is known after something was told. */
 export function updated(known: readonly WatchedInsight[], { isSnapshot, incidents: told }: WatchedInsights): readonly WatchedInsight[] {

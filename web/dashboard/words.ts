@@ -3,12 +3,14 @@ import type { Standing } from './answers.ts'
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 })
 const precise = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
+const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'USD', maximumSignificantDigits: 3 })
 const percent = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 })
 const moment = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 const hour = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
 
 export const number = (value: number): string => (Math.abs(value) < 100 ? precise : whole).format(value)
+export const dollars = (value: number): string => money.format(value)
 export const share = (value: number): string => percent.format(value)
 export const time = (text: string): string => moment.format(new Date(text))
 export const day = (text: string): string => date.format(new Date(text))

@@ -4,6 +4,7 @@ What cannot be understood is ignored. The clients send far more than is read.
 """
 
 import functools
+import re
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +16,10 @@ from gateway.formats.values import pages
 _WEB: Final = "web"
 _MOBILE: Final = "mobile"
 _BACKEND: Final = "backend"
+
+_COUNTRY: Final = re.compile("[A-Za-z]{2}")
+# By BCP 47 or POSIX, such as `de-AT` or `pt_BR.UTF-8`.
+_LOCALE: Final = re.compile("[A-Za-z]{2,3}(?:[-_.@][A-Za-z0-9]{1,8}){0,5}")
 
 # Longer contexts are not cached: each would take the memory of many.
 _MAX_CACHED_BYTES: Final = 4096
@@ -67,15 +72,23 @@ class _Context(msgspec.Struct, rename="camel"):
     device: Any = None
     channel: Any = None
     timezone: Any = None
+    locale: Any = None
+    location: Any = None
     user_agent: Any = None
     active: Any = None
 
 
 class MessageContext(msgspec.Struct, frozen=True):
-    """The page a message was made on, empty if unknown, and its context in our terms."""
+    """The page a message was made on, empty if unknown, and its context in our terms.
+
+    `country` is that of the location which the client declares, a code of two letters, and `locale` its language and
+    region; empty if unknown.
+    """
 
     page: str = ""
     context: schema.Context = schema.Context()
+    country: str = ""
+    locale: str = ""
 
 
 _NOTHING: Final = MessageContext()
@@ -97,7 +110,12 @@ def merged(upper: MessageContext, lower: MessageContext) -> MessageContext:
         name: getattr(lower.context, name) if value is None else value
         for name, value in msgspec.structs.asdict(upper.context).items()
     }
-    return MessageContext(upper.page or lower.page, schema.Context(**merged_members))
+    return MessageContext(
+        upper.page or lower.page,
+        schema.Context(**merged_members),
+        upper.country or lower.country,
+        upper.locale or lower.locale,
+    )
 
 
 def _read(written: bytes) -> MessageContext:
@@ -112,7 +130,13 @@ def _read(written: bytes) -> MessageContext:
         user_agent=text(found.user_agent) or None,
         active=False if found.active is False else None,
     )
-    return MessageContext(pages.address(_members(found.page)), context)
+    country, locale = text(_members(found.location).get("country")), text(found.locale)
+    return MessageContext(
+        pages.address(_members(found.page)),
+        context,
+        country if _COUNTRY.fullmatch(country) else "",
+        locale if _LOCALE.fullmatch(locale) else "",
+    )
 
 
 # Server libraries send the same context with every message.

@@ -26,6 +26,7 @@ from mesh.errors import InvalidArgument
 # A message that came alone gets its type from the path; those bytes do not count.
 _MAX_BYTES: Final = native.MAX_EVENT_BYTES + len(',"type":"identify"')
 _NOTHING: Final = b"{}"
+_OF_EVENTS: Final = ("track", "page", "screen")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Reader:
             sent_at=sent_at,
             context=msgspec.structs.replace(made.context, active=False) if mapped.is_system else made.context,
         )
-        kept = _kept(parsed, mapped.kept)
+        kept = _kept(parsed, mapped.kept | _declared(parsed))
         return native.emit(event, mapped.event_type, mapped.properties, kept, sink)
 
     def _context(self, message: Message, anonymous_id: str | None, warn: Warn) -> MessageContext:
@@ -101,7 +102,7 @@ class Reader:
                 device_id=own.device_id or anonymous_id or None,
                 platform="mobile" if is_screen else own.platform,
             )
-            return MessageContext(made.page, own)
+            return msgspec.structs.replace(made, context=own)
         return made
 
 
@@ -120,6 +121,14 @@ def _members(message: Message, warn: Warn) -> tuple[bytes, dict[str, msgspec.Raw
             raise why from None
         warn(name, LEFT_OUT)
         return _NOTHING, {}
+
+
+def _declared(parsed: ParsedMessage) -> dict[str, Any]:
+    """What the context declares of where the user is. Traits say of a user what was meant to be said, and no more."""
+    if parsed.message.type not in _OF_EVENTS:
+        return {}
+    own = "" if "countryCode" in parsed.members else parsed.context.country
+    return {"country": own, "locale": parsed.context.locale}
 
 
 def _kept(parsed: ParsedMessage, more: dict[str, Any]) -> bytes:

@@ -7,10 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from mesh.webhook import Result, Webhook, escaped, rfc3339, slack
+from services.analytics.domain.alarms import DueAlarm
 from services.analytics.domain.answer import InsightPart, InsightSlice
 from services.analytics.domain.digest import Digest
 from services.analytics.domain.telling import Due, Sent
-from services.analytics.domain.watched import WatchedInsight
+from services.analytics.domain.watched import BudgetAlarm, WatchedInsight
 
 _STATES: Final = {
     Result.TAKEN: "sent",
@@ -42,6 +43,11 @@ class WebhookMessenger:
         key = f"{tenant or 'default'}.digest.{digest.day}"
         return await self._posted(key, digest_of(tenant, digest, key))
 
+    async def send_alarm(self, tenant: str, due: DueAlarm) -> Sent:
+        """See `ports.AlarmMessenger`."""
+        key = f"{tenant or 'default'}.budget.{due.alarm.alarm_id}"
+        return await self._posted(key, alarm_of(tenant, due.alarm, key))
+
     async def _posted(self, key: str, body: dict[str, Any]) -> Sent:
         posted = await self._webhook.post(key, _ENCODE(body))
         return Sent(_STATES[posted.result], posted.reason, posted.retry_after_us)
@@ -71,7 +77,8 @@ def digest_of(tenant: str, digest: Digest, key: str) -> dict[str, Any]:
     counts = (len(digest.opened), len(digest.closed), len(digest.open))
     title = f"Incidents of {digest.day}: {counts[0]} new, {counts[1]} closed, {counts[2]} open at its end"
     every = sorted({*digest.opened, *digest.closed, *digest.open}, key=lambda each: -each.opened_us)
-    lines = [f"{each.severity}, since {rfc3339(each.opened_us)}: {_said(each)}" for each in every[:_MOST_LINES]]
+    lines = [f"{each.severity}, since {rfc3339(each.opened_us)}: {_said(each)}" for each in every]
+    lines = [*_missing(digest), *map(_of_budget, digest.budget_alarms), *lines][:_MOST_LINES]
     told = escaped("\n".join(lines))
     return {
         **slack(escaped(title), [escaped(title), told], escaped(f"Tenant {tenant}" if tenant else "Journeymesh")),
@@ -81,11 +88,51 @@ def digest_of(tenant: str, digest: Digest, key: str) -> dict[str, Any]:
             **({"tenant": tenant} if tenant else {}),
             "day": digest.day,
             "isJudged": digest.is_judged,
+            "judgedUntil": rfc3339(digest.judged_until_us) if digest.judged_until_us else None,
             **{
-                name: list(map(_figures, of)) for name, of in zip(("opened", "closed", "open"), digest[4:], strict=True)
+                name: list(map(_figures, of))
+                for name, of in zip(("opened", "closed", "open"), digest[4:7], strict=True)
             },
+            "budgetAlarms": [*map(_alarm, digest.budget_alarms)],
         },
     }
+
+
+def alarm_of(tenant: str, alarm: BudgetAlarm, key: str) -> dict[str, Any]:
+    """The body that tells of a budget, as `body_of`."""
+    title = _of_budget(alarm)
+    return {
+        **slack(escaped(title), [escaped(title)], escaped(f"Tenant {tenant}" if tenant else "Journeymesh")),
+        "journeymesh": {
+            "idempotencyKey": key,
+            "kind": "budget.reached",
+            **({"tenant": tenant} if tenant else {}),
+            **_alarm(alarm),
+        },
+    }
+
+
+def _missing(of: Digest) -> Iterator[str]:
+    """A line that says what a digest does not tell."""
+    if not of.is_judged:
+        until = f"until {rfc3339(of.judged_until_us)} only" if of.judged_until_us else "no hour of this day yet"
+        yield f"The watch is behind, and has judged {until}: incidents after that are missing."
+
+
+def _alarm(of: BudgetAlarm) -> dict[str, Any]:
+    return {
+        "alarmId": of.alarm_id,
+        "day": rfc3339(of.day_us)[:10],
+        "percent": of.percent,
+        "dailyUsd": of.daily_usd,
+        "usedUsd": of.used_usd,
+        "found": rfc3339(of.found_us),
+    }
+
+
+def _of_budget(of: BudgetAlarm) -> str:
+    said = "all" if of.percent >= 100 else f"{of.percent} %"
+    return f"Budget of {rfc3339(of.day_us)[:10]}: {said} is used, {of.used_usd:,.6g} of {of.daily_usd:,.6g} USD"
 
 
 def _figures(its: WatchedInsight) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from mesh.settings import SettingError
-from services.analytics.domain.costs import LANGUAGE_MODELS
+from services.analytics.domain.costs import LANGUAGE_MODELS, LEAST_USD, MOST_USD
 from services.analytics.domain.question import Price, Prices
 
 _VERSION: Final = 1
@@ -20,7 +20,7 @@ class _Part(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     usd_per_day: _Usd = 0.0
 
 
-_Budget = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+_Budget = Annotated[float, msgspec.Meta(ge=LEAST_USD, le=MOST_USD)]
 
 
 class _Prices(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

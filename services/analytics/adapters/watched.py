@@ -10,7 +10,7 @@ from mesh.store import redis
 from services.analytics.adapters import changes
 from services.analytics.domain.answer import InsightPart, InsightSlice, Money
 from services.analytics.domain.changes import Change
-from services.analytics.domain.watched import Message, Watched, WatchedInsight
+from services.analytics.domain.watched import BudgetAlarm, Message, Watched, WatchedInsight
 from services.analytics.ports import KeptWatch
 
 _KEY: Final = "jm:{analytics}:insights:"
@@ -86,6 +86,17 @@ class _Insight(msgspec.Struct, array_like=True):
     is_explained: bool = False
 
 
+class _Alarm(msgspec.Struct, array_like=True):
+    alarm_id: str
+    day_us: int
+    percent: int
+    daily_usd: float
+    used_usd: float
+    found_us: int
+    sequence: int
+    message: _Message | None
+
+
 class _Packed(msgspec.Struct, array_like=True):
     """What is stored; it and its parts grow at their ends."""
 
@@ -98,6 +109,7 @@ class _Packed(msgspec.Struct, array_like=True):
     needed_days: int
     noted: list[_Change] = []
     digest: _Message | None = None
+    alarms: list[_Alarm] = []
 
 
 class _Version(msgspec.Struct, array_like=True):
@@ -178,7 +190,8 @@ def _encode(watched: Watched) -> bytes:
     members = watched._asdict() | {
         "insights": list(map(_packed, watched.insights)),
         "noted": [_Change(*each) for each in watched.noted],
-        "digest": _Message(*watched.digest) if watched.digest is not None else None,
+        "digest": _message(watched.digest),
+        "alarms": [_Alarm(*each[:-1], _message(each.message)) for each in watched.alarms],
     }
     return _ENCODE(_Packed(version=_VERSION, **members))
 
@@ -201,7 +214,11 @@ def _decode(blob: bytes) -> Watched:
     members = msgspec.structs.asdict(packed) | {
         "insights": tuple(map(_insight, packed.insights)),
         "noted": tuple(map(_change, packed.noted)),
-        "digest": Message(*msgspec.structs.astuple(packed.digest)) if packed.digest is not None else None,
+        "digest": _message_of(packed.digest),
+        "alarms": tuple(
+            BudgetAlarm._make((*msgspec.structs.astuple(each)[:-1], _message_of(each.message)))
+            for each in packed.alarms
+        ),
     }
     del members["version"]
     return Watched(**members)
@@ -216,6 +233,14 @@ def _insight(of: _Insight) -> WatchedInsight:
         "changes": tuple(map(_change, of.changes)),
     }
     return WatchedInsight(**members)
+
+
+def _message(of: Message | None) -> _Message | None:
+    return None if of is None else _Message(*of)
+
+
+def _message_of(of: _Message | None) -> Message | None:
+    return None if of is None else Message(*msgspec.structs.astuple(of))
 
 
 def _change(of: _Change) -> Change:

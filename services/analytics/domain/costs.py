@@ -10,6 +10,10 @@ LANGUAGE_MODELS: Final = "language_models"
 """The part that needs no price: each call was counted with its cost."""
 _MILLION: Final = 1_000_000
 _CONVERSIONS: Final = "conversion_rate"
+LEAST_USD: Final = 1e-6
+"""The lowest budget: language models are counted in millionths of a dollar."""
+MOST_USD: Final = 1e9
+"""The highest budget."""
 
 
 def costs(
@@ -71,8 +75,9 @@ class Budget(NamedTuple):
 
 
 def lower(own: OwnBudget | None, operator_daily_usd: float | None) -> float | None:
-    """What a day may cost by a tenant's own budget and the operator's; None without either."""
-    return min((each for each in (own and own.daily_usd, operator_daily_usd) if each is not None), default=None)
+    """What a day may cost by a tenant's own budget and the operator's, `LEAST_USD` at least; None without either."""
+    known = (each for each in (own and own.daily_usd, operator_daily_usd) if each is not None)
+    return min((max(each, LEAST_USD) for each in known), default=None)
 
 
 def used_usd(day: DayOfUse, prices: Sequence[Price]) -> float:

@@ -1,20 +1,23 @@
 """What a day brought: the incidents that opened, closed and stayed open, and when a message about it is due.
 
 Times are Unix microseconds, days those of a zone. The message about a day is due on the next one, from a time of day
-on, and late if nobody was there to send it, for a week. One day is told after the other.
+on, and late if nobody was there to send it, for a week. One day is told after the other. Where the watch has not judged
+all of a day when its message is due, that waits for it, for two hours at most, and then says until when it has judged.
 """
 
 import datetime as dt
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from services.analytics.domain.question import HOUR_US
 from services.analytics.domain.telling import Sent, came_of, claim, is_next, is_waiting
-from services.analytics.domain.watched import Message, Watched, WatchedInsight
+from services.analytics.domain.watched import BudgetAlarm, Message, Watched, WatchedInsight
 
 QUIET: Final = Sent("quiet")
 """What comes of a day about which there is nothing to tell."""
 _SECOND_US: Final = 1_000_000
 _MOST_DAYS_LATE: Final = 7
+_WAITS_US: Final = 2 * HOUR_US
 _DAY: Final = dt.timedelta(days=1)
 # By how much a day that is done may be ahead, where the time of day or the zone was changed since.
 _MOST_AHEAD: Final = 2 * _DAY
@@ -33,18 +36,27 @@ class Digest(NamedTuple):
     closed: tuple[WatchedInsight, ...]
     open: tuple[WatchedInsight, ...]
     """Those that were open at its end, also those that opened on it."""
+    budget_alarms: tuple[BudgetAlarm, ...] = ()
+    """Those that were found on it, the last first."""
+
+    judged_until_us: int = 0
+    """Until when the hours of the day were judged; 0: none were."""
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (self.opened or self.closed or self.open)
+        return not (self.opened or self.closed or self.open or self.budget_alarms)
 
 
 class DueDigest(NamedTuple):
-    """A message about a day that is to be sent, or left out if it is empty, and how often that was tried before."""
+    """A message about a day that is to be sent, or left out if it is empty, and how often that was tried before.
+
+    `is_early` says that it has to wait for the watch.
+    """
 
     digest: Digest
     attempt_count: int
+    is_early: bool = False
 
 
 def digest(watched: Watched, day: dt.date, time_zone: str) -> Digest:
@@ -59,6 +71,8 @@ def digest(watched: Watched, day: dt.date, time_zone: str) -> Digest:
         tuple(each for each in its if start_us <= each.opened_us < end_us),
         tuple(each for each in its if each.closed_us is not None and start_us <= each.closed_us < end_us),
         tuple(each for each in its if each.opened_us < end_us and (each.closed_us is None or each.closed_us >= end_us)),
+        tuple(each for each in watched.alarms if start_us <= each.found_us < end_us),
+        min(watched.until_us, end_us) if watched.until_us > start_us else 0,
     )
 
 
@@ -72,6 +86,7 @@ def due(watched: Watched, now_us: int, time_zone: str, at: dt.time) -> DueDigest
 
     A day is due on the next one from the time of day on. The first day of all is yesterday. Incidents that are snoozed
     are left out, and days before the watch began are empty. A day is not done as empty before all its hours are judged.
+    A message about a day of which some are not is early at first.
     """
     day = _day(watched.digest, dt.datetime.fromtimestamp(now_us // _SECOND_US, ZoneInfo(time_zone)), at)
     if day is None:
@@ -81,9 +96,17 @@ def due(watched: Watched, now_us: int, time_zone: str, at: dt.time) -> DueDigest
     told = [each for each in watched.insights if is_watched and (each.snoozed_until_us or 0) <= now_us]
     found = digest(watched._replace(insights=tuple(told)), day, time_zone)
     said = watched.digest if watched.digest is not None and watched.digest.kind == found.day else None
-    if (said is not None and not is_next(said, now_us)) or (found.is_empty and not found.is_judged):
-        return None
-    return DueDigest(found, said.attempt_count if said is not None else 0)
+    attempt_count = said.attempt_count if said is not None else 0
+    is_held = said is not None and not is_next(said, now_us)
+    if found.is_judged:
+        # What waits for the watch has not been tried.
+        return None if is_held and attempt_count else DueDigest(found, attempt_count)
+    return None if is_held or found.is_empty else DueDigest(found, attempt_count, is_early=said is None)
+
+
+def postponed(watched: Watched, one: DueDigest, now_us: int) -> Watched:
+    """The same once a message waits for the watch: for two hours, or until it has judged all of the day."""
+    return watched._replace(digest=Message(one.digest.day, "waiting", 0, now_us + _WAITS_US, "not_judged"))
 
 
 def claimed(watched: Watched, one: DueDigest, now_us: int) -> Watched:

@@ -36,6 +36,7 @@ class Field(enum.StrEnum):
     LEVEL = "level"
     STRUGGLE = "struggle"
     CHANNEL = "channel"
+    COUNTRY = "country"
 
 
 OF_EVENTS = frozenset(
@@ -47,6 +48,7 @@ OF_EVENTS = frozenset(
         Field.DEVICE_CLASS,
         Field.ERROR_CODE,
         Field.VIDEO_ID,
+        Field.COUNTRY,
     }
 )
 """The fields that every event has."""

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from services.analytics.domain import changes as change_log
 from services.analytics.domain.answer import Insight, InsightPart, Insights, InsightSlice, Money
@@ -22,8 +22,8 @@ _EXPLAINED_AT_ONCE: Final = 3
 class Message(NamedTuple):
     """What came of a message about an incident.
 
-    `kind` is `opened`, `closed` or `paused`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it was sent or
-    failed, or from when on it is tried again.
+    `kind` is `opened`, `closed`, `paused` or `budget`, `state` is `sent`, `waiting` or `failed`. `time_us` is when it
+    was sent or failed, or from when on it is tried again.
     """
 
     kind: str
@@ -65,8 +65,27 @@ class WatchedInsight(NamedTuple):
     """Whether the three before were looked up since its figures changed."""
 
 
+class BudgetAlarm(NamedTuple):
+    """That a day of UTC has reached so many percent of its budget; amounts, in US dollars, are those when it was found.
+
+    `sequence` is that of `Watched` when it last changed.
+    """
+
+    alarm_id: str
+    """Unique in a tenant: the day, the percent and the budget."""
+    day_us: int
+    """When the day began."""
+    percent: int
+    daily_usd: float
+    used_usd: float
+    found_us: int
+    sequence: int
+    message: Message | None = None
+    """None: nobody is told outside the mesh, or not yet."""
+
+
 class Watched(NamedTuple):
-    """All that a tenant's watch knows; `sequence` grows by one with every change of an incident."""
+    """All that a tenant's watch knows; `sequence` grows by one with every change of an incident or alarm."""
 
     insights: tuple[WatchedInsight, ...] = ()
     """The one that opened last first."""
@@ -83,6 +102,11 @@ class Watched(NamedTuple):
     """What people said that changed, the latest first."""
     digest: Message | None = None
     """What came of the last message about a day, which is its kind."""
+    alarms: tuple[BudgetAlarm, ...] = ()
+    """Of budgets, the one that was found last first."""
+
+
+_Told = TypeVar("_Told", WatchedInsight, BudgetAlarm)
 
 
 def question(until_us: int, time_zone: str, conversion: Conditions) -> Asked:
@@ -184,9 +208,9 @@ def found_in(watched: Watched, insight_id: str) -> WatchedInsight | None:
     return next((each for each in watched.insights if each.insight_id == insight_id), None)
 
 
-def since(watched: Watched, sequence: int) -> tuple[WatchedInsight, ...]:
-    """What changed after a sequence, in the order of `Watched`."""
-    return tuple(each for each in watched.insights if each.sequence > sequence)
+def since(all_of: tuple[_Told, ...], sequence: int) -> tuple[_Told, ...]:
+    """Those of incidents or alarms that changed after a sequence, in their order."""
+    return tuple(each for each in all_of if each.sequence > sequence)
 
 
 def _is_same(known: WatchedInsight, found: Insight) -> bool:

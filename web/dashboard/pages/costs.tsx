@@ -4,12 +4,11 @@ import { Answer, useAnswer } from '../asking.tsx'
 import { Lines } from '../charts/lines.tsx'
 import { Card, Receipt, Table } from '../parts.tsx'
 import { days } from '../route.ts'
-import { counted, named, number, share } from '../words.ts'
+import { counted, dollars, named, number, share } from '../words.ts'
+import { Budget } from './budget.tsx'
 
 const DAY = 86_400_000
 const OF = { thousand_events: 'Thousand events', decision: 'Decision', offer: 'Offer of help', added_conversion: 'Added conversion' }
-
-const dollars = new Intl.NumberFormat('en', { style: 'currency', currency: 'USD', maximumSignificantDigits: 3 })
 
 export function Costs() {
   const start = new Date((Math.floor(Date.now() / DAY) - days.value + 1) * DAY).toISOString()
@@ -21,7 +20,7 @@ export function Costs() {
         {(found) => (
           <>
             <p>
-              {dollars.format(found.usd)} in these days.
+              {dollars(found.usd)} in these days.
               {!found.isPriced && ' Only language models have a price: JOURNEYMESH_PRICES_FILE names those of the other parts.'}
               {found.dailyBudgetUsd !== null && ` ${budget(found.days, found.dailyBudgetUsd)}`}
             </p>
@@ -32,7 +31,7 @@ export function Costs() {
                 rows={found.parts}
                 columns={[
                   { name: 'Part', of: ({ name }) => named(name) },
-                  { name: 'US dollars', of: ({ usd }) => dollars.format(usd), isNumber: true },
+                  { name: 'US dollars', of: ({ usd }) => dollars(usd), isNumber: true },
                   { name: 'Of all', of: ({ usd }) => (found.usd ? share(usd / found.usd) : ''), isNumber: true },
                 ]}
               />
@@ -42,7 +41,7 @@ export function Costs() {
                 columns={[
                   { name: 'One', of: ({ what }) => OF[what] },
                   { name: 'How many', of: ({ unitCount }) => number(unitCount), isNumber: true },
-                  { name: 'US dollars', of: ({ usd }) => (usd === null ? 'not known yet' : dollars.format(usd)), isNumber: true },
+                  { name: 'US dollars', of: ({ usd }) => (usd === null ? 'not known yet' : dollars(usd)), isNumber: true },
                   { name: 'Between', of: between, isNumber: true },
                 ]}
               />
@@ -51,6 +50,7 @@ export function Costs() {
           </>
         )}
       </Answer>
+      <Budget changed={asked.again} />
     </Card>
   )
 }
@@ -65,10 +65,10 @@ const byDay = (found: Found) => (part: { name: string; usd: number }, at: number
 function budget(days: Found['days'], limit: number): string {
   const over = days.filter(({ usd }) => usd > limit).length
   const today = days.at(-1)?.usd ?? 0
-  return `A day may cost ${dollars.format(limit)}; ${over ? `${counted(over, 'day')} cost more` : 'none cost more'}. Today ${share(today / limit)} of it is used.`
+  return `A day may cost ${dollars(limit)}; ${over ? `${counted(over, 'day')} cost more` : 'none cost more'}. Today ${share(today / limit)} of it is used.`
 }
 
 function between({ what, lowerUsd, upperUsd }: CostPer): string {
   if (what !== 'added_conversion' || lowerUsd === null) return ''
-  return upperUsd === null ? `${dollars.format(lowerUsd)} or more` : `${dollars.format(lowerUsd)} and ${dollars.format(upperUsd)}`
+  return upperUsd === null ? `${dollars(lowerUsd)} or more` : `${dollars(lowerUsd)} and ${dollars(upperUsd)}`
 }

@@ -2,14 +2,39 @@
 import type { InsightPart, WatchedInsight } from '../answers.ts'
 import { figure } from '../charts/unusual.tsx'
 import { acknowledge, snooze, trouble } from '../incidents.ts'
-import { incidents, useIncidents } from '../live.ts'
+import { alarms, incidents, useIncidents } from '../live.ts'
 import { Card, Level, Table } from '../parts.tsx'
-import { clock, day } from '../words.ts'
+import { clock, day, dollars } from '../words.ts'
 
 const SHOWN = 8
+const TWO_DAYS_MS = 1728e5
 
+/** What is pushed. */
 export function Live() {
   useIncidents()
+  return (
+    <>
+      <Alarms />
+      <Unseen />
+    </>
+  )
+}
+
+function Alarms() {
+  const recent = alarms.value.filter(({ found }) => Date.now() - Date.parse(found) < TWO_DAYS_MS)
+  if (!recent.length) return null
+  return (
+    <Card title="Budgets" isWide>
+      <ul role="status" aria-label="Budgets">
+        {recent.map(({ percent, day: of, usedUsd, dailyUsd, found }) => (
+          <li>{moment(found)}: {percent < 100 ? `${percent} %` : 'All'} of the budget of {of.slice(0, 10)} was used, {dollars(usedUsd)} of {dollars(dailyUsd)}.</li>
+        ))}
+      </ul>
+    </Card>
+  )
+}
+
+function Unseen() {
   const rows = incidents.value.filter(({ closed, acknowledged }) => !closed || !acknowledged).slice(0, SHOWN)
   if (!rows.length) return null
   return (
