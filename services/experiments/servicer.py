@@ -98,7 +98,8 @@ class ExperimentsServicer(ExperimentsServiceServicer):
         """Counts what came of units."""
         experiment = await self._experiments.get(request.tenant, request.experiment_id)
         reports = translation.reports_of(request, self._now_us())
-        matched, unmatched = await self._recording.outcomes(experiment, reports)
+        is_of_anybody = request.is_of_anybody
+        matched, unmatched = await self._recording.outcomes(experiment, reports, is_of_anybody=is_of_anybody)
         return wire.RecordOutcomesResponse(matched=matched, unmatched=unmatched)
 
     async def RecordShares(

@@ -363,8 +363,15 @@ class Recording:
         await self._count(experiment, [each.unit for each in exposures], step)
         return outcome
 
-    async def outcomes(self, experiment: Experiment, reports: Sequence[Report]) -> tuple[int, int]:
+    async def outcomes(
+        self, experiment: Experiment, reports: Sequence[Report], *, is_of_anybody: bool = False
+    ) -> tuple[int, int]:
         """Counts what came of units; returns how many reports are of units that met an arm, and how many are not.
+
+        Args:
+            experiment: whose.
+            reports: what came.
+            is_of_anybody: whether the others are left out, and not counted as unmatched.
 
         Raises:
             InvalidArgument: there are too many, one is out of range, or lacks an id that it needs.
@@ -387,8 +394,8 @@ class Recording:
                     units[each.unit] = reported(definition, state, each)
                     unpriced += units[each.unit] is not state and is_unpriced(definition, each)
             outcome = matched, len(reports) - matched
-            totals = known.totals
-            return totals._replace(unmatched=totals.unmatched + outcome[1], unpriced=totals.unpriced + unpriced)
+            totals, others = known.totals, 0 if is_of_anybody else outcome[1]
+            return totals._replace(unmatched=totals.unmatched + others, unpriced=totals.unpriced + unpriced)
 
         await self._count(experiment, [each.unit for each in reports], step)
         return outcome

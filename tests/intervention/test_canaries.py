@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.stages import MeshStages
 from services.intervention.lift.domain.canary import Move, Staged, consequence, shares
 from services.intervention.lift.usecases import Canaries, Judges
-from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
+from services.intervention.policy.adapters.experiments import KEPT_OF_ALL, MeshConfigurations
 from services.intervention.policy.domain.arms import Configured
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.stages import CHANGES_KEPT, Stage, Stages, Wanted
@@ -101,8 +101,8 @@ async def world_of(folder: Path, client: redis.Client, tenant: str = "") -> Asyn
     ):
 
         def join() -> tuple[Judges, Canaries]:
-            asked = MeshConfigurations(experiments, client, Metrics(), "canary", clock, kept=KEPT_OF_MODELS)
-            judges = Judges(asked)
+            asked = MeshConfigurations(experiments, client, Metrics(), ["canary"], clock, kept=KEPT_OF_ALL)
+            judges = Judges(asked, "canary")
             return judges, Canaries(judges, MeshStages(scoring), ToldExperiments(experiments))
 
         yield World(use_cases, promotion, clock, join)
@@ -251,8 +251,8 @@ async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
             self.experiment = running
             self.told_count = 0
 
-        async def read(self) -> Mapping[str, Configured]:
-            return {"": self.experiment}
+        async def read(self) -> Mapping[str, Sequence[Configured]]:
+            return {"": [self.experiment]}
 
         async def of(self, tenants: Any) -> Mapping[str, Staged]:
             return dict.fromkeys(tenants, CANARY)
@@ -264,7 +264,7 @@ async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
             self.told_count += 1
 
     known = Known()
-    judges = Judges(known)
+    judges = Judges(known, "canary")
     canaries = Canaries(judges, known, known)
     for experiment, count in ((running, 1), (running, 1), (running._replace(changed_s=11), 2)):
         known.experiment = experiment
@@ -354,11 +354,11 @@ async def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> No
         async def share(self, tenant: str, experiment_id: str, shares: Any) -> None:
             raise AssertionError
 
-        async def read(self) -> Mapping[str, Configured]:
-            return {"": ROLLED_BACK}
+        async def read(self) -> Mapping[str, Sequence[Configured]]:
+            return {"": [ROLLED_BACK]}
 
     stages = Reluctant()
-    judges = Judges(stages)
+    judges = Judges(stages, "canary")
     await judges.ask()
     canaries = Canaries(judges, stages, stages)
     for _ in range(4):

@@ -67,7 +67,7 @@ class Told(Protocol):
     """The experiment that is told."""
 
     async def tell(self, reports: Sequence[Report]) -> None:
-        """Tells reports of one tenant and experiment, all arms or all outcomes. Telling them again changes nothing.
+        """Tells reports of one tenant, experiment and kind. Telling them again changes nothing.
 
         Raises:
             Unavailable: it cannot be reached; the call may be repeated.

@@ -1,17 +1,17 @@
 """Tells experiments who met which arm, and what came of it: in the background, at least once.
 
-Also knows which experiments judge scoring models, and lets them end a canary or make it live.
+Also knows which experiments run, and lets those that judge scoring models end a canary or make it live.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mesh.errors import DeadlineExceeded, MeshError, Unavailable
 from services.intervention.lift.domain.canary import ENDED, actor, consequence, shares
-from services.intervention.lift.domain.judged import Judged, judged_by
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.judged import Judged, is_by_stays, judged_by
+from services.intervention.lift.domain.report import Kind, Report, kind
 from services.intervention.lift.ports import Reports, Stages, Told, ToldShares
 from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.ports import Configurations
@@ -52,9 +52,9 @@ class Telling:
             DeadlineExceeded: the experiments do not answer in time; likewise.
         """
         found = await self._reports.first(MOST_AT_ONCE)
-        groups: dict[tuple[str, str, bool], dict[bytes, Report]] = {}
+        groups: dict[tuple[str, str, Kind], dict[bytes, Report]] = {}
         for name, each in found.items():
-            groups.setdefault((each.tenant, each.experiment_id, not each.arm), {})[name] = each
+            groups.setdefault((each.tenant, each.experiment_id, kind(each)), {})[name] = each
         for (_, experiment_id, _), some in sorted(groups.items(), key=lambda group: group[0][2]):
             try:
                 await self._told.tell([*some.values()])
@@ -67,12 +67,19 @@ class Telling:
 
 
 class Judges:
-    """Knows which experiments judge scoring models now, as they were told last."""
+    """Knows which experiments judge scoring models, and which others are judged by who stays, as they were told last.
 
-    def __init__(self, configurations: Configurations) -> None:
+    Args:
+        configurations: how all of them are configured.
+        of_scoring: the id of those that judge scoring models; empty for none.
+    """
+
+    def __init__(self, configurations: Configurations, of_scoring: str) -> None:
         self._configurations = configurations
+        self._of_scoring = of_scoring
         self.configured: Mapping[str, Configured] = {}
         self.by_tenant: Mapping[str, Judged] = {}
+        self.by_stays: Mapping[str, Sequence[Configured]] = {}
 
     async def run(self) -> None:
         """Asks each second, without end.
@@ -93,9 +100,15 @@ class Judges:
         Raises:
             Unavailable: the store cannot be reached.
         """
-        self.configured = await self._configurations.read()
+        told = await self._configurations.read()
+        self.configured = {tenant: one for tenant, some in told.items() for one in some if one.id == self._of_scoring}
         found = {tenant: judged_by(each) for tenant, each in self.configured.items()}
         self.by_tenant = {tenant: each for tenant, each in found.items() if each is not None}
+        others = {
+            tenant: [one for one in some if one.id != self._of_scoring and is_by_stays(one)]
+            for tenant, some in told.items()
+        }
+        self.by_stays = {tenant: some for tenant, some in others.items() if some}
 
 
 class Canaries:

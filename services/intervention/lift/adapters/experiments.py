@@ -9,7 +9,7 @@ from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
 from mesh.rpc.timestamps import timestamp
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import Kind, Report, kind
 
 if TYPE_CHECKING:  # this name stands in the stubs only
     from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
@@ -32,7 +32,8 @@ class ToldExperiments:
     async def tell(self, reports: Sequence[Report]) -> None:
         """See `services.intervention.lift.ports.Told`."""
         tenant, experiment_id = reports[0].tenant, reports[0].experiment_id
-        if reports[0].arm:
+        told_of = kind(reports[0])
+        if told_of is Kind.MET:
             met = [
                 wire.UnitExposure(
                     unit=each.unit,
@@ -53,5 +54,7 @@ class ToldExperiments:
             )
             for each in reports
         ]
-        told = wire.RecordOutcomesRequest(tenant=tenant, experiment_id=experiment_id, reports=came)
+        told = wire.RecordOutcomesRequest(
+            tenant=tenant, experiment_id=experiment_id, reports=came, is_of_anybody=told_of is Kind.THERE
+        )
         await self._stub.RecordOutcomes(told, timeout=_SECONDS)
