@@ -49,10 +49,9 @@ from services.intervention.language.usecases.models import Models
 from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
-from services.intervention.lift.adapters.stages import MeshStages
 from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.ports import Reports
-from services.intervention.lift.usecases import Canaries, Judges, Telling
+from services.intervention.lift.usecases import Judges, Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
@@ -163,7 +162,6 @@ async def over_redis(
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
         judges = Judges(_running(experiments, client, traced, own, models), own.scoring_experiment)
-        told = ToldExperiments(experiments)
         yield (
             _core(
                 stores,
@@ -185,9 +183,8 @@ async def over_redis(
             (
                 workers,
                 Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
-                Telling(stores.reports, told),
+                Telling(stores.reports, ToldExperiments(experiments)),
                 judges,
-                Canaries(judges, MeshStages(scoring), told),
             ),
         )
 

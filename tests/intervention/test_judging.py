@@ -152,7 +152,9 @@ async def test_what_came_of_it_counts_once_by_the_model() -> None:
 
 async def test_the_experiment_judges_while_it_runs_also_while_the_service_is_away(valkey: redis.Client) -> None:
     use_cases = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 100)
-    await use_cases.experiments.create("", Definition("canary", "", "c", ARMS, (Metric("converted"), Metric(STAYED))), "ann", "")
+    await use_cases.experiments.create(
+        "", Definition("canary", "", "c", ARMS, (Metric("converted"), Metric(STAYED))), "ann", ""
+    )
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
         judges = Judges(
             MeshConfigurations(dialled, valkey, Metrics(), ["canary"], system_clock, kept=KEPT_OF_ALL), "canary"

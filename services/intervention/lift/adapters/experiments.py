@@ -1,6 +1,6 @@
 """Tells the experiments service, by gRPC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -22,12 +22,6 @@ class ToldExperiments:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
-
-    async def share(self, tenant: str, experiment_id: str, shares: Mapping[str, float]) -> None:
-        """See `services.intervention.lift.ports.ToldShares`."""
-        said = [wire.ArmShare(arm=arm, share=share) for arm, share in shares.items()]
-        asked = wire.RecordSharesRequest(tenant=tenant, experiment_id=experiment_id, shares=said, actor="scoring")
-        await self._stub.RecordShares(asked, timeout=_SECONDS)
 
     async def tell(self, reports: Sequence[Report]) -> None:
         """See `services.intervention.lift.ports.Told`."""
