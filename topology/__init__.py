@@ -253,7 +253,7 @@ SERVICES: Final = (
                 "experiments",
                 "Says who is in which arm of an experiment, and which arm is better.",
                 7110,
-                ("store",),
+                ("scoring", "store"),
                 Resources(50, 80, 256),
             ),
         ),

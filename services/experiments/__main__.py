@@ -24,7 +24,10 @@ async def main() -> None:
             settings.most_units,
             bootstrap.signer(settings.key_file),
         )
-        async with lifecycle.in_background(bootstrap.keep_up(use_cases)):
+        async with (
+            bootstrap.background(use_cases, settings, telemetry, site.tls) as work,
+            lifecycle.in_background(*work),
+        ):
             await server.serve(
                 settings.listen,
                 [lambda grpc_server: add_ExperimentsServiceServicer_to_server(use_cases.servicer, grpc_server)],

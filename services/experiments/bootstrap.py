@@ -1,14 +1,22 @@
 """Makes what the experiments service needs, and what goes on in its background."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from mesh.clock import Clock
 from mesh.errors import Unavailable
+from mesh.observability.telemetry import Telemetry
+from mesh.rpc import channel
+from mesh.rpc.tls import Tls
+from services.experiments.adapters.stages import MeshStages
+from services.experiments.canaries import Canaries
 from services.experiments.ports import ExperimentStore, Signer
 from services.experiments.servicer import ExperimentsServicer
+from services.experiments.settings import Settings
 from services.experiments.usecases import Assigning, Configuring, Experiments, Persons, Recording
 
 _EVERY_SECONDS: Final = 10.0
@@ -63,6 +71,19 @@ def signer(key_file: str) -> Signer:
     from services.experiments.adapters.signing import KeySigner  # cryptography takes 10 MB that few need
 
     return KeySigner(Path(key_file))
+
+
+@contextlib.asynccontextmanager
+async def background(
+    use_cases: UseCases, settings: Settings, traced: Telemetry, tls: Tls | None
+) -> AsyncIterator[Sequence[Coroutine[None, None, None]]]:
+    """What the service does besides answering."""
+    if not settings.scoring_experiment:
+        yield [keep_up(use_cases)]
+        return
+    async with channel.dial(settings.scoring_target, traced, tls) as scoring:
+        canaries = Canaries(use_cases.experiments, MeshStages(scoring), settings.scoring_experiment)
+        yield [keep_up(use_cases), canaries.run()]
 
 
 async def keep_up(use_cases: UseCases) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from services.experiments.domain.canary import Move, Staged
 from services.experiments.domain.evidence import Totals, UnitState
 from services.experiments.domain.experiment import Experiment
 
@@ -54,3 +55,21 @@ class ExperimentStore(Protocol):
 
     async def forget_units(self, tenant: str, experiment_id: str) -> None:
         """Drops what is known of each unit; the totals stay. Nothing happens if it was done before."""
+
+
+class Stages(Protocol):
+    """What scoring models are used for.
+
+    Every call raises `Unavailable` or `DeadlineExceeded` if scoring does not answer; then it may be repeated.
+    """
+
+    async def of(self, tenants: Collection[str]) -> Mapping[str, Staged]:
+        """What serves each of these tenants."""
+
+    async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
+        """Gives a model another stage for a tenant, or for everybody if that is the default one. May be repeated.
+
+        Raises:
+            NotFound: there is no such model.
+            FailedPrecondition: it cannot be loaded, stages cannot be changed, or this change makes no sense.
+        """

@@ -98,16 +98,9 @@ class ExperimentsServicer(ExperimentsServiceServicer):
         """Counts what came of units."""
         experiment = await self._experiments.get(request.tenant, request.experiment_id)
         reports = translation.reports_of(request, self._now_us())
-        matched, unmatched = await self._recording.outcomes(experiment, reports)
+        is_of_anybody = request.is_of_anybody
+        matched, unmatched = await self._recording.outcomes(experiment, reports, is_of_anybody=is_of_anybody)
         return wire.RecordOutcomesResponse(matched=matched, unmatched=unmatched)
-
-    async def RecordShares(
-        self, request: wire.RecordSharesRequest, _context: ServerContext
-    ) -> wire.RecordSharesResponse:
-        """Keeps how the arms really share the units."""
-        shares = {each.arm: each.share for each in request.shares}
-        await self._experiments.share(request.tenant, request.experiment_id, shares, request.actor)
-        return wire.RecordSharesResponse()
 
     async def GetResults(self, request: wire.GetResultsRequest, _context: ServerContext) -> wire.GetResultsResponse:
         """What may be concluded now."""

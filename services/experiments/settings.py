@@ -13,6 +13,15 @@ class Settings:
     listen: str = setting(
         "JOURNEYMESH_EXPERIMENTS_LISTEN", topology.address("experiments"), "Where the experiments service listens."
     )
+    scoring_experiment: str = setting(
+        "JOURNEYMESH_SCORING_EXPERIMENT",
+        "",
+        "Id of an experiment that judges a canary of scoring: the canary ends, or becomes live, with it. Empty: none "
+        "does.",
+    )
+    scoring_target: str = setting(
+        "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
+    )
     most_units: int = setting(
         "JOURNEYMESH_EXPERIMENTS_MOST_UNITS",
         1_000_000,

@@ -159,25 +159,20 @@ class Experiments:
                 return [each.definition.id for each in after if is_paused_by(each, incident_id)]
         raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change the experiments at the same time.")
 
-    async def share(self, tenant: str, experiment_id: str, shares: Mapping[str, float], actor: str) -> None:
+    async def share(self, experiment: Experiment, shares: Mapping[str, float], actor: str) -> None:
         """Keeps how the arms of an experiment really share the units; nothing happens if that is known, or it ended.
 
+        Args:
+            experiment: as it was read last; if it has changed since, nothing happens.
+            shares: the share of each arm, 0 to 1.
+            actor: who says so, for the history.
+
         Raises:
-            InvalidArgument: a share is none, or of an arm that is not there.
-            NotFound: the tenant has none with this id.
-            Unavailable: the store cannot be reached, or others change the experiment all the time.
+            Unavailable: the store cannot be reached.
         """
-        for _ in range(_ATTEMPTS):
-            before = await self.get(tenant, experiment_id)
-            arms = before.definition.meant
-            if not all(arm in arms and 0 <= share <= 1 for arm, share in shares.items()):
-                raise InvalidArgument(
-                    "VALUE_OUT_OF_RANGE", f"Shares are from 0 to 1, and their arms are {', '.join(arms)}."
-                )
-            after = shared(before, shares, actor, self.clock())
-            if after is before or await self.store.put(after, before.revision):
-                return
-        raise Unavailable("DEPENDENCY_UNAVAILABLE", "Others change the experiment at the same time.")
+        after = shared(experiment, shares, actor, self.clock())
+        if after is not experiment:
+            await self.store.put(after, experiment.revision)
 
     async def results(
         self, tenant: str, experiment_id: str, *, is_with_fallback: bool = False
@@ -363,8 +358,15 @@ class Recording:
         await self._count(experiment, [each.unit for each in exposures], step)
         return outcome
 
-    async def outcomes(self, experiment: Experiment, reports: Sequence[Report]) -> tuple[int, int]:
+    async def outcomes(
+        self, experiment: Experiment, reports: Sequence[Report], *, is_of_anybody: bool = False
+    ) -> tuple[int, int]:
         """Counts what came of units; returns how many reports are of units that met an arm, and how many are not.
+
+        Args:
+            experiment: whose.
+            reports: what came.
+            is_of_anybody: whether the others are left out, and not counted as unmatched.
 
         Raises:
             InvalidArgument: there are too many, one is out of range, or lacks an id that it needs.
@@ -387,8 +389,8 @@ class Recording:
                     units[each.unit] = reported(definition, state, each)
                     unpriced += units[each.unit] is not state and is_unpriced(definition, each)
             outcome = matched, len(reports) - matched
-            totals = known.totals
-            return totals._replace(unmatched=totals.unmatched + outcome[1], unpriced=totals.unpriced + unpriced)
+            totals, others = known.totals, 0 if is_of_anybody else outcome[1]
+            return totals._replace(unmatched=totals.unmatched + others, unpriced=totals.unpriced + unpriced)
 
         await self._count(experiment, [each.unit for each in reports], step)
         return outcome

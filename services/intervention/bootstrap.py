@@ -49,18 +49,18 @@ from services.intervention.language.usecases.models import Models
 from services.intervention.language.usecases.prompts import Prompts
 from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.adapters.reports import MemoryReports, RedisReports
-from services.intervention.lift.adapters.stages import MeshStages
 from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.ports import Reports
-from services.intervention.lift.usecases import Canaries, Judges, Telling
+from services.intervention.lift.usecases import Judges, Telling
 from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.adapters.redis import RedisFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.audit import PeerAuditLog, RedisMark
-from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations, NoConfigurations
+from services.intervention.policy.adapters.experiments import KEPT_OF_ALL, MeshConfigurations, NoConfigurations
 from services.intervention.policy.adapters.store import OF_MESH, OF_TENANTS, MemoryPolicies, RedisPolicies
 from services.intervention.policy.adapters.yaml import NamedFiles, PolicyFiles, parse, written
 from services.intervention.policy.arms import Arms
+from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
 from services.intervention.policy.ports import Configurations, Documents
@@ -161,8 +161,7 @@ async def over_redis(
         scoring, video, experiments = [
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
-        judges = Judges(_judging(experiments, client, traced, own))
-        told = ToldExperiments(experiments)
+        judges = Judges(_running(experiments, client, traced, own, models), own.scoring_experiment)
         yield (
             _core(
                 stores,
@@ -179,13 +178,13 @@ async def over_redis(
                 _trials(experiments, models),
                 _prompts(client, models),
                 lambda: judges.by_tenant,
+                lambda: judges.by_stays,
             ),
             (
                 workers,
                 Gauges(policies, stores.outbox, asked, traced.metrics, system_clock),
-                Telling(stores.reports, told),
+                Telling(stores.reports, ToldExperiments(experiments)),
                 judges,
-                Canaries(judges, MeshStages(scoring), told),
             ),
         )
 
@@ -223,7 +222,7 @@ async def documents(
         yield files.read
         return
     async with channel.dial(target, traced, tls) as dialled:
-        named, trusted = own.policy_experiment, own.experiments_public_key
+        named, trusted = [own.policy_experiment], own.experiments_public_key
         configurations = MeshConfigurations(dialled, client, traced.metrics, named, system_clock, trusted)
         yield Arms(files.read, configurations, NamedFiles(own.policy_arms), parse, written).read
 
@@ -290,6 +289,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     trials: Trials,
     prompts: Prompts,
     judged: Callable[[], Mapping[str, Judged]] = dict,
+    by_stays: Callable[[], Mapping[str, Sequence[Configured]]] = dict,
 ) -> Core:
     state, shards, ledger, outbox, reports = stores
     copywriter = Copywriter(
@@ -312,6 +312,7 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
         tell=live.tell,
         compares_words=bool(limits.experiment or limits.prompt_experiment),
         judged=judged,
+        by_stays=by_stays,
     )
     reading = Reading(policies, state, shards, ledger, outbox, listeners, clock, poll_seconds=poll_seconds)
     return Core(
@@ -326,16 +327,20 @@ def _core(  # noqa: PLR0913, PLR0917 - the ports
     )
 
 
-def _judging(experiments: grpc.aio.Channel, client: redis.Client, traced: Telemetry, own: Settings) -> Configurations:
-    """How the experiment that judges scoring models is configured.
+def _running(
+    experiments: grpc.aio.Channel, client: redis.Client, traced: Telemetry, own: Settings, models: ModelSettings
+) -> Configurations:
+    """How the experiments are configured that intervention takes part in.
 
     Raises:
-        SettingError: the key that it is signed by is none.
+        SettingError: the key that they are signed by is none.
     """
-    if not own.scoring_experiment:
+    wanted = (own.scoring_experiment, own.policy_experiment, models.experiment, models.prompt_experiment)
+    named = list(dict.fromkeys(filter(None, wanted)))
+    if not named:
         return NoConfigurations()
-    named, trusted = own.scoring_experiment, own.experiments_public_key
-    return MeshConfigurations(experiments, client, traced.metrics, named, system_clock, trusted, KEPT_OF_MODELS)
+    trusted = own.experiments_public_key
+    return MeshConfigurations(experiments, client, traced.metrics, named, system_clock, trusted, KEPT_OF_ALL)
 
 
 def _trials(experiments: grpc.aio.Channel, settings: ModelSettings) -> Trials:

@@ -273,10 +273,13 @@ async def peers() -> AsyncIterator[PeerChanges]:
 async def test_what_changed_is_asked_of_the_services_that_keep_it() -> None:
     async with peers() as at:
         found = await at.between("acme", NOW_US, NOW_US + 3)
+        models = [each for each in await at.between("", NOW_US, NOW_US + 3) if each.kind == "model"]
+    # Who changed models is told to the operator alone.
+    assert models == [Change(NOW_US + 1, "model", "m-2", "canary, 5 %", "ada")]
     assert sorted(found) == [
         Change(NOW_US, "policy", "acme/p-1"),
         Change(NOW_US, "policy", "p-2"),
         Change(NOW_US + 1, "experiment", "new", "running, 5 %", "bob"),
-        Change(NOW_US + 1, "model", "m-2", "canary, 5 %", "ada"),
+        Change(NOW_US + 1, "model", "m-2", "canary, 5 %"),
         Change(NOW_US + 2, "experiment", "new", "running, 10 %", "bob"),
     ]

@@ -3,10 +3,12 @@
 import contextlib
 import itertools
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.following import until
@@ -18,6 +20,8 @@ pytestmark = pytest.mark.processes
 
 USERS = [f"user-{number}" for number in range(24)]
 ARMS = [{"name": "live", "value": LIVE}, {"name": "candidate", "value": "next"}]
+# A second until the end is seen, a second until it is done, and a busy machine.
+WITHIN_SECONDS = 10
 _numbers = itertools.count()
 
 
@@ -81,16 +85,52 @@ def test_users_count_for_the_model_that_assessed_them_and_what_they_then_do(tmp_
         assert results(mesh)["unmatchedReports"] == 0
 
 
-def test_the_canary_ends_with_its_experiment_whoever_is_killed_meanwhile(tmp_path: Path) -> None:
+@contextlib.contextmanager
+def killed(mesh: RunningMesh, name: str) -> Iterator[None]:
+    """A program is killed, again and again as soon as it is begun anew."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.05):
+            with contextlib.suppress(LookupError, psutil.NoSuchProcess):
+                mesh.process(name).kill()
+
+    mesh.process(name).kill()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        killer.join()
+
+
+def scored_by(mesh: RunningMesh, users: list[str]) -> set[str]:
+    """The models that scored some users last; users that were not scored yet are left out."""
+    told = [mesh.get(f"/api/users/{user}/risk") for user in users]
+    return {each.body["modelVersion"] for each in told if each.status == 200}
+
+
+def test_the_canary_ends_with_its_experiment_while_intervention_is_away(tmp_path: Path) -> None:
     with judged(tmp_path, 20) as mesh:
         until(lambda: results(mesh)["shares"] == "alarm", "that shares do not match is not told", 60)
         assert [each["given"] for each in results(mesh)["units"]] == [0.8, 0.2]
         assert "candidate gets 0.2 of the units and was to get 0.5" in results(mesh)["waitsFor"][0]
         assert mesh.post("/api/models/next/stage", {"stage": "canary", "percent": 50}).status == 200
         until(lambda: results(mesh)["shares"] == "fine", "that shares match is not told", 60)
-        mesh.process("intervention").kill()
-        assert mesh.post("/api/experiments/canary:rollback", {"why": "it sells less"}).status == 200
-        until(lambda: stages(mesh)["canary"] == "", "the canary goes on", 120)
+        seen(mesh, USERS)
+        assert scored_by(mesh, USERS) == {LIVE, "next"}
+        with killed(mesh, "intervention"):
+            assert mesh.post("/api/experiments/canary:rollback", {"why": "it sells less"}).status == 200
+            until(lambda: stages(mesh)["canary"] == "", "the canary goes on", WITHIN_SECONDS)
+            # Nothing is decided, and what comes waits; but it is scored.
+            later = [f"later-{number}" for number in range(24)]
+            more = {"eventType": "page_view", "properties": {"page": "/start"}, "context": {"platform": "web"}}
+            sent = [{"eventId": f"e-{user}", "userId": user, **more} for user in later]
+            assert mesh.track(*sent).status == 202
+            until(lambda: scored_by(mesh, later) != set(), "nothing is scored", 60)
+            assert scored_by(mesh, later) == {LIVE}
+        mesh.await_applied("e-later-0", 120)
         change = mesh.get("/api/models").body["changes"][0]
         assert [change[each] for each in ("modelVersion", "stage", "actor")] == [
             "next",

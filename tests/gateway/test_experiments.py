@@ -72,6 +72,7 @@ async def test_the_story_of_an_experiment(gateway: Gateway) -> None:
     told = json.loads(base64.b64decode((await get(gateway, ":configuration"))["payload"]))
     (configured,) = told["experiments"]
     assert (configured["id"], configured["percent"], configured["state"]) == ("model", 100.0, "running")
+    assert configured["outcomes"] == ["accepted", "cost_usd", "latency_ms", "quality"]
     for act, state in (("pause", "paused"), ("start", "running")):
         answer = await gateway.client.post(f"/api/experiments/model:{act}")
         assert answer.json()["state"] == state

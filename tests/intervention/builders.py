@@ -49,6 +49,7 @@ from services.intervention.live.adapters.memory import MemoryFeed
 from services.intervention.live.usecases import Live
 from services.intervention.policy.adapters.store import MemoryPolicies
 from services.intervention.policy.adapters.yaml import parse
+from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.interpretation import policy_of
 from services.intervention.policy.domain.policy import EventKind, Policy
 from services.intervention.policy.domain.timeline import DatedPolicy, Timeline
@@ -288,6 +289,7 @@ class World:
         *later: tuple[int, str],
         compares_words: bool = False,
         judged: Mapping[str, Judged] | None = None,
+        by_stays: Mapping[str, Sequence[Configured]] | None = None,
         most_reports: int = MOST,
     ) -> None:
         self.clock = ManualClock()
@@ -319,6 +321,7 @@ class World:
             tell=self.live.tell,
             compares_words=compares_words,
             judged=lambda: judged or {},
+            by_stays=lambda: by_stays or {},
         )
         self.reading = Reading(
             self.policies,

@@ -348,7 +348,7 @@ async def test_reports_of_a_newer_version_are_done_with_or_left_to_it(valkey: re
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:
     (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
     async with experiments() as mesh:
-        configurations = MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock)
+        configurations = MeshConfigurations(mesh.dialled, valkey, Metrics(), ["tone"], system_clock)
         parsed: list[str] = []
 
         def parsing(text: str) -> object:
@@ -381,9 +381,9 @@ async def test_a_tenant_without_a_policy_compares_with_the_mesh_s_while_its_expe
 
     class Fixed:
         def __init__(self) -> None:
-            self.configured = {"acme": of_acme}
+            self.configured = {"acme": [of_acme]}
 
-        async def read(self) -> dict[str, Configured]:
+        async def read(self) -> dict[str, list[Configured]]:
             return self.configured
 
     fixed, files = Fixed(), NamedFiles(str(tmp_path))
@@ -398,7 +398,7 @@ async def test_a_tenant_without_a_policy_compares_with_the_mesh_s_while_its_expe
     )
     assert (policy.trigger_score == 50) == bool(promoted)
     # Once it has ended the mesh's policy decides for the tenant again.
-    fixed.configured = {"acme": of_acme._replace(percent=0.0, promoted="")}
+    fixed.configured = {"acme": [of_acme._replace(percent=0.0, promoted="")]}
     assert await arms.read() == (DOCUMENT, {"other": DOCUMENT})
     # Where tenants' policies are not looked at, those in force stay.
     assert (
@@ -409,11 +409,14 @@ async def test_a_tenant_without_a_policy_compares_with_the_mesh_s_while_its_expe
 async def test_where_the_service_is_away_policies_are_compared_as_they_were_for_a_day(valkey: redis.Client) -> None:
     async with experiments() as mesh:
         await mesh.act("start")
-        known = await MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock).read()
+        known = await MeshConfigurations(mesh.dialled, valkey, Metrics(), ["tone"], system_clock).read()
         arms = Arm("control"), Arm("other", value="eager")
-        assert known[""]._replace(changed_s=0) == Configured("tone", SALT, arms, 100.0, state="running")
+        (one,) = known[""]
+        expected = Configured("tone", SALT, arms, 100.0, state="running", outcomes=one.outcomes)
+        assert one._replace(changed_s=0) == expected
+        assert one.outcomes
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
-        replica = MeshConfigurations(nobody, valkey, Metrics(), "tone", system_clock)
+        replica = MeshConfigurations(nobody, valkey, Metrics(), ["tone"], system_clock)
         assert await replica.read() == known
         assert 86_000 < await valkey.ttl(KEPT) <= 86_400
         await valkey.delete(KEPT)
@@ -426,16 +429,16 @@ async def test_what_is_not_signed_by_the_trusted_key_is_refused(valkey: redis.Cl
         assert json.loads(signed.payload)["experiments"][0]["id"] == "tone"
         assert KeySigner(tmp_path / "key.pem").sign(signed.payload) == (signed.signature, signed.public_key)
         assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
-        trusting = MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock, signed.public_key.hex())
+        trusting = MeshConfigurations(mesh.dialled, valkey, Metrics(), ["tone"], system_clock, signed.public_key.hex())
         assert set(await trusting.read()) == {""}
         await valkey.delete(KEPT)
         metrics = Metrics()
-        assert await MeshConfigurations(mesh.dialled, valkey, metrics, "tone", system_clock, "00" * 32).read() == {}
+        assert await MeshConfigurations(mesh.dialled, valkey, metrics, ["tone"], system_clock, "00" * 32).read() == {}
         assert b"journeymesh_configurations_refused_total 1.0" in metrics.render()
         key = signed.public_key.hex()
         # Somebody repeats an answer that was signed before.
         late = MeshConfigurations(
-            mesh.dialled, valkey, metrics, "tone", lambda: system_clock() + 86_400_000_000 + HOUR, key
+            mesh.dialled, valkey, metrics, ["tone"], lambda: system_clock() + 86_400_000_000 + HOUR, key
         )
         assert await late.read() == {}
         assert b"journeymesh_configurations_refused_total 2.0" in metrics.render()
@@ -445,18 +448,18 @@ async def test_what_is_not_signed_by_the_trusted_key_is_refused(valkey: redis.Cl
         await valkey.set(KEPT, kept.replace(b"tone", b"tame"))  # somebody changed what is kept
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
         metrics = Metrics()
-        replica = MeshConfigurations(nobody, valkey, metrics, "tone", system_clock, signed.public_key.hex())
+        replica = MeshConfigurations(nobody, valkey, metrics, ["tone"], system_clock, signed.public_key.hex())
         assert await replica.read() == {}
         assert b"journeymesh_configurations_refused_total 1.0" in metrics.render()
     with pytest.raises(SettingError, match="64 hexadecimal digits"):
-        MeshConfigurations(mesh.dialled, valkey, Metrics(), "tone", system_clock, "key")
+        MeshConfigurations(mesh.dialled, valkey, Metrics(), ["tone"], system_clock, "key")
 
 
 @pytest.mark.parametrize("value", ["none", "../eager", ""])
 async def test_an_arm_without_a_policy_leaves_in_force_what_is(value: str, tmp_path: Path) -> None:
     class Fixed:
-        async def read(self) -> dict[str, Configured]:
-            return {"": Configured("tone", SALT, (Arm("control"), Arm("other", value=value)), 50.0)}
+        async def read(self) -> dict[str, list[Configured]]:
+            return {"": [Configured("tone", SALT, (Arm("control"), Arm("other", value=value)), 50.0)]}
 
     (tmp_path.parent / "eager.yaml").write_text(DOCUMENT)
     arms = Arms(documents(DOCUMENT), Fixed(), NamedFiles(str(tmp_path)), parse, written)
@@ -492,7 +495,7 @@ async def test_a_configuration_that_says_something_else_is_refused(payload: byte
     odd = Odd()  # type: ignore[abstract]
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(odd, to)) as dialled:
         metrics = Metrics()
-        configurations = MeshConfigurations(dialled, valkey, metrics, "tone", system_clock)
+        configurations = MeshConfigurations(dialled, valkey, metrics, ["tone"], system_clock)
         assert await configurations.read() == {}
         assert await valkey.get(KEPT) is None
         await valkey.set(KEPT, b"\xff")

@@ -24,7 +24,7 @@ from services.intervention.lift.adapters.experiments import ToldExperiments
 from services.intervention.lift.domain.judged import Judged, judged_by
 from services.intervention.lift.domain.report import STAYED, Report
 from services.intervention.lift.usecases import Judges, Telling
-from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
+from services.intervention.policy.adapters.experiments import KEPT_OF_ALL, MeshConfigurations
 from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.policy import EventKind
 from services.intervention.settings import Settings
@@ -152,16 +152,22 @@ async def test_what_came_of_it_counts_once_by_the_model() -> None:
 
 async def test_the_experiment_judges_while_it_runs_also_while_the_service_is_away(valkey: redis.Client) -> None:
     use_cases = bootstrap.over(MemoryExperiments(), system_clock, monotonic_clock, 100)
-    await use_cases.experiments.create("", Definition("canary", "", "c", ARMS, (Metric("converted"),)), "ann", "")
+    await use_cases.experiments.create(
+        "", Definition("canary", "", "c", ARMS, (Metric("converted"), Metric(STAYED))), "ann", ""
+    )
     async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
-        judges = Judges(MeshConfigurations(dialled, valkey, Metrics(), "canary", system_clock, kept=KEPT_OF_MODELS))
+        judges = Judges(
+            MeshConfigurations(dialled, valkey, Metrics(), ["canary"], system_clock, kept=KEPT_OF_ALL), "canary"
+        )
         await judges.ask()
         assert judges.by_tenant == {}  # a draft
         await use_cases.experiments.change("", "canary", "start", "", "ann", "")
         await judges.ask()
         assert judges.by_tenant == {"": JUDGED}
     async with channel.dial("127.0.0.1:1", telemetry.off()) as nobody:
-        away = Judges(MeshConfigurations(nobody, valkey, Metrics(), "canary", system_clock, kept=KEPT_OF_MODELS))
+        away = Judges(
+            MeshConfigurations(nobody, valkey, Metrics(), ["canary"], system_clock, kept=KEPT_OF_ALL), "canary"
+        )
         await away.ask()
         assert away.by_tenant == {"": JUDGED}
 
@@ -179,10 +185,10 @@ def test_what_does_not_run_judges_nothing() -> None:
 
 async def test_a_store_that_is_away_changes_nothing() -> None:
     class Away:
-        async def read(self) -> Mapping[str, Configured]:
+        async def read(self) -> Mapping[str, Sequence[Configured]]:
             raise Unavailable("DEPENDENCY_UNAVAILABLE", "It is away.")
 
-    judges = Judges(Away())
+    judges = Judges(Away(), "canary")
     judges.by_tenant = {"": JUDGED}
     with pytest.raises(Unavailable):
         await judges.ask()

@@ -315,7 +315,7 @@ async def test_what_came_of_help_is_told_to_the_experiments_that_chose_its_words
     await world.send(outcome(Outcome.ACCEPTED, offer, user_id=qualified("acme", "ada")))
     told = [*(await world.reports.first(10)).values()]
     assert told == [
-        Report("acme", experiment_id, "ada", outcome=came)
+        Report("acme", experiment_id, "ada", outcome=came, at_us=NOON_ISH)
         for came in ("shown", "accepted")
         for experiment_id in ("tone", "model")
     ]

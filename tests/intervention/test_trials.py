@@ -25,6 +25,7 @@ from services.intervention.language.domain.budget import Amount, Prices
 from services.intervention.language.ports import Came, Trial, TrialArm
 from tests import bedrock
 from tests.bedrock import words
+from tests.intervention.builders import NOON_ISH
 from tests.intervention.model_world import GOOD, help_, known_facts, model_world
 from tests.serving import serving
 
@@ -86,7 +87,7 @@ async def test_where_the_service_is_away_the_usual_model_is_asked() -> None:
         trials = MeshTrials(nobody, "words", "")
         arm = TrialArm("words", "control", "", takes_part=True)
         assert await trials.begin("ada") == Trial()
-        assert await trials.meet("ada", [arm], 80.0) == []
+        assert await trials.meet("ada", [arm], 80.0, NOON_ISH) == []
         await trials.report("ada", [arm], Came("i-1", is_used=True, latency_ms=1.0, cost_usd=0.0))
 
 

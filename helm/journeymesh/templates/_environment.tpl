@@ -89,6 +89,9 @@ JOURNEYMESH_KEYS_FOLDER: /run/secrets/keys
 JOURNEYMESH_AUDIT_HEADS_FILE: /audit/heads.jsonl
 JOURNEYMESH_AUDIT_KEY_FILE: {{ ternary "/run/secrets/audit/key" "/audit/key.pem" (not (empty $v.audit.key.secret)) }}
 {{- end }}
+{{- if and $v.experiments.scoring (or (eq .name "experiments") (eq .name "intervention")) }}
+JOURNEYMESH_SCORING_EXPERIMENT: {{ $v.experiments.scoring | quote }}
+{{- end }}
 {{- if and (eq .name "experiments") $v.experiments.key.secret }}
 JOURNEYMESH_EXPERIMENTS_KEY_FILE: /run/secrets/experiments/key
 {{- end }}

@@ -45,7 +45,8 @@ class PeerChanges(NamedTuple):
     async def _of_models(self, tenant: str) -> Sequence[Change]:
         told = await self.models.ListModels(models_pb2.ListModelsRequest(), timeout=_SECONDS)
         return [
-            Change(_us(each.change_time), "model", each.model_version, _stage(each), each.actor)
+            # Who acts for the operator is no tenant's business, and only the operator changes models.
+            Change(_us(each.change_time), "model", each.model_version, _stage(each), "" if tenant else each.actor)
             for each in told.changes
             if each.tenant in ("", tenant)
         ]

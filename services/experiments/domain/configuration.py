@@ -14,7 +14,7 @@ def payload(tenant: str, experiments: Iterable[Experiment], now_us: int) -> byte
     """JSON without spaces: the tenant, when it was issued in Unix seconds, and the experiments by id.
 
     Those that do not run have a percent of 0; `promoted` is the arm that all units get, or empty; `changedAt` is when
-    it was changed last, in Unix seconds.
+    it was changed last, in Unix seconds. `outcomes` are the names of those that it takes, in order.
     """
     listed = [
         {
@@ -26,6 +26,7 @@ def payload(tenant: str, experiments: Iterable[Experiment], now_us: int) -> byte
             "holdoutPercent": each.definition.holdout_percent,
             "promoted": each.promoted,
             "arms": [{"name": arm.name, "weight": arm.weight, "value": arm.value} for arm in each.definition.arms],
+            "outcomes": sorted(each.definition.outcomes),
         }
         for each in sorted(experiments, key=lambda each: each.definition.id)
     ]

@@ -58,6 +58,7 @@ def reports(
 
 
 def of_words(
+    rows: Rows,
     outcomes: Sequence[tuple[int, Offer]],
     made: Mapping[str, KeptIntervention | None],
     copies: Mapping[str, GeneratedCopy | None],
@@ -65,16 +66,18 @@ def of_words(
     """What came of help whose words an experiment counts, for whom they were written; each once.
 
     Args:
+        rows: the rows of the batch.
         outcomes: as in `reports`.
         made: the interventions of these offers, by id; None for one that is no longer kept.
         copies: likewise their generated copy.
     """
-    found: dict[Report, None] = {}
-    for _, offer in outcomes:
+    found: dict[Report, int] = {}
+    for row, offer in outcomes:
         help_, copy = made[offer.id], copies[offer.id]
         if help_ is None or copy is None or offer.outcome is Outcome.NONE:
             continue
         tenant, unit = tenant_of(help_.user_id), plain(help_.user_id)
         for experiment_id, _ in copy.arms:
-            found[Report(tenant, experiment_id, unit, outcome=offer.outcome.name.lower())] = None
-    return list(found)
+            came = Report(tenant, experiment_id, unit, outcome=offer.outcome.name.lower())
+            found.setdefault(came, rows.received_us[row])
+    return at_times(found)

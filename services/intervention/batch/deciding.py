@@ -12,6 +12,7 @@ from mesh.state.port import Shards, StateStore
 from services.intervention.batch import comparing, effects, telling
 from services.intervention.batch.effects import Created
 from services.intervention.batch.judging import Judging
+from services.intervention.batch.remembered import Remembered
 from services.intervention.batch.rows import (
     Rows,
     contacts_after,
@@ -22,6 +23,7 @@ from services.intervention.batch.rows import (
     unanswered,
     withheld_of,
 )
+from services.intervention.batch.staying import Staying
 from services.intervention.batch.telling import Tell
 from services.intervention.batch.users import Users
 from services.intervention.decision.domain.decision import Decided
@@ -39,6 +41,7 @@ from services.intervention.lift.domain.judged import Judged
 from services.intervention.lift.domain.report import Report, apart
 from services.intervention.lift.ports import Reports
 from services.intervention.lift.state import TALLIES, tally_name
+from services.intervention.policy.domain.arms import Configured
 from services.intervention.policy.domain.policy import DAY_US, Policy, governing
 from services.intervention.policy.usecases import Policies
 
@@ -79,6 +82,7 @@ class Deciding:
         tell: is told what happened once it is recorded.
         compares_words: whether experiments compare the models or prompts that word help.
         judged: the experiments that judge scoring models now, by tenant.
+        by_stays: the others that are judged by who stays, by tenant.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the ports
@@ -99,6 +103,7 @@ class Deciding:
         tell: Tell = telling.nobody,
         compares_words: bool = False,
         judged: Callable[[], Mapping[str, Judged]] = dict,
+        by_stays: Callable[[], Mapping[str, Sequence[Configured]]] = dict,
     ) -> None:
         self._policies = policies
         self._state = state
@@ -114,7 +119,9 @@ class Deciding:
         self._words_us = words_us
         self._tell = tell
         self._compares_words = compares_words
-        self._judging = Judging(judged)
+        self._remembered = Remembered()
+        self._judging = Judging(judged, self._remembered)
+        self._staying = Staying(judged, by_stays, self._remembered)
         self._renewed_day = 0
 
     async def decide(self, batch: Batch, rows: Rows) -> BatchResult:
@@ -173,13 +180,14 @@ class Deciding:
                 ]
             )
             told = comparing.reports(policies, batch, rows, in_question, decided, users.outcomes)
-            told += await self._of_words(users.outcomes)
-            judged = dict.fromkeys(self._judging.reports(policies, batch, rows, in_question, users.outcomes))
-            for some in apart([*judged, *told]):
+            told += await self._of_words(rows, users.outcomes)
+            often = self._judging.reports(policies, batch, rows, in_question, users.outcomes)
+            often += self._staying.reports(rows)
+            for new, some in zip(apart(often), apart([*often, *told]), strict=True):
                 if refused := await self._reports.add(some):
                     _log.warning("%d reports to experiments are lost: too many wait", refused)
                 else:
-                    self._judging.told(each for each in some if each in judged)
+                    self._remembered.add(new)
             self._tell(telling.happenings(batch, rows, decided, users.outcomes))
         self._listeners.wake(users.changed())
         return BatchResult(
@@ -190,13 +198,13 @@ class Deciding:
             users.transfers,
         )
 
-    async def _of_words(self, outcomes: Sequence[tuple[int, Offer]]) -> list[Report]:
+    async def _of_words(self, rows: Rows, outcomes: Sequence[tuple[int, Offer]]) -> list[Report]:
         """What came of help whose words are compared: read only where they are, and something came."""
         if not (self._compares_words and outcomes):
             return []
         ids = [offer.id for _, offer in outcomes]
         await keyed.look(self._state, made := keyed.Seen(INTERVENTIONS, ids), copies := keyed.Seen(GENERATED_COPY, ids))
-        return comparing.of_words(outcomes, made.states, copies.states)
+        return comparing.of_words(rows, outcomes, made.states, copies.states)
 
     async def _renew_tallies(self) -> None:
         """Renews the counts of all shards once a day, so that those of closed shards do not expire."""

@@ -100,13 +100,14 @@ class Trials(Protocol):
     async def begin(self, user_id: str) -> Trial:
         """The user's arms; nothing counts yet."""
 
-    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float) -> Sequence[TrialArm]:
-        """Says that arms take effect now; returns those that count. A repeated call changes nothing.
+    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float, at_us: int) -> Sequence[TrialArm]:
+        """Says that arms take effect; returns those that count. A repeated call changes nothing.
 
         Args:
             user_id: the user.
             arms: those that can take effect.
             before: the user's risk, 0 to 100.
+            at_us: from when what comes of the help counts, in Unix microseconds.
         """
 
     async def report(self, user_id: str, arms: Sequence[TrialArm], came: Came) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from services.intervention.lift.domain.canary import Move, Staged
 from services.intervention.lift.domain.report import Report
 
 Waiting: TypeAlias = Mapping[bytes, Report]
@@ -45,45 +44,14 @@ class Reports(Protocol):
         """
 
 
-class Stages(Protocol):
-    """What scoring models are used for.
-
-    Every call raises `Unavailable` or `DeadlineExceeded` if scoring does not answer; then it may be repeated.
-    """
-
-    async def of(self, tenants: Collection[str]) -> Mapping[str, Staged]:
-        """What serves each of these tenants."""
-
-    async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
-        """Gives a model another stage for a tenant, or for everybody if that is the default one. May be repeated.
-
-        Raises:
-            NotFound: there is no such model.
-            FailedPrecondition: it cannot be loaded, stages cannot be changed, or this change makes no sense.
-        """
-
-
 class Told(Protocol):
     """The experiment that is told."""
 
     async def tell(self, reports: Sequence[Report]) -> None:
-        """Tells reports of one tenant and experiment, all arms or all outcomes. Telling them again changes nothing.
+        """Tells reports of one tenant, experiment and kind. Telling them again changes nothing.
 
         Raises:
             Unavailable: it cannot be reached; the call may be repeated.
             DeadlineExceeded: it does not answer in time; likewise.
             MeshError: it takes none of them, and will not: for instance because it has ended.
-        """
-
-
-class ToldShares(Protocol):
-    """The experiment that is told how its arms share users."""
-
-    async def share(self, tenant: str, experiment_id: str, shares: Mapping[str, float]) -> None:
-        """Tells how the arms of an experiment share users, 0 to 1 by arm. Telling it again changes nothing.
-
-        Raises:
-            Unavailable: it cannot be reached; the call may be repeated.
-            DeadlineExceeded: it does not answer in time; likewise.
-            MeshError: it does not take it.
         """

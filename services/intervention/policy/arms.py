@@ -18,7 +18,7 @@ class Arms:
 
     Args:
         read: the documents as they are written.
-        configurations: how the experiment is configured for each tenant.
+        configurations: how the one experiment is configured for each tenant.
         texts: the policies of arms, by the arms' values.
         parse: turns a document into lists, dictionaries and scalars. Raises `PolicyError`.
         written: turns these into a document.
@@ -48,7 +48,8 @@ class Arms:
         Raises:
             Unavailable: documents or the store cannot be read.
         """
-        documents, configured = await self._read(), await self._configurations.read()
+        documents, told = await self._read(), await self._configurations.read()
+        configured = {tenant: one for tenant, (one, *_) in told.items()}
         of_tenants: Mapping[str, str] | None = None
         if documents.of_tenants is not None:
             of_mesh = {tenant: documents.of_mesh for tenant, each in configured.items() if tenant and needed(each)}

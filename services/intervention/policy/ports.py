@@ -1,6 +1,6 @@
 """What the policy room needs from the outside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from services.intervention.policy.domain.arms import Configured
@@ -37,12 +37,12 @@ class Texts(Protocol):
 
 
 class Configurations(Protocol):
-    """How the experiment that compares policies is configured."""
+    """How experiments are configured."""
 
-    async def read(self) -> Mapping[str, Configured]:
-        """The experiment by tenant; a tenant that has none is left out.
+    async def read(self) -> Mapping[str, Sequence[Configured]]:
+        """Those of each tenant; a tenant that has none is left out.
 
-        Where nobody can be asked, it is as it was last, for a day at most; then there is none.
+        Where nobody can be asked, they are as they were last, for a day at most; then there are none.
 
         Raises:
             Unavailable: the store cannot be reached.

@@ -21,7 +21,13 @@ class NoTrials:
         """See `services.intervention.language.ports.Trials`."""
         return Trial()
 
-    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float) -> Sequence[TrialArm]:  # noqa: ARG002 - the port's
+    async def meet(
+        self,
+        user_id: str,  # noqa: ARG002 - the port's
+        arms: Sequence[TrialArm],  # noqa: ARG002 - the port's
+        before: float,  # noqa: ARG002 - the port's
+        at_us: int,  # noqa: ARG002 - the port's
+    ) -> Sequence[TrialArm]:
         """See `services.intervention.language.ports.Trials`."""
         return ()
 

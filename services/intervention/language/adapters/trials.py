@@ -10,6 +10,7 @@ from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
 from mesh.errors import MeshError
+from mesh.rpc.timestamps import timestamp
 from records.tenants import plain, tenant_of
 from services.intervention.language.ports import Came, Trial, TrialArm
 
@@ -52,13 +53,18 @@ class MeshTrials:
         }
         return Trial(arms.get(self._of_models), arms.get(self._of_prompts))
 
-    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float) -> Sequence[TrialArm]:
+    async def meet(self, user_id: str, arms: Sequence[TrialArm], before: float, at_us: int) -> Sequence[TrialArm]:
         """See `services.intervention.language.ports.Trials`."""
         counted = []
         for arm in arms:
             if not arm.takes_part:
                 continue
-            met = wire.UnitExposure(unit=plain(user_id), arm=arm.name, before=DoubleValue(value=before))
+            met = wire.UnitExposure(
+                unit=plain(user_id),
+                arm=arm.name,
+                before=DoubleValue(value=before),
+                exposure_time=timestamp(at_us),
+            )
             asked = wire.RecordExposuresRequest(
                 tenant=tenant_of(user_id), experiment_id=arm.experiment_id, exposures=[met]
             )

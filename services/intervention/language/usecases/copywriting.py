@@ -117,9 +117,10 @@ class Copywriter:
     async def _write(self, asked: _Asked) -> None:
         if await keyed.read(self._state, GENERATED_COPY, asked.help_.id) is not None:
             return  # the batch was delivered again
-        user_id, score = asked.facts.user_id, asked.facts.assessment.score
+        facts, user_id = asked.facts, asked.facts.user_id
         chosen = await self._chosen(await self._trials.begin(user_id))
-        counted = await self._trials.meet(user_id, chosen.arms, score) if chosen.arms else ()
+        # From when the help was decided on: users see the template until there are words.
+        counted = await self._trials.meet(user_id, chosen.arms, facts.assessment.score, facts.received_us)
         began = self._monotonic()
         found = await self._generated(asked, chosen)
         has_answer = found.is_used or found.output_tokens > 0

@@ -1,6 +1,6 @@
 """Tells the experiments service, by gRPC."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -9,7 +9,7 @@ from journeymesh.experiments.v1 import experiments_pb2 as wire
 from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceStub
 
 from mesh.rpc.timestamps import timestamp
-from services.intervention.lift.domain.report import Report
+from services.intervention.lift.domain.report import Kind, Report, kind
 
 if TYPE_CHECKING:  # this name stands in the stubs only
     from journeymesh.experiments.v1.experiments_pb2_grpc import ExperimentsServiceAsyncStub
@@ -23,16 +23,11 @@ class ToldExperiments:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: "ExperimentsServiceAsyncStub" = ExperimentsServiceStub(channel)
 
-    async def share(self, tenant: str, experiment_id: str, shares: Mapping[str, float]) -> None:
-        """See `services.intervention.lift.ports.ToldShares`."""
-        said = [wire.ArmShare(arm=arm, share=share) for arm, share in shares.items()]
-        asked = wire.RecordSharesRequest(tenant=tenant, experiment_id=experiment_id, shares=said, actor="scoring")
-        await self._stub.RecordShares(asked, timeout=_SECONDS)
-
     async def tell(self, reports: Sequence[Report]) -> None:
         """See `services.intervention.lift.ports.Told`."""
         tenant, experiment_id = reports[0].tenant, reports[0].experiment_id
-        if reports[0].arm:
+        told_of = kind(reports[0])
+        if told_of is Kind.MET:
             met = [
                 wire.UnitExposure(
                     unit=each.unit,
@@ -53,5 +48,7 @@ class ToldExperiments:
             )
             for each in reports
         ]
-        told = wire.RecordOutcomesRequest(tenant=tenant, experiment_id=experiment_id, reports=came)
+        told = wire.RecordOutcomesRequest(
+            tenant=tenant, experiment_id=experiment_id, reports=came, is_of_anybody=told_of is Kind.THERE
+        )
         await self._stub.RecordOutcomes(told, timeout=_SECONDS)

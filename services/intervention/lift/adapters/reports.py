@@ -8,7 +8,7 @@ import msgspec
 from mesh.errors import VersionMismatch
 from mesh.store import redis
 from records.tenants import qualified
-from services.intervention.lift.domain.report import Report, apart
+from services.intervention.lift.domain.report import Report, apart, kind
 from services.intervention.lift.ports import Waiting
 
 MOST: Final = 100_000
@@ -149,7 +149,7 @@ def _is_known(blob: bytes) -> bool:
 
 
 def _rank(report: Report) -> int:
-    return 0 if report.arm else 1
+    return int(kind(report))
 
 
 def _user_id(report: Report) -> str:

@@ -1,5 +1,6 @@
 """What an experiment is told: who met which arm, and what came of it."""
 
+import enum
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -28,12 +29,27 @@ class Report(msgspec.Struct, frozen=True, array_like=True):
     at_us: int = 0
 
 
+class Kind(enum.IntEnum):
+    """What a report tells, in the order in which kinds are told: an outcome counts only if the arm was told before."""
+
+    MET = 0
+    CAME = 1
+    THERE = 2
+
+
+def kind(of: Report) -> Kind:
+    """What a report tells."""
+    if of.arm:
+        return Kind.MET
+    return Kind.THERE if of.outcome == STAYED else Kind.CAME
+
+
 def apart(of: Iterable[Report]) -> tuple[list[Report], list[Report]]:
     """What comes once or now and then, and who is there: that comes of each user each hour."""
     once: list[Report] = []
     there: list[Report] = []
     for each in of:
-        (there if each.outcome == STAYED else once).append(each)
+        (there if kind(each) is Kind.THERE else once).append(each)
     return once, there
 
 

@@ -1,7 +1,7 @@
 """How experiments are configured: asked of the experiments service, and kept in Redis for a day."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import grpc
@@ -24,8 +24,8 @@ if TYPE_CHECKING:  # this name stands in the stubs only
 
 KEPT: Final = "jm:intervention:policy-experiment"
 """The key of the last answer about the experiment that compares policies."""
-KEPT_OF_MODELS: Final = "jm:intervention:scoring-experiment"
-"""Likewise of the one that judges scoring models."""
+KEPT_OF_ALL: Final = "jm:intervention:scoring-experiment"
+"""Likewise of all that intervention takes part in; at first it was only the one that judges scoring models."""
 _KEPT_SECONDS: Final = 86_400
 _SECONDS: Final = 1.0
 _SECOND_US: Final = 1_000_000
@@ -48,12 +48,21 @@ class _SaidExperiment(msgspec.Struct, rename="camel"):
     promoted: str
     state: str = ""
     changed_at: int = 0
+    outcomes: tuple[str, ...] | None = None
 
     def configured(self) -> Configured:
         """In the words of the domain."""
         arms = tuple(Arm(arm.name, arm.weight, arm.value) for arm in self.arms)
         return Configured(
-            self.id, self.salt, arms, self.percent, self.holdout_percent, self.promoted, self.state, self.changed_at
+            self.id,
+            self.salt,
+            arms,
+            self.percent,
+            self.holdout_percent,
+            self.promoted,
+            self.state,
+            self.changed_at,
+            self.outcomes,
         )
 
 
@@ -70,7 +79,7 @@ _DECODE: Final = msgspec.json.Decoder(_Said).decode
 class NoConfigurations:
     """No experiment."""
 
-    async def read(self) -> Mapping[str, Configured]:
+    async def read(self) -> Mapping[str, Sequence[Configured]]:
         """See `services.intervention.policy.ports.Configurations`."""
         return {}
 
@@ -82,7 +91,7 @@ class MeshConfigurations:
         channel: to the experiments service.
         client: where the last answer is kept, for all replicas.
         metrics: counts the answers that are refused, each time they are read.
-        experiment_id: the experiment.
+        experiment_ids: the experiments.
         clock: refuses what was issued more than a day ago.
         public_key: what answers must be signed by, 64 hexadecimal digits; empty: they need not be signed.
         kept: the key under which the last answer is kept.
@@ -96,7 +105,7 @@ class MeshConfigurations:
         channel: grpc.aio.Channel,
         client: redis.Client,
         metrics: Metrics,
-        experiment_id: str,
+        experiment_ids: Sequence[str],
         clock: Clock,
         public_key: str = "",
         kept: str = KEPT,
@@ -105,21 +114,22 @@ class MeshConfigurations:
         self._client = client
         self._metrics = metrics
         self._metrics.count(registry.CONFIGURATIONS_REFUSED, 0)
-        self._experiment_id = experiment_id
+        self._experiment_ids = experiment_ids
+        self._named = ", ".join(experiment_ids)
         self._clock = clock
         self._verify = verifier(public_key)
         self._kept_under = kept
         self._is_away = False
 
-    async def read(self) -> Mapping[str, Configured]:
+    async def read(self) -> Mapping[str, Sequence[Configured]]:
         """See `services.intervention.policy.ports.Configurations`."""
-        asked = wire.GetConfigurationsRequest(experiment_ids=[self._experiment_id])
+        asked = wire.GetConfigurationsRequest(experiment_ids=self._experiment_ids)
         try:
             answer = (await self._stub.GetConfigurations(asked, timeout=_SECONDS)).SerializeToString()
             found = self._accepted(answer)
         except (MeshError, ValueError) as error:
             if not self._is_away:
-                _log.warning("%s compares as it did last, for a day at most: %s", self._experiment_id, error)
+                _log.warning("%s compares as it did last, for a day at most: %s", self._named, error)
             self._is_away = True
             return await self._kept()
         self._is_away = False
@@ -127,16 +137,16 @@ class MeshConfigurations:
             await self._client.set(self._kept_under, answer, ex=_KEPT_SECONDS)
         return found
 
-    async def _kept(self) -> Mapping[str, Configured]:
+    async def _kept(self) -> Mapping[str, Sequence[Configured]]:
         with redis.translating_errors():
             kept = cast("bytes | None", await self._client.get(self._kept_under))
         try:
             return self._accepted(kept) if kept else {}
         except ValueError as error:
-            _log.error("%s compares nothing: %s", self._experiment_id, error)
+            _log.error("%s compares nothing: %s", self._named, error)
             return {}
 
-    def _accepted(self, answer: bytes) -> Mapping[str, Configured]:
+    def _accepted(self, answer: bytes) -> Mapping[str, Sequence[Configured]]:
         """See `_configured`; counts an answer that is refused.
 
         Raises:
@@ -148,14 +158,14 @@ class MeshConfigurations:
             self._metrics.count(registry.CONFIGURATIONS_REFUSED)
             raise ValueError(str(error)) from error
 
-    def _configured(self, answer: wire.GetConfigurationsResponse) -> Mapping[str, Configured]:
-        """The experiment by tenant.
+    def _configured(self, answer: wire.GetConfigurationsResponse) -> Mapping[str, Sequence[Configured]]:
+        """The experiments by tenant.
 
         Raises:
             ValueError: it is not signed by the key that is trusted, of another version, older than a day, or says
                 something else.
         """
-        found = {}
+        found = dict[str, Sequence[Configured]]()
         for each in answer.configurations:
             self._verify(each.payload, each.signature)
             said = _DECODE(each.payload)
@@ -165,9 +175,9 @@ class MeshConfigurations:
             if self._clock() - said.issued_at * _SECOND_US > _KEPT_SECONDS * _SECOND_US:
                 message = "A configuration is older than a day."
                 raise ValueError(message)
-            for experiment in said.experiments:
-                if experiment.id == self._experiment_id:
-                    found[each.tenant] = experiment.configured()
+            asked = [one.configured() for one in said.experiments if one.id in self._experiment_ids]
+            if asked:
+                found[each.tenant] = asked
         return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from comparison.assignment import Arm
+from comparison.assignment import Allocation, Arm, assign
 from services.intervention.policy.domain.interpretation import PolicyError
 
 
@@ -11,7 +11,8 @@ class Configured(NamedTuple):
     """An experiment as it is now. The first arm is the control; the others' values name policies.
 
     `percent` is 0 unless it runs. `promoted` is the arm that everybody gets, or empty. `changed_s` is when it came into
-    its state, `rolled_back` or another, in Unix seconds; 0 if that was not said.
+    its state, `rolled_back` or another, in Unix seconds; 0 if that was not said. `outcomes` are the names of those that
+    it takes; None if that was not said.
     """
 
     id: str
@@ -22,6 +23,13 @@ class Configured(NamedTuple):
     promoted: str = ""
     state: str = ""
     changed_s: int = 0
+    outcomes: tuple[str, ...] | None = None
+
+
+def takes_part(experiment: Configured, unit: str) -> bool:
+    """Whether a unit has an arm of a running experiment that assigns by the published hash."""
+    allocation = Allocation(experiment.salt, experiment.arms, experiment.percent, experiment.holdout_percent)
+    return assign(allocation, unit)[1] == "assigned"
 
 
 def needed(experiment: Configured | None) -> Sequence[Arm]:

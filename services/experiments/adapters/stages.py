@@ -7,7 +7,7 @@ import grpc
 from journeymesh.scoring.v1 import models_pb2 as wire
 from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceStub
 
-from services.intervention.lift.domain.canary import Move, Staged
+from services.experiments.domain.canary import Move, Staged
 
 if TYPE_CHECKING:  # this name stands in the stubs only
     from journeymesh.scoring.v1.models_pb2_grpc import ModelsServiceAsyncStub
@@ -24,14 +24,14 @@ class MeshStages:
         self._stub: "ModelsServiceAsyncStub" = ModelsServiceStub(channel)
 
     async def of(self, tenants: Collection[str]) -> Mapping[str, Staged]:
-        """See `services.intervention.lift.ports.Stages`."""
+        """See `services.experiments.ports.Stages`."""
         answer = await self._stub.ListModels(wire.ListModelsRequest(stages_only=True), timeout=_SECONDS)
         own = {each.tenant: each for each in answer.stages}
         everybody = answer.stages[0]
         return {tenant: _staged(own.get(tenant, everybody), answer) for tenant in tenants}
 
     async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
-        """See `services.intervention.lift.ports.Stages`."""
+        """See `services.experiments.ports.Stages`."""
         asked = wire.SetModelStageRequest(
             model_version=move.version,
             stage=wire.MODEL_STAGE_LIVE if move.is_live else wire.MODEL_STAGE_CANDIDATE,

@@ -7,23 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journeymesh.experiments.v1.experiments_pb2_grpc import add_ExperimentsServiceServicer_to_server
 from journeymesh.scoring.v1.models_pb2_grpc import add_ModelsServiceServicer_to_server
 
 from comparison.assignment import Arm
 from mesh.errors import FailedPrecondition, Unavailable
-from mesh.observability.metrics import Metrics
-from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
+from services.experiments.adapters.stages import MeshStages
+from services.experiments.canaries import Canaries
+from services.experiments.domain.canary import Move, Staged, consequence, shares
 from services.experiments.domain.definition import Definition, Metric
 from services.experiments.domain.evidence import Exposure, Report
-from services.intervention.lift.adapters.experiments import ToldExperiments
-from services.intervention.lift.adapters.stages import MeshStages
-from services.intervention.lift.domain.canary import Move, Staged, consequence, shares
-from services.intervention.lift.usecases import Canaries, Judges
-from services.intervention.policy.adapters.experiments import KEPT_OF_MODELS, MeshConfigurations
-from services.intervention.policy.domain.arms import Configured
+from services.experiments.domain.experiment import Change, Experiment
 from services.scoring.adapters.model_directory import ModelDirectory
 from services.scoring.domain.stages import CHANGES_KEPT, Stage, Stages, Wanted
 from services.scoring.servicer import ModelsServicer
@@ -36,8 +31,8 @@ from tests.serving import serving
 SECOND_US = 1_000_000
 ARMS = (Arm("live", 90, LIVE), Arm("candidate", 10, "next"))
 DEFINITION = Definition("canary", "", "canary", ARMS, (Metric("converted", harm=0.1),), ramp=(100.0,))
-PROMOTED = Configured("canary", "c", ARMS, promoted="candidate", state="promoted", changed_s=10)
-ROLLED_BACK = Configured("canary", "c", ARMS, state="rolled_back", changed_s=10)
+ROLLED_BACK = Experiment("", DEFINITION, "rolled_back", (Change(10 * SECOND_US, "rolled_back", 0.0, "ann", ""),))
+PROMOTED = ROLLED_BACK._replace(state="promoted", promoted="candidate")
 CANARY = Staged(LIVE, "next", 0.1, 9, "ann", "older")
 
 
@@ -51,17 +46,16 @@ class Clock:
         return self.now_us
 
 
-_Join = Callable[[], tuple[Judges, Canaries]]
-
-
 class World:
-    """The experiments service, the registry of models, and intervention between them."""
+    """The experiments service, and the registry of models."""
 
-    def __init__(self, use_cases: bootstrap.UseCases, promotion: Promotion, clock: Clock, join: _Join) -> None:
+    def __init__(
+        self, use_cases: bootstrap.UseCases, promotion: Promotion, clock: Clock, begin: Callable[[], Canaries]
+    ) -> None:
         self.use_cases = use_cases
         self.promotion = promotion
         self.clock = clock
-        self.join = join
+        self.begin = begin
 
     def stage(self, stage: Stage, version: str = "next", percent: float = 10.0, tenant: str = "") -> None:
         """Somebody changes a stage, a second later."""
@@ -69,7 +63,7 @@ class World:
         self.promotion.move(Wanted(version, stage, "ann", tenant, percent))
 
     async def act(self, action: Any, arm: str = "", tenant: str = "") -> None:
-        """Somebody changes the experiment, a second later, and intervention follows."""
+        """Somebody changes the experiment, a second later, and the canary follows."""
         self.clock.now_us += SECOND_US
         await self.use_cases.experiments.change(tenant, "canary", action, arm, "ann", "")
         await self.follow()
@@ -77,8 +71,7 @@ class World:
     async def follow(self) -> None:
         """One process follows, and one that begins only now."""
         for _ in range(2):
-            judges, canaries = self.join()
-            await judges.ask()
+            canaries = self.begin()
             for _ in range(2):
                 await canaries.follow()
 
@@ -88,30 +81,19 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world_of(folder: Path, client: redis.Client, tenant: str = "") -> AsyncIterator[World]:
+async def world_of(folder: Path, tenant: str = "") -> AsyncIterator[World]:
     directory = Path(shutil.copytree(MODELS, folder / "models"))
     copy(directory, "next")
     clock = Clock()
     use_cases = bootstrap.over(MemoryExperiments(), clock, clock, 10_000)
     promotion = Promotion(ModelDirectory(directory, directory), clock)
     await use_cases.experiments.create(tenant, DEFINITION, "ann", "")
-    async with (
-        serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as experiments,
-        serving(lambda to: add_ModelsServiceServicer_to_server(ModelsServicer(promotion), to)) as scoring,
-    ):
-
-        def join() -> tuple[Judges, Canaries]:
-            asked = MeshConfigurations(experiments, client, Metrics(), "canary", clock, kept=KEPT_OF_MODELS)
-            judges = Judges(asked)
-            return judges, Canaries(judges, MeshStages(scoring), ToldExperiments(experiments))
-
-        yield World(use_cases, promotion, clock, join)
+    async with serving(lambda to: add_ModelsServiceServicer_to_server(ModelsServicer(promotion), to)) as scoring:
+        yield World(use_cases, promotion, clock, lambda: Canaries(use_cases.experiments, MeshStages(scoring), "canary"))
 
 
-async def test_a_rolled_back_experiment_ends_the_canary_and_leaves_the_next_one_alone(
-    tmp_path: Path, valkey: redis.Client
-) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_rolled_back_experiment_ends_the_canary_and_leaves_the_next_one_alone(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         assert world.stages.of("").canary == "next"
@@ -130,10 +112,8 @@ async def test_a_rolled_back_experiment_ends_the_canary_and_leaves_the_next_one_
         assert world.stages.of("").canary == "next"
 
 
-async def test_a_canary_that_somebody_wants_again_stays_when_that_is_no_longer_known(
-    tmp_path: Path, valkey: redis.Client
-) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_canary_that_somebody_wants_again_stays_when_that_is_no_longer_known(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         await world.act("roll_back")
@@ -145,8 +125,8 @@ async def test_a_canary_that_somebody_wants_again_stays_when_that_is_no_longer_k
         assert world.stages.of("").canary == "next"
 
 
-async def test_an_end_of_after_all_that_is_known_counts(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_an_end_of_after_all_that_is_known_counts(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         for number in range(CHANGES_KEPT):
@@ -155,8 +135,8 @@ async def test_an_end_of_after_all_that_is_known_counts(tmp_path: Path, valkey: 
         assert world.stages.of("").canary == ""
 
 
-async def test_a_guardrail_ends_the_canary_by_itself(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_guardrail_ends_the_canary_by_itself(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         experiment = await world.use_cases.experiments.get("", "canary")
@@ -171,10 +151,8 @@ async def test_a_guardrail_ends_the_canary_by_itself(tmp_path: Path, valkey: red
         assert world.stages.of("").canary == ""
 
 
-async def test_a_promoted_canary_is_live_and_goes_back_if_it_harms_after_all(
-    tmp_path: Path, valkey: redis.Client
-) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_promoted_canary_is_live_and_goes_back_if_it_harms_after_all(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         await world.act("promote", "candidate")
@@ -184,24 +162,24 @@ async def test_a_promoted_canary_is_live_and_goes_back_if_it_harms_after_all(
         assert world.stages.of("").live == LIVE
 
 
-async def test_a_control_that_is_promoted_ends_the_canary(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_control_that_is_promoted_ends_the_canary(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         await world.act("start")
         await world.act("promote", "live")
         assert (world.stages.of("").live, world.stages.of("").canary) == (LIVE, "")
 
 
-async def test_a_stopped_or_paused_experiment_leaves_the_canary_alone(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_a_stopped_or_paused_experiment_leaves_the_canary_alone(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
         world.stage(Stage.CANARY)
         for action in ("start", "pause", "stop"):
             await world.act(action)
             assert world.stages.of("").canary == "next"
 
 
-async def test_a_tenant_ends_the_canary_for_itself_and_makes_nothing_live(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey, "acme") as world:
+async def test_a_tenant_ends_the_canary_for_itself_and_makes_nothing_live(tmp_path: Path) -> None:
+    async with world_of(tmp_path, "acme") as world:
         world.stage(Stage.CANARY)
         await world.act("start", tenant="acme")
         await world.act("promote", "candidate", tenant="acme")
@@ -210,8 +188,8 @@ async def test_a_tenant_ends_the_canary_for_itself_and_makes_nothing_live(tmp_pa
         assert (world.stages.of("acme").canary, world.stages.of("").canary) == ("", "next")
 
 
-async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path, valkey: redis.Client) -> None:
-    async with world_of(tmp_path, valkey) as world:
+async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path) -> None:
+    async with world_of(tmp_path) as world:
 
         async def told() -> tuple[str, str]:
             """The level, and what the winner waits for first."""
@@ -240,39 +218,6 @@ async def test_shares_that_do_not_match_are_told_until_they_do(tmp_path: Path, v
         assert [each.actor for each in experiment.history].count("scoring") == 3
 
 
-async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
-    """A process of before may have kept it without them, or somebody made another one of the same id."""
-    running = Configured("canary", "c", ARMS, percent=100.0, state="running", changed_s=10)
-
-    class Known:
-        """One experiment, and how often it was told the shares."""
-
-        def __init__(self) -> None:
-            self.experiment = running
-            self.told_count = 0
-
-        async def read(self) -> Mapping[str, Configured]:
-            return {"": self.experiment}
-
-        async def of(self, tenants: Any) -> Mapping[str, Staged]:
-            return dict.fromkeys(tenants, CANARY)
-
-        async def move(self, tenant: str, move: Move, actor: str, why: str) -> None:
-            raise AssertionError
-
-        async def share(self, tenant: str, experiment_id: str, shares: Any) -> None:
-            self.told_count += 1
-
-    known = Known()
-    judges = Judges(known)
-    canaries = Canaries(judges, known, known)
-    for experiment, count in ((running, 1), (running, 1), (running._replace(changed_s=11), 2)):
-        known.experiment = experiment
-        await judges.ask()
-        await canaries.follow()
-        assert known.told_count == count
-
-
 @pytest.mark.parametrize(
     ("experiment", "staged", "expected"),
     [
@@ -284,8 +229,6 @@ async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
         # Another canary is none of its business.
         (ROLLED_BACK, CANARY._replace(canary="third"), None),
         (ROLLED_BACK._replace(state="stopped"), CANARY, None),
-        # A build of before did not say when it ended.
-        (ROLLED_BACK._replace(changed_s=0), CANARY, None),
         (ROLLED_BACK, Staged("next", "", 0.0, 0, "experiment canary", LIVE), Move(LIVE, is_live=True)),
         # Somebody made it live.
         (ROLLED_BACK, Staged("next", "", 0.0, 0, "ann", LIVE), None),
@@ -295,19 +238,19 @@ async def test_shares_are_told_again_to_an_experiment_that_changed() -> None:
         (PROMOTED, Staged("next", "", 0.0, 0, "experiment canary", LIVE), None),
     ],
 )
-def test_what_an_end_means(experiment: Configured, staged: Staged, expected: Move | None) -> None:
-    assert consequence("", experiment, staged) == expected
+def test_what_an_end_means(experiment: Experiment, staged: Staged, expected: Move | None) -> None:
+    assert consequence(experiment, staged) == expected
 
 
 def test_what_the_default_tenant_promoted_is_not_taken_back_by_a_tenant_whose_experiment_has_the_same_id() -> None:
     promoted = Staged("next", "", 0.0, 0, "experiment canary", LIVE)
-    assert consequence("acme", ROLLED_BACK, promoted) is None
+    assert consequence(ROLLED_BACK._replace(tenant="acme"), promoted) is None
 
 
-async def test_a_tenant_that_rolled_back_before_keeps_what_everybody_gets_also_when_intervention_begins_anew(
-    tmp_path: Path, valkey: redis.Client
+async def test_a_tenant_that_rolled_back_before_keeps_what_everybody_gets_also_when_a_process_begins_anew(
+    tmp_path: Path,
 ) -> None:
-    async with world_of(tmp_path, valkey, "acme") as world:
+    async with world_of(tmp_path, "acme") as world:
         await world.use_cases.experiments.create("", DEFINITION, "ann", "")
         world.stage(Stage.CANARY)
         for tenant in ("", "acme"):
@@ -351,17 +294,13 @@ async def test_what_fails_is_tried_again(caplog: pytest.LogCaptureFixture) -> No
                 raise self.faults.pop(0)
             self.moved.append(move)
 
-        async def share(self, tenant: str, experiment_id: str, shares: Any) -> None:
-            raise AssertionError
-
-        async def read(self) -> Mapping[str, Configured]:
-            return {"": ROLLED_BACK}
-
+    use_cases = bootstrap.over(MemoryExperiments(), Clock(), Clock(), 10)
+    assert await use_cases.experiments.store.put(ROLLED_BACK, 0)
     stages = Reluctant()
-    judges = Judges(stages)
-    await judges.ask()
-    canaries = Canaries(judges, stages, stages)
-    for _ in range(4):
+    canaries = Canaries(use_cases.experiments, stages, "canary")
+    with pytest.raises(Unavailable):
+        await canaries.follow()
+    for _ in range(3):
         await canaries.follow()
     assert stages.moved == [Move("next", is_live=False)]
     assert "is left as it is: MODELS_READ_ONLY" in caplog.text

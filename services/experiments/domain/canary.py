@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from records.tenants import DEFAULT
-from services.intervention.policy.domain.arms import Configured
+from services.experiments.domain.experiment import Experiment
 
+_SECOND_US: Final = 1_000_000
 ENDED: Final = frozenset({"promoted", "rolled_back"})
 """The states of an experiment that say what becomes of its models."""
 
@@ -37,13 +38,13 @@ def actor(experiment_id: str) -> str:
     return f"experiment {experiment_id}"
 
 
-def shares(experiment: Configured, staged: Staged) -> Mapping[str, float]:
+def shares(experiment: Experiment, staged: Staged) -> Mapping[str, float]:
     """How the arms really share the users, 0 to 1 by name. An arm whose model serves nobody gets nothing."""
     of = {"": 0.0, staged.canary: staged.share, staged.live: 1.0 - staged.share}
-    return {arm.name: of.get(arm.value, 0.0) for arm in experiment.arms}
+    return {arm.name: of.get(arm.value, 0.0) for arm in experiment.definition.arms}
 
 
-def consequence(tenant: str, experiment: Configured, staged: Staged) -> Move | None:
+def consequence(experiment: Experiment, staged: Staged) -> Move | None:
     """What the end of an experiment means for the models; None if nothing, or if that is done.
 
     A canary that is an arm becomes live if it was promoted, and is ended otherwise. If an experiment is rolled back
@@ -51,21 +52,21 @@ def consequence(tenant: str, experiment: Configured, staged: Staged) -> Move | N
     Only those who may change models for everybody make one live, so a tenant's own experiment does not.
 
     Args:
-        tenant: whose experiment.
         experiment: as it is now.
         staged: what serves the tenant.
     """
     if experiment.state not in ENDED:
         return None
-    values = {arm.value: arm.name for arm in experiment.arms if arm.value}
-    if staged.canary in values and staged.since_s <= experiment.changed_s:
+    tenant, arms = experiment.tenant, experiment.definition.arms
+    values = {arm.value: arm.name for arm in arms if arm.value}
+    if staged.canary in values and staged.since_s <= experiment.history[-1].at_us // _SECOND_US:
         is_winner = values[staged.canary] == experiment.promoted
         if not is_winner:
             return Move(staged.canary, is_live=False)
         return Move(staged.canary, is_live=True) if tenant == DEFAULT else None
     if tenant != DEFAULT:
         return None
-    is_promoted = staged.made_live_by == actor(experiment.id) and staged.live != experiment.arms[0].value
+    is_promoted = staged.made_live_by == actor(experiment.definition.id) and staged.live != arms[0].value
     if experiment.state == "rolled_back" and is_promoted and staged.live in values and staged.before:
         return Move(staged.before, is_live=True)
     return None
