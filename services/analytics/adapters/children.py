@@ -30,7 +30,9 @@ _NEEDS: Final = {TRAINING: ("sklearn", "onnx", "onnxruntime", "matplotlib")}
 
 _LABELS: Final = "offline.declared.label"
 LEAN: Final = {
-    **{"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
 }
 """What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much.
