@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from services.customers.domain import consumption
 from services.customers.domain.consumption import Bought, Consumption
@@ -234,7 +234,7 @@ def usual_shares(told: float, windows: Sequence[Window]) -> tuple[float, float] 
     if len(windows) < 2:
         return None
     off = np.array([special.logit(each.happened) - special.logit(each.told) for each in windows])
-    half = stats.t.ppf(0.9, off.size - 1) * off.std(ddof=1) * np.sqrt(1 + 1 / off.size)
+    half = special.stdtrit(off.size - 1, 0.9) * off.std(ddof=1) * np.sqrt(1 + 1 / off.size)
     lower, upper = special.expit(special.logit(told) + off.mean() + np.array([-half, half]))
     return float(lower), float(upper)
 
@@ -265,7 +265,8 @@ def _between(history: History, after: int, until: int) -> tuple[Bought, ...]:
 
 
 def _measured(told: Column, happened: Column) -> Measured:
-    ranks, positives = stats.rankdata(told), happened.sum()
+    _, at, counts = np.unique(told, return_inverse=True, return_counts=True)
+    ranks, positives = (np.cumsum(counts) - (counts - 1) / 2)[at], happened.sum()
     pairs = positives * (happened.size - positives)
     above = ranks[happened == 1].sum() - positives * (positives + 1) / 2
     return Measured(float(((told - happened) ** 2).mean()), float(above / pairs))

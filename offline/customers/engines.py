@@ -22,13 +22,12 @@ class Here:
 
     def map(
         self, do: Callable[[_Task], _Result], tasks: Sequence[_Task], done: Callable[[int], None]
-    ) -> Sequence[_Result]:
-        """See `parts.Engine`."""
-        results = []
-        for task in tasks:
-            results.append(do(task))
-            done(len(results))
-        return results
+    ) -> Iterator[_Result]:
+        """See `parts.Engine`. A task is begun when its result is asked for."""
+        for count, task in enumerate(tasks, 1):
+            result = do(task)
+            done(count)
+            yield result
 
 
 class Processes:

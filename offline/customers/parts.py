@@ -1,7 +1,7 @@
 """What customers bought, read from the archive part by part, each where an engine has room for it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from offline.customers import archived, summaries
@@ -27,8 +27,8 @@ class Engine(Protocol):
 
     def map(
         self, do: Callable[[_Task], _Result], tasks: Sequence[_Task], done: Callable[[int], None]
-    ) -> Sequence[_Result]:
-        """The results of tasks, in their order.
+    ) -> Iterable[_Result]:
+        """The results of tasks, in their order; to be read once, and then let go of, as there may be no room for all.
 
         Args:
             do: a function of a module, of its argument alone. It may be called more than once for a task.
@@ -60,12 +60,12 @@ class Parts:
     engine: Engine
     progress: Progress
 
-    def summed(self, limit: int) -> Sequence[Summed]:
+    def summed(self, limit: int) -> Iterable[Summed]:
         """See `refit.Source`."""
         tasks = [(each, limit) for each in self.tasks]
         return self.engine.map(summed, tasks, lambda done: self.progress(done, 2 * len(tasks)))
 
-    def detailed(self, known: Known) -> Sequence[Detailed]:
+    def detailed(self, known: Known) -> Iterable[Detailed]:
         """See `refit.Source`."""
         tasks = [(each, known) for each in self.tasks]
         return self.engine.map(detailed, tasks, lambda done: self.progress(len(tasks) + done, 2 * len(tasks)))

@@ -1,6 +1,6 @@
 """Learns all that is foretold of customers from what all of them bought: a fit, and the segment of each customer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple, Protocol
 
@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mesh.errors import Unavailable
 from offline.customers import baskets, consuming, fitting, forecast, grouping, markets, summaries
 from offline.customers.members import Defaulted, Members
 from offline.customers.purchases import PurchaseError
@@ -39,11 +38,11 @@ _NOTHING: Final = Consumption(1, 1.0, 1e-6, {}, {})
 class Source(Protocol):
     """What customers bought, in parts: each customer is in one of them, and in the same at each reading."""
 
-    def summed(self, limit: int) -> Sequence[Summed]:
-        """The first reading of each part: orders after the day `limit` do not count."""
+    def summed(self, limit: int) -> Iterable[Summed]:
+        """The first reading of each part, to be read once: orders after the day `limit` do not count."""
 
-    def detailed(self, known: Known) -> Sequence[Detailed]:
-        """The second reading of each part, in the order of the first."""
+    def detailed(self, known: Known) -> Iterable[Detailed]:
+        """The second reading of each part, in the order of the first, to be read once."""
 
 
 class Whole(NamedTuple):
@@ -121,10 +120,7 @@ def refitted(
         tuple(sorted(basket.first(of.buyers, _MOST_PRODUCTS))),
         *(min(most / pairs, 1.0) if pairs else 1.0 for most in (_MOST_PAIRS, _MOST_TESTED)),
     )
-    readings = source.detailed(known)
-    if sum(each.halves.early.size for each in readings) != order.size:
-        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The archive has changed while it was read. Do it again.")
-    more = summaries.all_detailed(readings, order)
+    more = summaries.all_detailed(source.detailed(known), order)
     members = Members(of.customers, inside, segments.SEGMENTS)
     counts = np.bincount(orders.currency, minlength=len(of.currencies))
     usual = int(counts.argmax())  # of equal ones the first by name

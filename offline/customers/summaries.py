@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mesh.errors import Unavailable
 from offline.customers import consuming, markets
 from offline.customers.consuming import Again, Pairs
 from services.customers.domain import basket, consumption, fit, performance, segments
@@ -259,55 +260,73 @@ def _counted(of: Sequence[tuple[Counts, Counts]]) -> tuple[Counts, Counts]:
     return places, counts
 
 
-def all_summed(parts: Sequence[Summed]) -> tuple[Summed, Counts]:
-    """The first reading of all, in the order of their ids, and at which place of the parts each of them was."""
-    names = pa.concat_arrays([each.customers for each in parts])
-    order = np.asarray(pc.array_sort_indices(names)).astype(np.int64)
-    currencies = sorted({name for each in parts for name in each.currencies})
-    columns = [
-        np.concatenate(
-            [
-                np.array([currencies.index(name) for name in part.currencies], np.int32)[column]
-                if field == "currency"
-                else column
-                for part in parts
-                for column in [getattr(part.orders, field)]
-            ]
-        )[order]
-        for field in Orders._fields
-    ]
-    again: dict[tuple[str, str], Again] = {}
-    buyers = Counter[str]()
+def all_summed(parts: Iterable[Summed]) -> tuple[Summed, Counts]:
+    """The first reading of all, in the order of their ids, and at which place of the parts each of them was.
+
+    What a part says of products is added up at once, so that of a part only its customers stay in memory.
+    """
+    customers, orders, currencies = list[pa.LargeStringArray](), list[Orders](), dict[str, int]()
+    latest, buyers, again = list[int](), Counter[str](), dict[tuple[str, str], Again]()
     for part in parts:
+        customers.append(part.customers)
+        places = np.array([currencies.setdefault(name, len(currencies)) for name in part.currencies], np.int32)
+        orders.append(part.orders._replace(currency=places[part.orders.currency]))
+        latest += [] if part.latest is None else [part.latest]
         buyers.update(part.buyers)
         for key, its in part.again.items():
             again[key] = again[key] + its if key in again else its
-    days = [each.latest for each in parts if each.latest is not None]
-    latest = max(days) if days else None
-    return Summed(names.take(pa.array(order)), Orders(*columns), tuple(currencies), latest, buyers, again), order
+    names = pa.concat_arrays(customers)
+    order = np.asarray(pc.array_sort_indices(names)).astype(np.int64)
+    of_all = Orders(*(np.concatenate(columns)[order] for columns in zip(*orders, strict=True)))
+    sorted_currencies = sorted(currencies)
+    by_name = np.array([sorted_currencies.index(name) for name in currencies], np.int32)
+    return Summed(
+        names.take(pa.array(order)),
+        of_all._replace(currency=by_name[of_all.currency]),
+        tuple(sorted_currencies),
+        max(latest, default=None),
+        buyers,
+        again,
+    ), order
 
 
-def all_detailed(parts: Sequence[Detailed], order: Counts) -> Detailed:
-    """The second reading of all, with the order of the first."""
-    starts = np.cumsum([0, *(each.halves.early.size for each in parts)])
-    rank = np.empty(order.size, np.int32)
-    rank[order] = np.arange(order.size, dtype=np.int32)
-    of = np.concatenate([rank[each.of + start] for each, start in zip(parts, starts[:-1], strict=True)])
-    by_customer = np.argsort(of, kind="stable")
-    buyers, words = dict[str, Counter[str]](), dict[str, Words]()
+def all_detailed(parts: Iterable[Detailed], order: Counts) -> Detailed:
+    """The second reading of all, with the order of the first; what a part says of products is added up at once.
+
+    Raises:
+        Unavailable: the parts do not have the customers of the first reading.
+    """
+    halves, pairs, of, count = list[Halves](), list[Pairs](), list[Days](), 0
+    together, brought = _counted([]), list[Performances]()
+    buyers, words, tried = dict[str, Counter[str]](), dict[str, Words](), Counter[str]()
+    tested: dict[str, Sequence[Bought]] = {}
     for part in parts:
+        halves.append(part.halves)
+        pairs.append(part.pairs)
+        of.append(part.of + np.int32(count))
+        count += part.halves.early.size
+        together = _counted([together, part.together])
+        brought.append(part.brought)
         for segment, counts in part.buyers.items():
             buyers.setdefault(segment, Counter()).update(counts)
         for product, its in part.words.items():
             words[product] = max(its, words.get(product, its))
+        tried.update(part.tried)
+        tested.update(part.tested)
+    if count != order.size:
+        raise Unavailable("DEPENDENCY_UNAVAILABLE", "The archive has changed while it was read. Do it again.")
+    rank = np.empty(order.size, np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32)
+    of_all = rank[np.concatenate(of)]
+    by_customer = np.argsort(of_all, kind="stable")
     return Detailed(
-        Halves(*(np.concatenate(columns)[order] for columns in zip(*(each.halves for each in parts), strict=True))),
-        Pairs(*(np.concatenate(columns)[by_customer] for columns in zip(*(each.pairs for each in parts), strict=True))),
-        of[by_customer],
-        Together(*_counted([each.together for each in parts])),
+        Halves(*(np.concatenate(columns)[order] for columns in zip(*halves, strict=True))),
+        Pairs(*(np.concatenate(columns)[by_customer] for columns in zip(*pairs, strict=True))),
+        of_all[by_customer],
+        Together(*together),
         buyers,
         words,
-        performance.merged([each.brought for each in parts]),
-        sum((Counter(each.tried) for each in parts), Counter[str]()),
-        {customer: of for part in parts for customer, of in part.tested.items()},
+        performance.merged(brought),
+        +tried,
+        tested,
     )

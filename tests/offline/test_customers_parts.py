@@ -102,7 +102,7 @@ def test_any_number_of_parts_gives_the_same_bits_as_all_at_once(
 def test_two_processes_read_what_one_reads(archive_url: str) -> None:
     of, done = [(each, TODAY) for each in tasks(archive_url)], list[int]()
     found = Processes(2).map(parts.summed, of, done.append)
-    assert plain(found) == plain(Here().map(parts.summed, of, lambda _done: None))
+    assert plain(found) == plain([*Here().map(parts.summed, of, lambda _done: None)])
     assert done == [1, 2, 3, 4, 5]
 
 

@@ -30,8 +30,16 @@ _NEEDS: Final = {TRAINING: ("sklearn", "onnx", "onnxruntime", "matplotlib")}
 """What a kind needs that is not installed everywhere, besides its module."""
 
 _LABELS: Final = "offline.declared.label"
-LEAN: Final = {"ARROW_DEFAULT_MEMORY_POOL": "system", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-"""What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much."""
+LEAN: Final = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
+}
+"""What a job's environment says, so that its memory goes into its work: threads and Arrow's allocator reserve much.
+
+Left to itself, glibc keeps ever larger blocks that were freed: its threshold is fixed where it begins.
+"""
 
 
 class _Model(msgspec.Struct):

@@ -4,6 +4,7 @@ A file of all customers is a hash beside them: what it is about, and compressed 
 """
 
 import itertools
+import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
@@ -165,7 +166,7 @@ class RedisFits:
             while found := await self.members(tenant, segment, after, _AT_ONCE):
                 members.update(dict.fromkeys(found, segment))
                 groups = await self.groups(tenant, found)
-                grouped.update((name, group) for name, group in zip(found, groups, strict=True) if group)
+                grouped.update((name, sys.intern(group)) for name, group in zip(found, groups, strict=True) if group)
                 after = found[-1]
         erasures = counts.pop(_ALL, 0)
         of_groups = {name: counts.pop(name) for name in [*counts] if name.startswith(_OF_GROUP)}
