@@ -105,6 +105,23 @@ def test_a_process_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -
     assert "gateway ended by SIGKILL; restarting it" in log
 
 
+def test_services_live_on_if_their_fork_server_is_killed_and_it_is_started_again(tmp_path: Path) -> None:
+    with running_mesh(tmp_path) as mesh:
+        before = {name: mesh.process(name) for name in PROGRAMS}
+        before["fork server"].kill()
+        before["fork server"].wait(10)
+        _await(lambda: "fork server" in {child.name() for child in mesh.supervisor.children()}, "there is none again")
+        now = {name: mesh.process(name) for name in PROGRAMS}
+        assert {name for name in PROGRAMS if now[name] != before[name]} == {"fork server"}
+        now["scoring"].kill()
+        now["scoring"].wait(10)
+        _await(mesh.is_ready, "the mesh did not become ready again")
+        assert mesh.process("scoring").ppid() == mesh.supervisor.pid  # forked: a start by command has another name
+        log = mesh.log.read_text()
+    assert "fork server ended by SIGKILL; restarting it" in log
+    assert "killed" not in mesh.log.read_text()
+
+
 def test_it_ends_cleanly_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     with running_mesh(tmp_path) as mesh:
         one = journey(mesh)
