@@ -39,10 +39,10 @@ class Process(Protocol):
         """Returns its exit code once it has ended."""
 
     def send_signal(self, signal: int) -> None:
-        """Sends it a signal.
+        """Sends it a signal; once it has ended, no process is sent any.
 
         Raises:
-            ProcessLookupError: it has ended.
+            ProcessLookupError: it has ended; asyncio's processes say so a moment later.
         """
 
 

@@ -32,7 +32,7 @@ class Starter:
 
     async def __call__(self, code: str, *arguments: str, name: str = "some", **environment: str) -> Process:
         """Starts a process of this code."""
-        return await self.start(self.program(name, code, *arguments, **environment))
+        return await self.start(self.program(name, code, *arguments, needs=(), **environment))
 
 
 @asynccontextmanager
