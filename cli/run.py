@@ -17,10 +17,12 @@ from rich.console import Console
 
 import topology
 from cli.local import programs
+from cli.local.forking import best_way
 from cli.local.guard import guarding
+from cli.local.processes import Program
 from cli.local.programs import RunSettings
 from cli.local.store import CannotRunError, answering, credentials, taken
-from cli.local.supervisor import Program, Supervisor
+from cli.local.supervisor import Supervisor
 from cli.local.watch import NO_CHECK, Probe, over_grpc, over_http, over_redis, watch
 from mesh.process import lifecycle
 from mesh.settings import read_or_exit
@@ -108,10 +110,12 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
         guard = stack.enter_context(guarding([lock]))
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="journeymesh-"))
         own = None if programs.has_own_store(environment) else credentials(folder)
-        supervisor = Supervisor(console, programs.environment(settings, folder, environment, own), guard)
+        shared = programs.environment(settings, folder, environment, own)
+        way = stack.enter_context(best_way(shared, programs.SHARED_MODULES))
+        supervisor = Supervisor(console, way.start, guard)
         store = None if own is None else programs.store(settings, folder, lock, own)
         services = programs.services(settings, sockets)
-        async with _supervised(supervisor, settings, store, services, own and own.password) as mesh:
+        async with _supervised(supervisor, settings, way.first, store, services, own and own.password) as mesh:
             yield mesh
 
 
@@ -119,6 +123,7 @@ async def running(console: Console, environment: Mapping[str, str]) -> AsyncIter
 async def _supervised(
     supervisor: Supervisor,
     settings: RunSettings,
+    first: Sequence[Program],
     store: Program | None,
     services: Sequence[Program],
     password: str | None,
@@ -132,6 +137,8 @@ async def _supervised(
         probes[store.name] = over_redis(settings.store_url, password)
     watching = asyncio.create_task(watch(probes, supervisor.pid, supervisor.say))
     try:
+        for program in first:
+            await supervisor.start(program)
         if store is not None:
             await supervisor.start(store)
             await answering(settings.store_url, supervisor.say, password)

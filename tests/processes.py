@@ -25,11 +25,9 @@ from tests.conftest import PORTS_BEFORE, PORTS_PER_PROCESS, free_port
 _ANSWER_SECONDS: Final = 60
 _PATIENCE_SECONDS: Final = 90.0
 
-# What a program's command line shows, by the name the supervisor gives it.
-MARKS: Final = {
-    "store": "valkey",
-    **{name: process.role or topology.service_of(name).module for name, process in topology.PROCESSES.items()},
-}
+PROGRAMS: Final = ("fork server", "store", *topology.PROCESSES)
+# Those that the system knows by another name than the supervisor.
+_NAMES: Final = {"store": "valkey-server"}
 TELLERS: Final = METRICS_ORDER
 # With some further dispatchers.
 _METRICS_PORTS: Final = len(TELLERS) + 4
@@ -75,12 +73,9 @@ class RunningMesh(NamedTuple):
 
     def process(self, name: str) -> psutil.Process:
         """The process a program has now; `dispatcher-2` is the second dispatcher."""
-        mark, _, number = name.partition("-")
-        own_name = name if number else ""
         for child in self.supervisor.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                is_program = any(MARKS[mark] in part for part in child.cmdline())
-                if is_program and child.environ().get("JOURNEYMESH_READER_NAME", "") == own_name:
+                if child.name() == _NAMES.get(name, name) and child.status() != psutil.STATUS_ZOMBIE:
                     return child
         raise LookupError(name)
 

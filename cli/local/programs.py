@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import topology
+from cli.local import fork_server
+from cli.local.processes import Program, python
 from cli.local.store import Credentials
-from cli.local.supervisor import Program, python
 from mesh.settings import setting
 from mesh.store import embedded
 
@@ -17,6 +18,14 @@ POLICY: Final = Path(__file__).parents[2] / "policies" / "default.yaml"
 # The gateway, then the others by their ports.
 METRICS_ORDER: Final = sorted(topology.PROCESSES, key=lambda name: (name != "gateway", topology.PROCESSES[name].port))
 
+SHARED_MODULES: Final = (
+    "mesh.process.server",
+    "mesh.process.started",
+    "mesh.rpc.peer",
+    "mesh.state.redis",
+    "records.tenants",
+)
+"""With what they import, nearly all that nearly all services import."""
 _OF_THE_ARCHIVE: Final = ("archiver", "analytics")
 
 _STORE_MEANINGS: Final = {
@@ -147,7 +156,7 @@ def _programs(settings: RunSettings) -> Iterator[Program]:
             continue
         roles = [process.role] if process.role else []
         command = python(topology.service_of(process.name).module, *roles)
-        needs = {"store", *topology.before(process)}
+        needs = {fork_server.NAME, "store", *topology.before(process)}
         yield Program(process.name, command, needs=needs)
         if process.name == "dispatcher":
             # Its own name, and any port: nobody calls a dispatcher.

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
 from cli.local.guard import Guard
+from cli.local.processes import Process, Program, Start
 from mesh.process.lifecycle import CANNOT_RUN
 from mesh.retry import backoff_seconds
 
@@ -24,29 +24,15 @@ _PIECE_BYTES: Final = 16 * 1024
 _COLOURS: Final = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
 
 
-class Program(NamedTuple):
-    """A process to keep running, and its environment besides what all share."""
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str] = {}
-    files: Sequence[int] = ()
-    """Open files it inherits."""
-    meanings: Mapping[str, str] = {}
-    """Replacements of harmless but alarming log lines, by a part of the line."""
-    needs: Collection[str] = ()
-    """Programs that start before it, and end after it."""
-
-
 class Supervisor:
     """Runs programs side by side, and stops each when those that need it have ended."""
 
-    def __init__(self, console: Console, environment: Mapping[str, str], guard: Guard) -> None:
+    def __init__(self, console: Console, start: Start, guard: Guard) -> None:
         self._console = console
-        self._environment = dict(environment)
+        self._start = start
         self._guard = guard
         self._keepers: list[tuple[Program, asyncio.Task[None]]] = []
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._processes: dict[str, Process] = {}
         self._names: list[str] = []
         self.refusal: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """The first program that cannot run as it is set up, and why, in a sentence. Only first starts count."""
@@ -74,7 +60,7 @@ class Supervisor:
         process = self._processes.get(name)
         return process.pid if process is not None and process.returncode is None else 0
 
-    async def _keep(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    async def _keep(self, program: Program, process: Process) -> None:
         failures, is_first = 0, True
         while True:
             started = time.monotonic()
@@ -97,21 +83,13 @@ class Supervisor:
             await asyncio.sleep(pause)
             process = await self._spawn(program)
 
-    async def _spawn(self, program: Program) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *program.command,
-            env=self._environment | dict(program.environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the others in order
-            pass_fds=program.files,
-        )
-        self._guard.began(process.pid, is_needed=program.name == self._names[0])
+    async def _spawn(self, program: Program) -> Process:
+        process = await self._start(program)
+        self._guard.began(process.pid, is_needed=not program.needs)
         self._processes[program.name] = process
         return process
 
-    async def _relay(self, program: Program, process: asyncio.subprocess.Process) -> str:
+    async def _relay(self, program: Program, process: Process) -> str:
         """Passes on what a process writes, until it has ended; returns its last line."""
         text = ""
         if process.stdout is None:
@@ -123,11 +101,11 @@ class Supervisor:
             self._line(program.name, colour, next(meant, text))
         return text
 
-    async def _end(self, program: Program, process: asyncio.subprocess.Process) -> None:
+    async def _end(self, program: Program, process: Process) -> None:
         if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGCONT)  # a stopped process receives no other signal
         relaying = asyncio.create_task(self._relay(program, process))
         try:
@@ -162,11 +140,6 @@ async def lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             rest = rest[_PIECE_BYTES:]
     if rest:
         yield rest
-
-
-def python(*arguments: str) -> list[str]:
-    """The command that runs a module with this Python."""
-    return [sys.executable, "-m", *arguments]
 
 
 def _how(code: int) -> str:
