@@ -20,9 +20,9 @@ from gateway.http.caller import Caller
 from mesh.observability import registry
 from records.tenants import qualified
 
-# How long the service, including retries, may take to refuse before the answer begins. If help waits, it says so at
-# once; silence is no refusal.
-_REFUSAL_SECONDS: Final = 0.5
+# How long the service may take for its first answer, or to refuse. It answers at once; only one of an older version is
+# silent where nothing has changed since the cursor.
+_FIRST_ANSWER_SECONDS: Final = 5.0
 # A call that ends sooner is not repeated: the service is in trouble, and the client will come back by itself.
 _SHORT_SECONDS: Final = 1.0
 
@@ -41,7 +41,7 @@ class Watch(Generic[_Change]):
         caller: who watches.
         whose: the user whose stream it is, or another name within the tenant: both share its bound.
         begin: begins the call, after what was taken last.
-        taken: what a client is shown of an answer.
+        taken: what a client is shown of an answer; None: nothing.
     """
 
     _began: float
@@ -55,7 +55,7 @@ class Watch(Generic[_Change]):
         caller: Caller,
         whose: str,
         begin: Callable[[], Any],
-        taken: Callable[[Any], _Change],
+        taken: Callable[[Any], _Change | None],
     ) -> None:
         core.streams.enter(address, whose)
         self._core = core
@@ -67,12 +67,12 @@ class Watch(Generic[_Change]):
         core.telemetry.metrics.set_gauge(registry.STREAMS, len(core.streams))
 
     async def settle(self) -> None:
-        """Gives the service time to refuse.
+        """Waits until the service has accepted or refused.
 
         Raises:
             MeshError: it did.
         """
-        await asyncio.wait((self._reading,), timeout=_REFUSAL_SECONDS)
+        await asyncio.wait((self._reading,), timeout=_FIRST_ANSWER_SECONDS)
         error = self._reading.exception() if self._reading.done() else None
         if error is not None:
             raise error
@@ -90,7 +90,9 @@ class Watch(Generic[_Change]):
             if not self._reading.done():
                 yield None
             elif not _has_ended(self._reading):
-                yield self._taken(self._reading.result())
+                told = self._taken(self._reading.result())
+                if told is not None:
+                    yield told
                 self._reading = asyncio.ensure_future(self._call.read())
             elif asyncio.get_running_loop().time() - self._began < _SHORT_SECONDS:
                 return
@@ -125,10 +127,12 @@ async def watch(core: Core, user_id: str, address: str, caller: Caller, cursor: 
     """
     caller.require_user(user_id)
     asked = intervention_pb2.WatchPendingInterventionRequest(
-        user_id=user_id, cursor=parameters.cursor(cursor, "cursor")
+        user_id=user_id, cursor=parameters.cursor(cursor, "cursor"), wants_unchanged=True
     )
 
-    def taken(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending:
+    def taken(change: intervention_pb2.WatchPendingInterventionResponse) -> Pending | None:
+        if change.is_unchanged:
+            return None
         asked.cursor = change.cursor
         return _pending(change)
 

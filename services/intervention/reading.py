@@ -137,8 +137,10 @@ class Reading:
         is_shown = help_ is not None and IN_APP in help_.channels
         return Waiting(cursor, help_ if is_shown else None, used, user.withdrawn)
 
-    async def watch(self, user_id: str, cursor: int | None) -> AsyncIterator[Waiting]:
+    async def watch(self, user_id: str, cursor: int | None, *, wants_unchanged: bool) -> AsyncIterator[Waiting | None]:
         """What waits for a user now, unless the cursor is up to date, and then every change, without end.
+
+        If it is up to date, None comes first where that is wanted.
 
         Changes made by this process are yielded at once, those of others after at most the poll time.
         """
@@ -148,6 +150,9 @@ class Reading:
                 if now.cursor != cursor:
                     cursor = now.cursor
                     yield now
+                elif wants_unchanged:
+                    yield None
+                wants_unchanged = False
                 left_seconds = self._poll_seconds
                 if now.intervention is not None:
                     left_seconds = (now.intervention.expires_us - self._clock()) / 1e6

@@ -65,7 +65,7 @@ class InterventionServicer(InterventionServiceServicer):
     ) -> AsyncIterator[wire.WatchPendingInterventionResponse]:
         """Streams what waits for a user, and every change."""
         cursor = words.cursor_of(request.cursor) if request.cursor else None
-        async for waiting in self._reading.watch(request.user_id, cursor):
+        async for waiting in self._reading.watch(request.user_id, cursor, wants_unchanged=request.wants_unchanged):
             yield interventions.watch_message(waiting)
 
     async def WatchHappenings(

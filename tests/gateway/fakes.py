@@ -589,9 +589,9 @@ class Interventions(intervention_pb2_grpc.InterventionServiceServicer):
         if self.watch_error is not None:
             raise self.watch_error
         try:
-            for change in self.changes:
-                if not request.cursor or int(change.cursor) > int(request.cursor):
-                    yield change
+            news = [each for each in self.changes if not request.cursor or int(each.cursor) > int(request.cursor)]
+            for change in news or [intervention_pb2.WatchPendingInterventionResponse(is_unchanged=True)]:
+                yield change
             if not self.ends:
                 await asyncio.Event().wait()
         finally:

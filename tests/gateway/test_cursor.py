@@ -60,6 +60,8 @@ class Living(Interventions):
     ) -> AsyncIterator[intervention_pb2.WatchPendingInterventionResponse]:
         self.arrived.set()
         epoch, sent = self._epoch, request.cursor
+        if sent == str(self.cursor):
+            yield intervention_pb2.WatchPendingInterventionResponse(is_unchanged=True)
         while epoch == self._epoch:
             if sent != str(self.cursor):
                 sent = str(self.cursor)

@@ -344,6 +344,22 @@ async def test_watching_goes_on_from_a_cursor(served: Served) -> None:
     assert int(expired.cursor) > int(first.cursor)
 
 
+async def test_a_watch_says_on_wish_that_nothing_has_changed(served: Served) -> None:
+    await served.send(Row(80.0))
+    first = await anext(
+        aiter(served.stub.WatchPendingIntervention(wire.WatchPendingInterventionRequest(user_id="ada")))
+    )
+    again = wire.WatchPendingInterventionRequest(user_id="ada", cursor=first.cursor, wants_unchanged=True)
+    answers = aiter(served.stub.WatchPendingIntervention(again))
+    assert await anext(answers) == wire.WatchPendingInterventionResponse(is_unchanged=True)
+    accepted = request(2, Row(80.0))
+    accepted.outcomes.add(
+        row=0, outcome=InterventionOutcome(intervention_id="i-3-1-0", outcome=event_pb2.OUTCOME_ACCEPTED)
+    )
+    await served.stub.DecideInterventions(accepted)
+    assert int((await anext(answers)).cursor) > int(first.cursor)
+
+
 async def test_watches_are_bounded_and_end_with_their_caller(served: Served) -> None:
     watch = wire.WatchPendingInterventionRequest(user_id="ada")
     streams = [served.stub.WatchPendingIntervention(watch) for _ in range(4)]

@@ -113,6 +113,8 @@ class Waiting:
         async with self.changed:
             self.asked.append(sent)
             self.changed.notify_all()
+        if sent == str(self.cursor):
+            yield intervention_pb2.WatchPendingInterventionResponse(is_unchanged=True)
         while True:
             async with self.changed:
                 while sent == str(self.cursor):

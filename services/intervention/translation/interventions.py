@@ -122,8 +122,10 @@ def pending_message(of: Waiting) -> wire.GetPendingInterventionResponse:
     )
 
 
-def watch_message(of: Waiting) -> wire.WatchPendingInterventionResponse:
-    """What waits, as one message of a stream."""
+def watch_message(of: Waiting | None) -> wire.WatchPendingInterventionResponse:
+    """What waits, as one message of a stream; None: nothing has changed."""
+    if of is None:
+        return wire.WatchPendingInterventionResponse(is_unchanged=True)
     help_ = intervention_message(of.intervention, of.generated_copy) if of.intervention else None
     return wire.WatchPendingInterventionResponse(
         cursor=str(of.cursor), intervention=help_, withdrawn=withdrawal_message(of.withdrawn)
