@@ -108,7 +108,7 @@ def measure(
         drained - ended,
         latencies,
         {name: cpu_seconds(process) - before[name] for name, process in processes.items()},
-        {name: process.memory_info().rss for name, process in processes.items()},
+        {name: process.memory_full_info().pss for name, process in processes.items()},
         sum(one.refused for one in verdicts),
     )
 

@@ -81,7 +81,7 @@ def overload(
     offering.start()
     for _ in track(range(seconds * 2), description="offering too much", transient=True):
         time.sleep(0.5)
-        peak = max(peak, sum(process.memory_info().rss for process in mesh.processes()))
+        peak = max(peak, sum(process.memory_full_info().pss for process in mesh.processes()))
     offering.join()
     stop.set()
     prober.join()
