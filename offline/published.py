@@ -81,7 +81,8 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             source = source_of(question, settings, Path(folder), console)
-        with console.status(f"training on {source.name}, {source.label}"), ThreadPoolExecutor(2) as fits:
+        status = console.status(f"training on {source.name}, {source.label}")
+        with status, ThreadPoolExecutor(fitting.FITS_AT_ONCE) as fits:
             made = fitting.train(source, fits.map)
         lines += [f"|{source.name}|{source.label.split(',')[0]}; {row}|" for row in rows(made, source.snapshots)]
     text = "\n".join(lines) + "\n"

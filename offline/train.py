@@ -36,8 +36,6 @@ from services.scoring.domain.stages import Stage, Wanted
 
 ACTOR: Final = "training"
 """Who makes models live here, as the stages name it."""
-# The model and that of the calendar split, as both forms where they are compared.
-_FITS_AT_ONCE: Final = 2
 _LIBRARIES: Final = ("scikit-learn", "onnx", "numpy")
 
 
@@ -51,7 +49,7 @@ def main() -> None:
     console.print(f"{len(source.snapshots):,} snapshots of {users:,} users; the label is: {source.label}", markup=False)
     live = read_live(models)
     try:
-        with console.status("fitting, calibrating, measuring"), ThreadPoolExecutor(_FITS_AT_ONCE) as fits:
+        with console.status("fitting, calibrating, measuring"), ThreadPoolExecutor(fitting.FITS_AT_ONCE) as fits:
             choice = choose(source, live, fits.map)
     except TooLittleError as error:
         sys.exit(f"journeymesh: {error}")

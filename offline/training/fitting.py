@@ -40,6 +40,8 @@ from services.scoring.domain.learning import LearnedRules
 from services.scoring.domain.schema import EXTENDED_VERSION
 
 SEED: Final = 20260102
+FITS_AT_ONCE: Final = 2
+"""The model and that of the calendar split, as both forms where they are compared."""
 # Of ten users, how many are held back for validation.
 VALIDATION_TENTHS: Final = 3
 # The calendar split: trained on what was known before this share of the snapshots' times, tested on later snapshots.
