@@ -8,3 +8,8 @@ stream         the stream port and its adapters
 leases         who reads which shard
 state          state by key, effects once
 """
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+"""The version of this release, as in `pyproject.toml` and the chart."""

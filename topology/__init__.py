@@ -237,7 +237,7 @@ SERVICES: Final = (
             ),
         ),
         extras=("store", "analytics", "statistics"),
-        owns="saved segments, incidents, jobs, budgets; copies of what is archived, ordered by tenant, day and user",
+        owns="saved segments, incidents, releases, jobs, budgets; copies of the archive by tenant, day and user",
         commands=(
             "services.analytics.adapters.questions.worker",
             "offline.customers.job",

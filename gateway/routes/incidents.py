@@ -140,7 +140,8 @@ INCIDENT_ROUTES: Final = (
     Route(
         "GET",
         f"{_PATH}/changes",
-        "What changed in the last 14 days: policies, models, experiments, and what was noted. The latest first.",
+        "What changed in the last 14 days: policies, models, experiments, releases of the mesh, and what was noted. "
+        "The latest first.",
         changes,
         wire.ListChangesResponse.DESCRIPTOR,
         reasons=CALLS_REASONS,
@@ -148,7 +149,8 @@ INCIDENT_ROUTES: Final = (
     Route(
         "POST",
         f"{_PATH}/changes",
-        "Notes a change that the mesh cannot see, such as a release: it is told beside incidents that open soon after.",
+        "Notes a change that the mesh cannot see, such as a release of your site: it is told beside incidents that "
+        "open soon after.",
         note_change,
         wire.Change.DESCRIPTOR,
         reasons=("MISSING_FIELD", "VALUE_OUT_OF_RANGE", "INVALID_TIME", *BODY_REASONS, *CALLS_REASONS),

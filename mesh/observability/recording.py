@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.util.types import Attributes
 
+from mesh import VERSION
 from mesh.observability import semconv
 
 # Health checks come every few seconds and are of no interest.
@@ -33,7 +34,13 @@ def exporter(endpoint: str) -> SpanExporter:
 
 def provider(service: str, to: SpanExporter, sample_ratio: float) -> TracerProvider:
     """Records the spans of a service and exports them in batches."""
-    resource = Resource({"service.name": f"{semconv.SERVICE_PREFIX}{service}", "service.namespace": "journeymesh"})
+    resource = Resource(
+        {
+            "service.name": f"{semconv.SERVICE_PREFIX}{service}",
+            "service.namespace": "journeymesh",
+            "service.version": VERSION,
+        }
+    )
     recording = TracerProvider(sampler=ParentBased(_Roots(sample_ratio)), resource=resource, id_generator=_Ids())
     recording.add_span_processor(BatchSpanProcessor(to))
     return recording

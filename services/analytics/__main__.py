@@ -7,6 +7,7 @@ from journeymesh.analytics.v1.insights_pb2_grpc import add_InsightsServiceServic
 from journeymesh.analytics.v1.jobs_pb2_grpc import add_JobsServiceServicer_to_server
 from journeymesh.analytics.v1.segments_pb2_grpc import add_SegmentsServiceServicer_to_server
 
+from mesh import VERSION
 from mesh.clock import system_clock
 from mesh.process import lifecycle, server
 from mesh.process.started import started
@@ -16,7 +17,6 @@ from services.analytics.adapters.budgets import RedisBudgets
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
-from services.analytics.adapters.watched import RedisWatches
 from services.analytics.bootstrap import SERVICE_NAMES, answering, reporting, running, watching
 from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
@@ -25,8 +25,8 @@ from services.analytics.settings import Settings
 from services.analytics.usecases import Saving
 
 
-async def main() -> None:
-    """Serves until the process is asked to stop."""
+async def main(version: str = VERSION) -> None:
+    """Serves until the process is asked to stop, as this version of the mesh."""
     settings = read_or_exit(Settings)
     async with (
         started("analytics") as (client, traced, site),
@@ -35,7 +35,7 @@ async def main() -> None:
         segments = Saving(RedisSegments(client), system_clock, secrets.token_bytes)
         questions = AnalyticsServicer(its.asking, its.costing, segments, AnswerFiles(), system_clock)
         async with (
-            watching(settings, its, RedisWatches(client), system_clock, traced.metrics) as watched,
+            watching(settings, its, client, version, system_clock, traced.metrics) as watched,
             running(settings, RedisJobs(client), system_clock, traced) as (jobs, retraining),
             reporting(settings, its.asking, its.costing, retraining, traced.metrics),
         ):

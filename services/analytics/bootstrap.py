@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -25,22 +26,27 @@ from mesh.process.lifecycle import in_background
 from mesh.rpc import channel
 from mesh.rpc.tls import Tls
 from mesh.settings import SettingError
+from mesh.store import redis
 from services.analytics import gauges
 from services.analytics.adapters import children
 from services.analytics.adapters.changing import PeerChanges
 from services.analytics.adapters.messenger import WebhookMessenger
 from services.analytics.adapters.pausing import PeerPausing
 from services.analytics.adapters.prices import read
+from services.analytics.adapters.releases import RedisReleases
 from services.analytics.adapters.spending import PeerSpending
 from services.analytics.adapters.tasks import Place
+from services.analytics.adapters.watched import RedisWatches
 from services.analytics.adapters.workers import DuckDb, FolderCopies, working
 from services.analytics.domain import telling
 from services.analytics.domain.job import TRAINING, By
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import DAY_US
+from services.analytics.domain.releases import Start
 from services.analytics.domain.retraining import LABEL
 from services.analytics.jobs import JobsServicer
-from services.analytics.ports import BudgetStore, Copies, JobStore, Messenger, Outdated, WatchStore
+from services.analytics.ports import BudgetStore, Copies, JobStore, Messenger, Outdated
+from services.analytics.releasing import AllChanges, note
 from services.analytics.running import Queueing, Retraining, Running
 from services.analytics.settings import Settings
 from services.analytics.usecases import Asking, Costing
@@ -122,9 +128,14 @@ async def following(settings: Settings) -> AsyncIterator[tuple[Asking, Copies]]:
 
 @contextlib.asynccontextmanager
 async def watching(
-    settings: Settings, its: Answering, store: WatchStore, clock: Clock, metrics: Metrics
+    settings: Settings, its: Answering, client: redis.Client, version: str, clock: Clock, metrics: Metrics
 ) -> AsyncIterator[Watching]:
-    """What watches key figures and budgets, and does so in the background of the block if there is an archive."""
+    """What watches key figures and budgets, and does so in the background of the block if there is an archive.
+
+    The start of this process, of a version of the mesh, is noted meanwhile.
+    """
+    releases = RedisReleases(client)
+    start = Start(f"{socket.gethostname()} {settings.listen}", version)
     url = settings.insights_webhook_url
     plan = Plan(
         settings.insights_period_seconds,
@@ -136,14 +147,22 @@ async def watching(
     messengers: dict[str, Messenger] = {telling.PAUSED: PeerPausing(its.changes.experiments)}
     async with contextlib.AsyncExitStack() as stack:
         if url:
-            client = await stack.enter_async_context(webhook.client())
-            posting = WebhookMessenger(webhook.Webhook(client, url, settings.webhook_secret, clock))
+            http = await stack.enter_async_context(webhook.client())
+            posting = WebhookMessenger(webhook.Webhook(http, url, settings.webhook_secret, clock))
             messengers |= dict.fromkeys(telling.KINDS, posting)
         report = functools.partial(gauges.report_watch, metrics)
         tellers = Tellers(messengers, posting, posting)
         watched = Watching(
-            its.asking, store, clock, plan, tellers=tellers, changes=its.changes, budgets=its.costing, report=report
+            its.asking,
+            RedisWatches(client),
+            clock,
+            plan,
+            tellers=tellers,
+            changes=AllChanges(its.changes, releases),
+            budgets=its.costing,
+            report=report,
         )
+        await stack.enter_async_context(in_background(note(releases, start, clock())))
         if settings.archive_url:
             await stack.enter_async_context(in_background(watched.run()))
         yield watched

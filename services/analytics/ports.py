@@ -11,6 +11,7 @@ from services.analytics.domain.digest import Digest
 from services.analytics.domain.job import Job, Jobs, Outcome, Progress
 from services.analytics.domain.manifest import Manifest
 from services.analytics.domain.question import Question
+from services.analytics.domain.releases import Releases
 from services.analytics.domain.segment import Segments
 from services.analytics.domain.telling import Due, Sent
 from services.analytics.domain.watched import Watched
@@ -126,6 +127,31 @@ class WatchStore(Protocol):
 
     async def asked_since(self, since_us: int) -> Sequence[str]:
         """The tenants that somebody asked about at that time or later. Others MAY be forgotten."""
+
+
+class KeptReleases(NamedTuple):
+    """What is known of releases, and how often it has been replaced."""
+
+    changes: int
+    releases: Releases
+
+
+class ReleaseStore(Protocol):
+    """Keeps what is known of releases. All methods raise `Unavailable` if the store cannot be reached."""
+
+    async def read(self) -> KeptReleases:
+        """What is known, nothing and 0 at first.
+
+        Raises:
+            VersionMismatch: only a newer build can read it.
+        """
+
+    async def replace(self, releases: Releases, seen: int) -> bool:
+        """Replaces it in one atomic step, if it has been replaced `seen` times before.
+
+        Returns:
+            Whether it did.
+        """
 
 
 class Changes(Protocol):

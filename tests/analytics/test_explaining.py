@@ -23,6 +23,7 @@ from services.analytics.domain.answer import Slices as Explained
 from services.analytics.domain.changes import Change
 from services.analytics.domain.question import DAY_US, HOUR_US, Question, Slices
 from services.analytics.domain.watched import WatchedInsight
+from services.analytics.ports import Changes
 from services.analytics.usecases import Answered, Known
 from services.analytics.watching import Plan, Watching
 from tests.analytics.test_watching import stub
@@ -70,8 +71,8 @@ class World:
         return [each for each in self.known_changes if start_us <= each.time_us < end_us]
 
 
-def watching(world: World) -> Watching:
-    return Watching(world, MemoryWatches(), lambda: NOW_US, Plan(), changes=world)
+def watching(world: World, changed: Changes | None = None) -> Watching:
+    return Watching(world, MemoryWatches(), lambda: NOW_US, Plan(), changes=changed or world)
 
 
 async def known(watched: Watching) -> WatchedInsight:

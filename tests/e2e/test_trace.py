@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
+from mesh import VERSION
 from mesh.observability import semconv, telemetry
 from tests.e2e.in_process import Mesh, applied, event, running_mesh
 
@@ -44,6 +45,7 @@ async def test_one_trace_leads_from_the_post_to_the_decision() -> None:
     assert receipt["traceId"] == decision["traceId"] == answer["traceId"]
     assert receipt["decisionId"] == decision["id"]
     by_id = {span.context.span_id: span for span in spans if span.context}
+    assert {span.resource.attributes["service.version"] for span in spans} == {VERSION}
     parents = {span: by_id.get(span.parent.span_id) for span in spans if span.parent}
     orphans = [span.name for span, parent in parents.items() if parent is None]
     assert orphans == []

@@ -42,14 +42,17 @@ from services.access.people.adapters.redis import RedisSessions
 from services.access.people.domain.session import Session
 from services.analytics.adapters.budgets import RedisBudgets
 from services.analytics.adapters.jobs import RedisJobs
+from services.analytics.adapters.releases import RedisReleases
 from services.analytics.adapters.segments import RedisSegments
 from services.analytics.adapters.watched import RedisWatches
+from services.analytics.domain import releases
 from services.analytics.domain import watched as watch
 from services.analytics.domain.answer import InsightPart, InsightSlice, Money
 from services.analytics.domain.changes import Change
 from services.analytics.domain.costs import OwnBudget
 from services.analytics.domain.job import By, Gate, Interval, Job, Model, State
 from services.analytics.domain.question import Comparison, Condition, Field, Level, UserFilter
+from services.analytics.domain.releases import Releases, Start
 from services.analytics.domain.segment import Segment
 from services.analytics.domain.watched import Watched, WatchedInsight
 from services.analytics.translation import alarm_message, job_message, segment_message, watched_message
@@ -784,6 +787,22 @@ async def read_insights(of: At) -> dict[str, Any]:
     }
 
 
+# Releases of the mesh.
+
+
+async def write_releases(to: At) -> None:
+    store = RedisReleases(to.client)
+    before = releases.started(Releases(), Start("one 127.0.0.1:7109", "0.1.0"), NOW_US - 2 * MINUTE_US)
+    assert await store.replace(before, 0)
+    newer = releases.started(before, Start("two 127.0.0.1:7109", "0.2.0"), NOW_US - MINUTE_US)
+    assert await store.replace(releases.started(newer, Start("two 127.0.0.1:7109", "0.1.0"), NOW_US), 1)
+
+
+async def read_releases(of: At) -> dict[str, Any]:
+    kept = await RedisReleases(of.client).read()
+    return {"changes": kept.changes, "releases": kept.releases._asdict()}
+
+
 # Jobs.
 
 
@@ -994,6 +1013,7 @@ FORMATS: Final[dict[str, Format]] = {
     "budgets": Format(write_budgets, read_budgets),
     "segments": Format(write_segments, read_segments),
     "insights": Format(write_insights, read_insights),
+    "releases": Format(write_releases, read_releases),
     "jobs": Format(write_jobs, read_jobs),
     "erasures": Format(write_erasures, read_erasures),
     "exports": Format(write_exports, read_exports),

@@ -19,6 +19,7 @@ WALL = {
     "services/ingest/accept/replaying.py": "when an event was received again",
     "services/ingest/accept/servicer.py": "when what could not be read came",
     "services/scoring/usecases.py": "when a stage of a model was changed, as its readers are shown",
+    "services/analytics/bootstrap.py": "when a release began to run",
     "services/analytics/usecases.py": "when a segment was saved or changed",
     "services/analytics/running.py": "when a job was asked for, begun and ended, and until when it is held",
     "services/analytics/watching.py": "when an incident was found or seen, and until when it is not told",

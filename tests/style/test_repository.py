@@ -2,10 +2,13 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+import mesh
 from cli import reference
 
 ROOT = Path(__file__).parents[2]
@@ -77,6 +80,12 @@ def test_the_page_of_the_topology_is_what_the_code_reads() -> None:
 
 def test_the_page_of_the_features_is_what_the_code_says() -> None:
     assert reference.FEATURES_PATH.read_text(encoding="utf-8") == reference.features_page(), "run `make docs`"
+
+
+def test_one_release_has_one_version() -> None:
+    chart = yaml.safe_load((ROOT / "helm" / "journeymesh" / "Chart.yaml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert (project["version"], chart["version"], chart["appVersion"]) == (mesh.VERSION,) * 3
 
 
 def test_every_link_in_the_documents_leads_somewhere() -> None:

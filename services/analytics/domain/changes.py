@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from services.analytics.domain.question import DAY_US, HOUR_US
 
 NOTED_KINDS: Final = ("deploy", "setting", "other")
-"""What people note; the mesh knows the others by itself: `policy`, `model`, `experiment`."""
+"""What people note; the mesh knows by itself `policy`, `model`, `experiment`, and a `deploy` of its own."""
 KNOWN_DAYS: Final = 14
 """How far back changes are told and can be noted."""
 MOST_NOTED: Final = 200
