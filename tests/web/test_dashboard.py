@@ -63,7 +63,7 @@ def test_the_figures_are_those_of_the_api(mesh: RunningMesh) -> None:
     for name in ("events", "users", "sessions", "offered", "shown", "accepted"):
         assert figures[name]
         assert seen["tiles"][name] == f"{figures[name]:,.0f}"
-    assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}"
+    assert seen["tiles"]["conversion_rate"].rstrip("%") == f"{figures['conversion_rate'] * 100:.1f}".removesuffix(".0")
 
 
 def test_the_help_page_tells_what_help_earned(mesh: RunningMesh) -> None:
