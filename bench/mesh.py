@@ -41,7 +41,7 @@ class Measured(NamedTuple):
         return sum(each for name, each in self.cpu_seconds.items() if name != LOAD_GENERATOR) / self.sent * 1e6
 
     def memory(self) -> int:
-        """Memory of all processes but the load generator's at the end, in bytes."""
+        """Memory of all processes but the load generator's at the end, in bytes; what they share counts in each."""
         return sum(each for name, each in self.memory_bytes.items() if name != LOAD_GENERATOR)
 
     def events_per_second(self) -> float:
@@ -108,7 +108,7 @@ def measure(
         drained - ended,
         latencies,
         {name: cpu_seconds(process) - before[name] for name, process in processes.items()},
-        {name: process.memory_full_info().pss for name, process in processes.items()},
+        {name: process.memory_info().rss for name, process in processes.items()},
         sum(one.refused for one in verdicts),
     )
 

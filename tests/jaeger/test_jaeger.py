@@ -58,6 +58,7 @@ UNTRACED: Final = {
     ("archiver", "access"),
     ("gateway", "experiments"),
     ("intervention", "experiments"),
+    ("experiments", "scoring"),
     ("gateway", "customers"),
     ("analytics", "ingest"),
     ("analytics", "intervention"),
