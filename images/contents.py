@@ -46,7 +46,7 @@ IMAGES: Final = {
     "analytics-training": Image(
         "Questions about many users, and training of exit-risk models",
         "services.analytics",
-        ("store", "analytics", "statistics", "archive", "aws", "offline", "scoring"),
+        ("store", "analytics", "statistics", "dask", "archive", "aws", "offline", "scoring"),
         files=("models/exit-risk",),
         commands=(*topology.service_of("analytics").commands, "offline.train_job"),
     ),

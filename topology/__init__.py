@@ -236,7 +236,7 @@ SERVICES: Final = (
                 Resources(100, 160, 768, temporary_size="8Gi"),
             ),
         ),
-        extras=("store", "analytics", "statistics"),
+        extras=("store", "analytics", "statistics", "dask"),
         owns="saved segments, incidents, releases, jobs, budgets; copies of the archive by tenant, day and user",
         commands=(
             "services.analytics.adapters.questions.worker",

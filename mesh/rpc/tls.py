@@ -41,7 +41,7 @@ class TlsSettings:
         if any(self.files) and not all(self.files):
             raise SettingError("JOURNEYMESH_TLS_CERTIFICATE_FILE, _KEY_FILE and _CA_FILE go together: all or none.")
         if any(self.files):
-            _read(self.files)
+            read(self.files)
         elif self.callers:
             raise SettingError("JOURNEYMESH_TLS_CALLERS needs the TLS files: without them callers show no names.")
 
@@ -82,7 +82,7 @@ class Tls:
 
     def __init__(self, files: Files, callers: Callers = ANYBODY) -> None:
         self.callers = callers
-        self._renewed = Renewed(files, lambda: _read(files))
+        self._renewed = Renewed(files, lambda: read(files))
 
     @classmethod
     def wanted(cls, settings: TlsSettings) -> Self | None:
@@ -100,7 +100,7 @@ class Tls:
         )
 
 
-def _read(files: Files) -> Identity:
+def read(files: Files) -> Identity:
     """Reads and checks the files.
 
     Raises:

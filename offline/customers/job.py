@@ -6,18 +6,17 @@ what came of it.
 
 import asyncio
 import contextlib
-import importlib
 import resource
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Final
 
 import pyarrow as pa
 
 from mesh.clock import system_clock
 from mesh.errors import FailedPrecondition, Unavailable
 from mesh.observability import telemetry
-from mesh.rpc.tls import Files, Tls, TlsSettings
+from mesh.rpc.tls import Tls, TlsSettings
 from mesh.settings import read_or_exit
 from mesh.state.redis import RedisState
 from mesh.store import redis
@@ -38,8 +37,6 @@ from services.customers.settings import Settings as CustomersSettings
 from services.ingest.archive.adapters.files import ParquetArchive
 
 _HERE: Final = Here()
-# It loads Dask, which images do not have, and this process does without.
-_CLUSTER: Final = "offline.customers.cluster"
 _TRIES: Final = 3
 """How often an archive is read that changes meanwhile."""
 COUNTED: Final = 0.1
@@ -78,22 +75,12 @@ async def _done(archive_url: str, tenant: str, now_ms: int) -> tuple[Fit, publis
 
 
 def engine(settings: Settings) -> Engine:
-    """Where jobs work on parts: the cluster that the settings name, or this process.
-
-    Raises:
-        FailedPrecondition: `JOB_KIND_NOT_AVAILABLE`, a cluster is named and what it needs is not installed.
-        InvalidArgument: it is no address.
-    """
+    """Where jobs work on parts: the cluster that the settings name, or this process, which then loads no Dask."""
     if not settings.jobs_cluster:
         return Here()
-    try:
-        cluster: Any = importlib.import_module(_CLUSTER)
-    except ImportError as error:
-        raise FailedPrecondition(
-            "JOB_KIND_NOT_AVAILABLE", "JOURNEYMESH_JOBS_CLUSTER needs the extra `dask`, which is not installed here."
-        ) from error
-    files = Files(settings.jobs_cluster_cert_file, settings.jobs_cluster_key_file, settings.jobs_cluster_ca_file)
-    return cast("Engine", cluster.Cluster(settings.jobs_cluster, files))
+    from offline.customers.cluster import Cluster
+
+    return Cluster(settings.jobs_cluster, settings.jobs_cluster_files)
 
 
 async def learnt(fits: FitStore, archive_url: str, tenant: str, now_ms: int, where: Engine = _HERE) -> Fit:

@@ -17,7 +17,7 @@ from services.analytics.adapters.budgets import RedisBudgets
 from services.analytics.adapters.jobs import RedisJobs
 from services.analytics.adapters.questions.files import AnswerFiles
 from services.analytics.adapters.segments import RedisSegments
-from services.analytics.bootstrap import SERVICE_NAMES, answering, reporting, running, watching
+from services.analytics.bootstrap import SERVICE_NAMES, answering, reporting, require_cluster, running, watching
 from services.analytics.insights import InsightsServicer
 from services.analytics.segments import SegmentsServicer
 from services.analytics.servicer import AnalyticsServicer
@@ -28,6 +28,7 @@ from services.analytics.usecases import Saving
 async def main(version: str = VERSION) -> None:
     """Serves until the process is asked to stop, as this version of the mesh."""
     settings = read_or_exit(Settings)
+    require_cluster(settings)
     async with (
         started("analytics") as (client, traced, site),
         answering(settings, RedisBudgets(client), traced, site.tls) as its,

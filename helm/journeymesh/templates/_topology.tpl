@@ -127,6 +127,7 @@ http://{{ $name }}-jaeger:4317
 {{- if and (or (eq $v.stream.kind "kinesis") (hasPrefix "s3://" $v.archive.url) $v.models.url (eq $v.help.email.kind "ses") (eq $v.help.push.kind "sns")) (not $v.aws.region) }}{{ fail "Kinesis, S3, SES and SNS need aws.region." }}{{ end -}}
 {{- if and $v.training.onDemand (not (and $v.archive.url $v.models.url)) }}{{ fail "training.onDemand needs what to read and where to write: archive.url and models.url." }}{{ end -}}
 {{- if and (ne $v.training.start "no") (not $v.training.onDemand) }}{{ fail "training.start needs training.onDemand." }}{{ end -}}
+{{- if and $v.jobs.cluster.address (not (and $v.jobs.cluster.secret $v.archive.url)) }}{{ fail "jobs.cluster.address needs the certificates in jobs.cluster.secret, and what to read: archive.url." }}{{ end -}}
 {{- if and $v.training.enabled (not (and $v.archive.url $v.models.url)) }}{{ fail "training.enabled needs what to read and where to write: archive.url and models.url." }}{{ end -}}
 {{- if and (eq $v.help.email.kind "ses") (not $v.help.email.from) }}{{ fail "help.email.kind ses needs the sender's address in help.email.from." }}{{ end -}}
 {{- range $name, $channel := dict "chat" $v.help.chat "ticket" $v.help.ticket -}}

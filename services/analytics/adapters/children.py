@@ -17,6 +17,7 @@ from typing import IO, Final, NamedTuple
 
 import msgspec
 
+from mesh.rpc import tls
 from mesh.settings import SettingError
 from services.analytics.domain.job import OUT_OF_MEMORY, TRAINING, Gate, Interval, Job, Model, Outcome, Progress
 
@@ -28,6 +29,8 @@ MODULES: Final = {
 }
 _NEEDS: Final = {TRAINING: ("sklearn", "onnx", "onnxruntime", "matplotlib")}
 """What a kind needs that is not installed everywhere, besides its module."""
+
+_CLUSTER_NEEDS: Final = ("offline.customers.cluster", "distributed")
 
 _LABELS: Final = "offline.declared.label"
 LEAN: Final = {
@@ -94,6 +97,21 @@ def require_label(label: str) -> None:
     if ended.returncode:
         message = f"JOURNEYMESH_TRAINING_LABEL: {ended.stderr.strip()}"
         raise SettingError(message)
+
+
+def require_cluster(files: tls.Files) -> None:
+    """Returns if jobs can use a cluster: Dask is installed, of which nothing is loaded, and the files fit together.
+
+    Raises:
+        SettingError: they cannot.
+    """
+    if not all(map(_is_there, _CLUSTER_NEEDS)):
+        raise SettingError("JOURNEYMESH_JOBS_CLUSTER needs the extra `dask`, which is not installed here.")
+    try:
+        tls.read(files)
+    except SettingError as error:
+        message = f"JOURNEYMESH_JOBS_CLUSTER: {error}"
+        raise SettingError(message) from error
 
 
 def _is_there(module: str) -> bool:
