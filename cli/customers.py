@@ -267,7 +267,9 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
     told = baskets.told({name: consumption.bought(of) for name, of in histories.items()}, arguments.seed)
     if not told:
         raise PurchaseError("No customer bought before and in the last 30 % of the baskets: there is nothing to tell.")
-    which = f"{told.baskets:,} of {told.customers:,} customers in six windows after {_told_since_1970(told.cut)}"
+    which = (
+        f"{told.baskets:,} baskets of {told.customers:,} customers in six windows after {_told_since_1970(told.cut)}"
+    )
     table = Table(title=f"Next basket: recall@10 of {which}")
     for heading in ("told by", "all", "bought before", "new"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")

@@ -27,7 +27,7 @@ from services.customers.domain.spending import Spending
 _MOST_PRODUCTS: Final = 5_000
 _MOST_PAIRS: Final = 500_000
 """Pairs of customers and products from which the waits between purchases are learnt, if there are more."""
-_MOST_TESTED: Final = 20_000
+_MOST_TESTED: Final = 15_000
 """Pairs of customers and products that test how next baskets are told, if there are more."""
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
