@@ -266,8 +266,11 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
     console.print(table)
     told = baskets.told({name: consumption.bought(of) for name, of in histories.items()}, arguments.seed)
     if not told:
-        raise PurchaseError("No customer bought before and after 80 % of the baskets: there is nothing to tell.")
-    table = Table(title=f"Next basket: recall@10 of {told.baskets:,} after {_told_since_1970(told.cut)}")
+        raise PurchaseError("No customer bought before and in the last 30 % of the baskets: there is nothing to tell.")
+    which = (
+        f"{told.baskets:,} baskets of {told.customers:,} customers in six windows after {_told_since_1970(told.cut)}"
+    )
+    table = Table(title=f"Next basket: recall@10 of {which}")
     for heading in ("told by", "all", "bought before", "new"):
         table.add_column(heading, justify="left" if heading == "told by" else "right")
     for name, recall in (("mesh", told.ours), ("personal frequency", told.personal)):
@@ -278,6 +281,7 @@ def _products(arguments: argparse.Namespace, console: Console) -> int:
         for name, each in zip(("all", "bought before", "new"), told.gains, strict=True)
     )
     console.print(f"Gain over personal frequency, with 95 % intervals by customer: {gains}.")
+    console.print(f"Learnt: {told.habit:.0%} of what is due is shared out by habit.")
     return 0
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from offline.customers import baskets, consuming, fitting, forecast, grouping, markets, summaries
+from offline.customers.baskets import Told
 from offline.customers.members import Defaulted, Members
 from offline.customers.purchases import PurchaseError
 from offline.customers.summaries import Detailed, Known, Orders, Summed, Words
@@ -26,7 +27,7 @@ from services.customers.domain.spending import Spending
 _MOST_PRODUCTS: Final = 5_000
 _MOST_PAIRS: Final = 500_000
 """Pairs of customers and products from which the waits between purchases are learnt, if there are more."""
-_MOST_TESTED: Final = 20_000
+_MOST_TESTED: Final = 15_000
 """Pairs of customers and products that test how next baskets are told, if there are more."""
 _POPULAR: Final = 100
 _OFFERED_DAYS: Final = 90
@@ -129,6 +130,7 @@ def refitted(
         np.column_stack([today - orders.last, orders.days, orders.mean])[alike], inside[alike], before.groups, _SEED
     )
     grouped = _grouped(groups, of.customers.filter(pa.array(alike)), orders, alike, today) if groups else {}
+    told = baskets.told(dict(sorted(more.tested.items())), _SEED)
     learnt = consuming.shaped(known.pooled, more.pairs) if known.pooled else _NOTHING
     popular = {
         ALL_SEGMENTS: of.buyers,
@@ -154,8 +156,8 @@ def refitted(
             currency=of.currencies[usual],
             moved_groups=_moved_groups(before, members, grouped),
             windows=more.brought.windows(),
-            market=_market(of, more, known, pairs),
-            next_basket=_next_basket(more),
+            market=_market(of, more, known, pairs, told),
+            next_basket=_next_basket(told) if told else None,
         ),
         members,
         grouped,
@@ -228,17 +230,15 @@ def _products(words: Mapping[str, Words], today: int, catalogue: AbstractSet[str
     }
 
 
-def _market(of: Summed, more: Detailed, known: Known, pairs: int) -> Market:
+def _market(of: Summed, more: Detailed, known: Known, pairs: int, told: Told | None) -> Market:
     purchases = pairs + sum(each.purchases for each in of.again.values())
-    return markets.market(more.tried, purchases, of.orders.first, _together(more, known.kept), known.today)
+    found = markets.market(more.tried, purchases, of.orders.first, _together(more, known.kept), known.today)
+    return found._replace(habit=told.habit) if told else found
 
 
-def _next_basket(more: Detailed) -> NextBasket | None:
-    told = baskets.told(dict(sorted(more.tested.items())), _SEED)
-    if told is None:
-        return None
+def _next_basket(told: Told) -> NextBasket:
     gain = told.gains.all
-    return NextBasket(told.cut, told.baskets, told.ours.all, told.personal.all, gain.lower, gain.upper)
+    return NextBasket(told.cut, told.customers, told.ours.all, told.personal.all, gain.lower, gain.upper)
 
 
 def _together(more: Detailed, kept: Sequence[str]) -> basket.Together:

@@ -21,8 +21,8 @@ _COUNT: Final = 10
 _MOST_DUE: Final = 50
 _EPOCH: Final = dt.date(1970, 1, 1)
 _PROTOCOL: Final = (
-    "Recall@10 of the first basket of each customer after 80 % of the baskets, learnt from those; the interval is of "
-    "2,000 resamples of customers."
+    "Recall@10 of the first basket of each customer in each of six windows of 5 % of all baskets, learnt from the days "
+    "before the window; the interval is of 2,000 resamples of customers."
 )
 _REASONS: Final[Mapping[Reason, wire.RecommendationReason.ValueType]] = {
     Reason.DUE: wire.RECOMMENDATION_REASON_DUE_AGAIN,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offline.customers import baskets, consuming, markets
+from offline.customers import baskets, consuming, habits, markets
 from services.customers.domain import basket, consumption
+from services.customers.domain.basket import NO_MARKET
 from services.customers.domain.consumption import Bought, Consumption
 from services.customers.domain.purchases import History, Line, Order
 
@@ -139,10 +140,22 @@ def test_what_was_bought_lately_tells_more_than_what_was_bought_often() -> None:
     assert found is not None
     assert found.ours.all > found.personal.all + 0.05
     assert found.ours.repeat > found.personal.repeat
-    assert found.baskets > 30
+    assert 30 < found.customers <= 60 < found.baskets <= 6 * 60
     assert found.gains.all.mean == pytest.approx(found.ours.all - found.personal.all)
     assert 0 < found.gains.all.lower < found.gains.all.mean < found.gains.all.upper
     assert baskets.told(products(shop(60, seed=3)), seed=1) == found
+
+
+def test_a_window_is_told_from_the_days_before_it_alone() -> None:
+    fashions = {
+        f"c{number}": tuple(order(day, "tea", f"fashion of {day}") for day in range(100)) for number in range(20)
+    }
+    found = baskets.told(products(fashions), seed=1)
+    assert found is not None
+    assert found.cut == 70
+    assert found.ours.explore == found.personal.explore == 0
+    assert found.ours.repeat == 1
+    assert found.baskets == 6 * 20
 
 
 def test_nothing_is_told_of_customers_who_did_not_come_back() -> None:
@@ -152,11 +165,46 @@ def test_nothing_is_told_of_customers_who_did_not_come_back() -> None:
 
 def test_the_interval_of_a_gain_holds_as_often_as_it_says() -> None:
     chance = np.random.default_rng(9)
-    found = [baskets.gain(chance.normal(0.03, 0.2, 80), chance) for _ in range(80)]
+    whose = np.repeat(np.arange(40.0), 4)
+    found = [
+        baskets.gain(np.repeat(chance.normal(0.03, 0.2, 40), 4) + chance.normal(0, 0.05, 160), whose, chance)
+        for _ in range(80)
+    ]
     covered = sum(each.lower <= 0.03 <= each.upper for each in found)
     assert 0.85 * len(found) <= covered  # of 95 %, four standard errors less
     assert covered < len(found)
-    assert baskets.gain(np.array([]), chance) == (0.0, 0.0, 0.0)
+    assert baskets.gain(np.array([]), np.array([]), chance) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
+def test_how_much_habit_tells_is_learnt_from_what_was_bought_again(share: float) -> None:
+    chance, again = np.random.default_rng(4), list[habits.Again]()
+    for _ in range(2_000):
+        due, habit = chance.dirichlet([0.3] * 6), chance.dirichlet([0.3] * 6)
+        told = (1 - share) * due + share * habit
+        bought = chance.choice(6, p=told / told.sum())
+        again.append(habits.Again(float(due[bought]), float(habit[bought])))
+    assert habits.learnt(again) == pytest.approx(share, abs=0.06)
+    assert habits.learnt(again[:1]) == pytest.approx(0.5, abs=0.1)
+    assert habits.learnt([]) == pytest.approx(0.5)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=20))
+def test_the_share_of_habit_is_always_a_share(of: list[tuple[float, float]]) -> None:
+    assert 0 < habits.learnt([habits.Again(*each) for each in of]) < 1
+
+
+def test_what_was_bought_before_is_told_by_habit_as_far_as_was_learnt() -> None:
+    bought = consumption.bought(tuple(order(day * 9, "tea", *["jam"] * (day < 2)) for day in range(6)))
+    due, shares = basket.likely(MODEL, bought, 100), basket.habits(bought, 100)
+    for habit in (0.0, 0.25, 1.0):
+        found = basket.scores(NO_MARKET._replace(tried=1.0, habit=habit), MODEL, bought, 100)
+        for product in ("tea", "jam"):
+            expected = (1 - habit) * due[product] + habit * shares[product] * sum(due.values())
+            assert found[product].again == pytest.approx(expected)
+    ((_, habit),) = habits.again(MODEL, bought, {"jam", "milk"}, 100)
+    assert habit == pytest.approx(shares["jam"] * sum(due.values()))
+    assert not [*habits.again(MODEL, bought, {"milk"}, 100)]
 
 
 @settings(max_examples=30)

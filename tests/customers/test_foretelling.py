@@ -225,6 +225,7 @@ async def test_a_customer_is_foretold_from_the_fit_and_what_they_bought() -> Non
     again = await predictions.GetPredictions(predictions_pb2.GetPredictionsRequest(user_id="ada"), NO_CONTEXT)
     assert again == told
     assert FIT.next_basket
+    assert abs(FIT.market.habit - 0.5) > 0.01  # learnt
     tested = told.next_basket
     assert 0 < tested.customer_count <= FIT.customers
     assert dt.date.fromisoformat(tested.until_date).toordinal() - dt.date(1970, 1, 1).toordinal() == FIT.next_basket.cut

@@ -298,7 +298,7 @@ _LEARNT: Final = Fit(
     currency="EUR",
     moved_groups={"none yet": {"a": 2, "b": 1}},
     windows=(Window(30, {"New": Performance(2, {"": 0.5, "EUR": 12.5}, 3, 1)}),),
-    market=Market(0.125, 1.5, {"q": 0.75}, {"p": {"q": 0.25}}),
+    market=Market(0.125, 1.5, {"q": 0.75}, {"p": {"q": 0.25}}, 0.375),
     next_basket=NextBasket(NOW_US // 86_400_000_000 - 30, 3, 0.5, 0.25, -0.125, 0.5),
 )
 

@@ -238,6 +238,7 @@ def test_the_command_tells_which_products_come_next(tmp_path: Path) -> None:
     assert "30 customers" in found.stdout
     assert "personal frequency" in found.stdout
     assert "Gain over personal frequency, with 95 % intervals" in found.stdout
+    assert "of what is due is shared out by habit" in found.stdout
     # 120 days: there is room for no earlier window.
     assert "windows before" not in found.stdout
     refused = command(str(written(tmp_path, [{"user": "a", "date": "2026-01-01", "amount": "1"}])), "--products")

@@ -2,8 +2,8 @@
 
 A product's score is close to how often the customer is expected to buy it in the next 14 days:
 
-- of what they bought before, the probability that it is due (`consumption`), half of it shared out anew by how often
-  and how lately each product was bought;
+- of what they bought before, the probability that it is due (`consumption`), part of it shared out anew by how often
+  and how lately each product was bought; how much of it is learnt;
 - of what others buy beside it more often than by chance, a share of all that the customer is expected to buy;
 - of what they never bought, how often customers try it, times how active the customer is.
 """
@@ -23,8 +23,6 @@ Shares: TypeAlias = Mapping[str, float]
 DAYS_AHEAD: Final = 14
 TRIED_DAYS: Final = 60.0
 """A first purchase counts less the older it is, by this pace in days."""
-_HABIT: Final = 0.5
-"""How much of what is due is shared out by how often each product was bought."""
 _FAST: Final = 60.0
 _SLOW: Final = 365.0
 _SLOW_SHARE: Final = 0.6
@@ -43,13 +41,16 @@ class Market(NamedTuple):
     """What all customers buy.
 
     `pace` is how many products a customer buys a day, 0 or more. `tries` is how often a customer is expected to buy a
-    product for the first time in the next 14 days, of those that are tried most; `tried` adds that up over all.
+    product for the first time in the next 14 days, of those that are tried most; `tried` adds that up over all. `habit`
+    is how much of what is due is shared out by how often and how lately each product was bought, 0 to 1; earlier
+    versions did not learn it.
     """
 
     pace: float
     tried: float
     tries: Mapping[str, float]
     together: Together
+    habit: float = 0.5
 
 
 NO_MARKET: Final = Market(0.0, 0.0, {}, {})
@@ -121,9 +122,12 @@ def scores(market: Market, model: Consumption, of: Sequence[Bought], today: int)
         today: the day from which to look ahead, in days since 1970.
     """
     due = likely(model, of, today)
-    habit = as_shares({each.product: _often(each, today) for each in of})
+    habit = habits(of, today)
     again = sum(due.values())
-    found = {product: Score((1 - _HABIT) * due[product] + _HABIT * share * again) for product, share in habit.items()}
+    found = {
+        product: Score((1 - market.habit) * due[product] + market.habit * share * again)
+        for product, share in habit.items()
+    }
     left = _share_out(_BESIDE * _expected(market, of, today), market.together, habit, found)
     active = consumption.activity(model, of, today)
     for product, often in market.tries.items():
@@ -144,6 +148,11 @@ def likely(model: Consumption, of: Sequence[Bought], today: int) -> Shares:
         return {}
     found = consumption.chances(model, of, today, DAYS_AHEAD).probability
     return {each.product: float(found[at]) for at, each in enumerate(of)}
+
+
+def habits(of: Sequence[Bought], today: int) -> Shares:
+    """How often and how lately each product was bought, as shares that add up to 1."""
+    return as_shares({each.product: _often(each, today) for each in of})
 
 
 def first(of: Mapping[str, float], count: int) -> tuple[str, ...]:

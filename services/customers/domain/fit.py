@@ -39,10 +39,10 @@ class BackTest(NamedTuple):
 
 
 class NextBasket(NamedTuple):
-    """How the first baskets of `customers` after the day `cut` were told from what was bought until then.
+    """How baskets of `customers` after the day `cut` were told, each from what was bought until its window began.
 
-    `recall` is the share of a basket's products that is among ten told, a mean over customers; `personal` is that of
-    what each bought most often. `lower` and `upper` are the ends of an interval of 95 % of their difference.
+    `recall` is the share of a basket's products that is among ten told, a mean over baskets; `personal` is that of
+    what each customer bought most often. `lower` and `upper` are the ends of an interval of 95 % of their difference.
     """
 
     cut: int
