@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
-from cli.local import fork_server
-from cli.local.forking import Forking
+from cli.local import fork_server, forking
 from cli.local.processes import Process, Program, Start, by_command, python
 
 WAYS: Final = ("by command", "forked")
@@ -42,8 +41,9 @@ async def starter(way: str, folder: Path, *modules: str) -> AsyncIterator[Starte
     if way == "by command":
         yield Starter(by_command(environment), folder)
         return
-    with closing(Forking(environment)) as forking:
-        made = Starter(forking, folder)
-        made.server = await forking(SERVER._replace(command=[*SERVER.command, *modules]))
+    assert forking._adopts_orphans()
+    with closing(forking.Forking(environment)) as start:
+        made = Starter(start, folder)
+        made.server = await start(SERVER._replace(command=[*SERVER.command, *modules]))
         yield made
     await made.server.wait()
