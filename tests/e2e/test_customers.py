@@ -108,6 +108,26 @@ def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh)
     assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}
 
 
+@pytest.mark.processes
+def test_an_analysis_says_what_was_bought(mesh: RunningMesh) -> None:
+    one = journey(mesh)
+    days = (29, 20, 11)
+    one.send(
+        *(
+            one.event(
+                -day * 86_400, "purchase", amount=5, currency="EUR", orderId=f"o-{day}", lines=[{"productId": "p"}]
+            )
+            for day in days
+        )
+    )
+    path = f"/api/customers/{one.user_id}"
+    until(lambda: mesh.get(path).body.get("orderCount") == len(days), "not all orders were counted")
+    for depth in ("quick", "deep"):
+        analysis = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": depth}).body
+        said = "Bought 3 times, last 11 days ago, usually every 9 days: overdue."
+        assert said in analysis["keyInsights"], analysis
+
+
 def ended(mesh: RunningMesh, kind: str = "customers_fit") -> Any:
     """What came of a job."""
     begun = mesh.post("/api/jobs", {"kind": kind})
@@ -163,6 +183,13 @@ def test_what_a_job_learns_comes_back_as_events_once(tmp_path: Path) -> None:
         members = mesh.get(f"/api/segments/{told['segment'].replace(' ', '%20')}/members").body["userIds"]
         assert "user-001" in members
         assert 0 < len(told["products"]) <= 5
+
+        foretold = {user: mesh.get(f"/api/customers/{user}/predictions?days=14").body["due"] for user in shop(40)}
+        user, likely = max(foretold.items(), key=lambda each: max((due["probability"] for due in each[1]), default=0))
+        assert likely[0]["probability"] >= 0.5
+        analysis = mesh.post(f"/api/users/{user}/analysis", {"depth": "quick"}).body
+        assert any(each.startswith(f"{likely[0]['name']} is due") for each in analysis["keyInsights"]), analysis
+        assert f"Offer {likely[0]['name']} again." in analysis["recommendedActions"]
 
         again = ended(mesh)
         assert (again["state"], again["counts"]["published"], again["counts"]["refused"]) == ("done", 0, 0)
