@@ -151,7 +151,7 @@ def test_the_newest_names_are_told_if_not_all_can_be() -> None:
             Buying((), 1, 1.0, due=(Due("Tea", 0.6, 2.6), COFFEE)),
             ["Bought once, 1 day ago.", "Tea is due in 3 days (60 % within 14 days)."],
         ),
-        (Buying((), 1, 1.0, due=(Due("Tea", 0.49, 0.0),)), ["Bought once, 1 day ago."]),
+        (Buying((), 1, 1.0, due=(Due("Tea", 0.24, 0.0), Due("Milk", 0.9, 14.1))), ["Bought once, 1 day ago."]),
         (Buying((), 1, 1.0, due=(Due("", 0.9, 0.0), Due("See www.evil.test", 0.9, 0.0))), ["Bought once, 1 day ago."]),
     ],
 )

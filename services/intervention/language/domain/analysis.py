@@ -273,7 +273,7 @@ def _actions(known: Known) -> tuple[str, ...]:
     if known.watching is not None and known.watching.recommended:
         actions.append(f"Recommend {known.watching.recommended}.")
     if known.buying is not None:
-        actions += [f"Offer {each.product} again." for each in buying.likely(known.buying)[:1]]
+        actions += [f"Offer {each.product} again." for each in buying.due_soon(known.buying)[:1]]
     return tuple(actions) or ("Leave the user in peace.",)
 
 

@@ -20,8 +20,8 @@ _MOST_DUE: Final = 3
 _LONGEST_NAME: Final = 60
 # What all names may take as JSON, so that all there is to tell remains shorter than what a tool may find.
 _LONGEST_NAMES: Final = 3_200
-# From where on a purchase is more likely than not.
-_LIKELY: Final = 0.5
+# One in four: a product that is due is named from here on. Whoever has left for good needs nothing again.
+_LEAST_LIKELY: Final = 0.25
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -104,18 +104,22 @@ def buying_data(of: Buying | None, user_id: str) -> dict[str, object]:
 def sentences(of: Buying) -> list[str]:
     """What stands out of what a user bought, most important first."""
     said = [_rhythm(of)]
-    if of.active is not None and of.active < _LIKELY:
+    if of.active is not None and of.active < 0.5:
         said.append(f"Has probably left for good: still a customer with {_percent(of.active)}.")
-    said += [_due_sentence(each) for each in likely(of)[:1]]
+    said += [_due_sentence(each) for each in due_soon(of)[:1]]
     last = of.orders[:MOST_ORDERS]
     if of.order_count and (returned := sum(each.is_refund for each in last)):
         said.append(f"{returned} of the last {len(last)} orders {'was' if returned == 1 else 'were'} given back.")
     return said
 
 
-def likely(of: Buying) -> list[Due]:
-    """The products that will more likely than not be bought within `DUE_DAYS`, of those whose name may be shown."""
-    return [each for each in of.due if each.probability >= _LIKELY and _is_nameable(each.product)]
+def due_soon(of: Buying) -> list[Due]:
+    """The products that are due within `DUE_DAYS`, if that is likely enough and their names may be shown."""
+    return [
+        each
+        for each in of.due
+        if each.days_left <= DUE_DAYS and each.probability >= _LEAST_LIKELY and _is_nameable(each.product)
+    ]
 
 
 def products(of: Buying) -> list[str]:
