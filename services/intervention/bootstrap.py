@@ -157,8 +157,8 @@ async def over_redis(
             geography=models.bedrock_geography,
             prices=prices.read(models.prices_file),
         )
-        targets = (models.scoring_target, models.video_target, models.experiments_target)
-        scoring, video, experiments = [
+        targets = (models.scoring_target, models.video_target, models.customers_target, models.experiments_target)
+        scoring, video, customers, experiments = [
             await stack.enter_async_context(channel.dial(each, traced, tls)) for each in targets
         ]
         judges = Judges(_running(experiments, client, traced, own, models), own.scoring_experiment)
@@ -169,7 +169,7 @@ async def over_redis(
                 observer,
                 listeners,
                 asked,
-                lambda reading: MeshInsights(scoring, video, reading.helping),
+                lambda reading: MeshInsights(scoring, video, customers, reading.helping),
                 workers.notice,
                 system_clock,
                 own.watch_poll_seconds,

@@ -187,6 +187,9 @@ class ModelSettings:
         "JOURNEYMESH_SCORING_TARGET", topology.address("scoring"), "Where scoring is reached."
     )
     video_target: str = setting("JOURNEYMESH_VIDEO_TARGET", topology.address("video"), "Where video is reached.")
+    customers_target: str = setting(
+        "JOURNEYMESH_CUSTOMERS_TARGET", topology.address("customers"), "Where the customers service is."
+    )
     experiment: str = setting(
         "JOURNEYMESH_MODEL_EXPERIMENT",
         "",

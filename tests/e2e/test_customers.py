@@ -108,6 +108,26 @@ def test_every_order_counts_once_though_the_service_is_killed(mesh: RunningMesh)
     assert {each["orderId"] for each in told} == {f"o-{number}" for number in range(60)}
 
 
+@pytest.mark.processes
+def test_an_analysis_says_what_was_bought(mesh: RunningMesh) -> None:
+    one = journey(mesh)
+    days = (29, 20, 11)
+    one.send(
+        *(
+            one.event(
+                -day * 86_400, "purchase", amount=5, currency="EUR", orderId=f"o-{day}", lines=[{"productId": "p"}]
+            )
+            for day in days
+        )
+    )
+    path = f"/api/customers/{one.user_id}"
+    until(lambda: mesh.get(path).body.get("orderCount") == len(days), "not all orders were counted")
+    for depth in ("quick", "deep"):
+        analysis = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": depth}).body
+        said = "Bought 3 times, last 11 days ago, usually every 9 days: overdue."
+        assert said in analysis["keyInsights"], analysis
+
+
 def ended(mesh: RunningMesh, kind: str = "customers_fit") -> Any:
     """What came of a job."""
     begun = mesh.post("/api/jobs", {"kind": kind})

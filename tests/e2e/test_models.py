@@ -266,6 +266,31 @@ def test_a_user_is_analyzed_by_the_model_that_fits_and_what_it_looks_up_is_asked
     assert mesh.post("/api/users/nobody-at-all/analysis", {"depth": "quick"}).status == 404
 
 
+def test_a_model_is_told_what_the_user_bought(answering: Asked) -> None:
+    mesh, bedrock = answering
+    one = journey(mesh)
+    beans = {"productId": "p-1", "name": "Beans"}
+    one.send(one.event(-86_400, "purchase", amount=12.5, currency="EUR", orderId="o-1", lines=[beans]))
+    until(lambda: mesh.get(f"/api/customers/{one.user_id}").status == 200, "the order was not counted")
+    found = {
+        "exit_risk_score": round(one.score()),
+        "engagement_level": "medium",
+        "recommended_actions": ["Ask them how they like the beans."],
+        "key_insights": ["They have bought beans once, and that was a day ago."],
+    }
+    bedrock.otherwise = says(json.dumps(found))
+    bedrock.requests.clear()
+    bedrock.script.append(looks_up("purchases"))
+    for depth, tool_calls in (("deep", ["purchases"]), ("quick", [])):
+        analysis = mesh.post(f"/api/users/{one.user_id}/analysis", {"depth": depth}).body
+        assert (analysis["refusal"], analysis["toolCalls"]) == ("", tool_calls)
+        assert analysis["usage"]["promptVersion"] == f"{depth}-2"
+        said = json.dumps(bedrock.requests[-1]["messages"][-1])
+        order = {"amount": 12.5, "currency": "EUR", "days_ago": 1, "given_back": False, "products": ["Beans"]}
+        assert json.dumps(json.dumps(order, separators=(",", ":")))[1:-1] in said
+    assert one.user_id not in json.dumps(bedrock.requests)
+
+
 def test_a_model_that_is_slow_or_down_makes_nobody_wait(answering: Asked) -> None:
     mesh, bedrock = answering
     # Where nobody answers a failure counts, and the models are asked no more: so that comes last.

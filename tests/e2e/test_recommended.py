@@ -1,5 +1,6 @@
 """From what customers buy to an e-mail: what is learnt of all is recommended to one, and named while it can be had."""
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -64,6 +65,30 @@ def recommended_to(mesh: RunningMesh, user: str) -> list[dict[str, str]]:
     return list(told[0].get("products", [])) if told else []
 
 
+def is_in_force(mesh: RunningMesh, version: str) -> bool:
+    """Whether a policy decides already: it begins some seconds after it was read."""
+    newest = mesh.get("/api/policies").body["policies"][0]
+    has_begun = dt.datetime.fromisoformat(newest["startTime"]) <= dt.datetime.now(dt.UTC)
+    return has_begun and str(newest["version"]).startswith(version)
+
+
+def analysis_names_what_is_due(mesh: RunningMesh) -> None:
+    """Asserts that analyses name the most likely product that is due, and only of whom there is one."""
+    named = 0
+    for user in shop():
+        foretold = mesh.get(f"/api/customers/{user}/predictions?days=14").body["due"]
+        due = [each for each in foretold if each["daysLeft"] <= 14 and each["probability"] >= 0.25]
+        said = mesh.post(f"/api/users/{user}/analysis", {"depth": "quick"}).body
+        assert [each for each in said["recommendedActions"] if each.startswith("Offer ") and "again" in each] == [
+            f"Offer {each['name']} again." for each in due[:1]
+        ]
+        assert [each.split(" is due")[0] for each in said["keyInsights"] if " is due" in each] == [
+            each["name"] for each in due[:1]
+        ]
+        named += bool(due)
+    assert named > 0
+
+
 def mails(channels: Channels) -> list[str]:
     """The words of all e-mails so far, also of those that were not taken."""
     return [
@@ -90,6 +115,9 @@ def test_a_mail_names_what_is_recommended_and_was_not_bought_before_it_went_out(
         sold = {line.product for history in shop().values() for order in history for line in order.lines}
         assert {each["productId"] for each in products} <= sold, "the lamp cannot be had"
 
+        analysis_names_what_is_due(mesh)
+
+        until(lambda: is_in_force(mesh, "mail-1+"), "the policy is not in force")
         channels.ses.script[:] = [THROTTLED] * 100
         one = journey(mesh)._replace(user_id=user)
         one.send(one.event(0, "identify", email=ADDRESS))

@@ -22,6 +22,7 @@ from services.intervention.language.adapters.budget_memory import MemorySpending
 from services.intervention.language.adapters.silence import NoTrials
 from services.intervention.language.domain.analysis import Helping, Past, Struggle, Watching
 from services.intervention.language.domain.budget import PRICES, Amount, Prices
+from services.intervention.language.domain.buying import Buying
 from services.intervention.language.domain.generated_copy import GeneratedCopy
 from services.intervention.language.ports import Call, Spending, Trials
 from services.intervention.language.state import GENERATED_COPY
@@ -186,6 +187,7 @@ class KnownInsights:
     helping: Helping = dataclasses.field(
         default_factory=lambda: Helping("", "", (Past("below_trigger"),), engagement_score=30.0)
     )
+    buying: Buying | None = None
     asked: list[str] = dataclasses.field(default_factory=list)
 
     async def struggle(self, user_id: str) -> Struggle:
@@ -204,3 +206,8 @@ class KnownInsights:
         """See `services.intervention.language.ports.Insights`."""
         self.asked.append(f"intervention {user_id}")
         return self.helping
+
+    async def purchases(self, user_id: str, now_us: int) -> Buying | None:
+        """See `services.intervention.language.ports.Insights`."""
+        self.asked.append(f"purchases {user_id}")
+        return self.buying

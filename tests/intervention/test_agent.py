@@ -38,7 +38,12 @@ async def test_the_model_looks_up_and_answers() -> None:
     assert (seen.source, seen.refusal) == ("amazon.nova-pro-v1:0", "")
     assert seen.tool_calls == ("struggle", "video", "intervention")
     assert seen.usage == Usage("amazon.nova-pro-v1:0", 2400, 160, 2432.0)
-    assert [each["toolSpec"]["name"] for each in first["toolConfig"]["tools"]] == ["struggle", "video", "intervention"]
+    assert [each["toolSpec"]["name"] for each in first["toolConfig"]["tools"]] == [
+        "struggle",
+        "video",
+        "intervention",
+        "purchases",
+    ]
     # Each turn holds the talk before it, with what was found behind each wish.
     assert second["messages"][0] == first["messages"][0]
     assert [each["role"] for each in third["messages"]] == ["user", "assistant", "user", "assistant", "user"]
@@ -202,7 +207,7 @@ async def test_the_tools_are_the_mesh_s_own_calls() -> None:
     world = World()
     (help_,) = await world.send(Row(score=90))
     async with serving(everything) as channel:
-        insights = MeshInsights(channel, channel, world.reading.helping)
+        insights = MeshInsights(channel, channel, channel, world.reading.helping)
         struggle = await insights.struggle("ada")
         assert (struggle.score, struggle.level, struggle.confidence) == (82.0, Level.HIGH, 0.75)
         assert struggle.indicators == (Indicator("form_errors", 20.0, "3 errors"),)

@@ -140,10 +140,13 @@ def test_prompts_have_versions_and_hashes() -> None:
     hashes = {each.version: each.hash[:12] for each in (COPYWRITING, QUICK, STRATEGY, DEEP)}
     assert hashes == {
         "wording-1": "2c5ce651a2ea",
-        "quick-1": "5d63746a5604",
-        "strategy-1": "7236bb69eea3",
-        "deep-1": "19a965121f2a",
+        "quick-2": "19da4869c934",
+        "strategy-2": "48ac21d30b7d",
+        "deep-2": "dcce43bb93ec",
     }
+    # Analyses were made by these; no other text may have their names.
+    earlier = {"quick-1": "5d63746a5604", "strategy-1": "7236bb69eea3", "deep-1": "19a965121f2a"}
+    assert not hashes.keys() & earlier.keys()
 
 
 async def test_who_waits_is_woken_once_the_words_are_there() -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
 from services.intervention.language.domain.budget import Amount
+from services.intervention.language.domain.buying import Buying
 from services.intervention.language.domain.conversation import Answer, Question, Refusal
 from services.intervention.language.domain.prompt import Prompt
 
@@ -163,3 +164,11 @@ class Insights(Protocol):
 
     async def intervention(self, user_id: str) -> Helping:
         """What waits for the user, and the last decisions; nothing for one who was never seen."""
+
+    async def purchases(self, user_id: str, now_us: int) -> Buying | None:
+        """What the user bought and is likely to buy; None where nothing was bought.
+
+        Args:
+            user_id: the user.
+            now_us: the time at which ages are counted, in Unix microseconds.
+        """

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mesh.errors import NotFound
 from services.intervention.language.domain.analysis import Helping, Struggle, Watching
+from services.intervention.language.domain.buying import Buying
 from services.intervention.language.ports import Call, Came, Trial, TrialArm
 
 
@@ -49,3 +50,7 @@ class NoInsights:
     async def intervention(self, user_id: str) -> Helping:  # noqa: ARG002 - the port's
         """See `services.intervention.language.ports.Insights`."""
         return Helping()
+
+    async def purchases(self, user_id: str, now_us: int) -> Buying | None:  # noqa: ARG002 - the port's
+        """See `services.intervention.language.ports.Insights`."""
+        return None

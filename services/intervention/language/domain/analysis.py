@@ -6,7 +6,8 @@ import msgspec
 
 from services.intervention.decision.domain.facts import LEVEL_NAMES, Indicator, Level
 from services.intervention.decision.domain.situation import difficulties, kind_of_difficulty
-from services.intervention.language.domain import screening
+from services.intervention.language.domain import buying, screening
+from services.intervention.language.domain.buying import Buying
 from services.intervention.language.domain.conversation import (
     UNUSABLE_STOPS,
     Answer,
@@ -32,12 +33,18 @@ TOOLS: Final = (
     Tool("struggle", "The user's exit risk, its reasons, the signals of struggle and how the risk went lately."),
     Tool("video", "What the user watched and how, and what suits them; empty if they watched nothing."),
     Tool("intervention", "The help that waits for the user, and the last decisions on help with what came of them."),
+    Tool(
+        "purchases",
+        "The user's last orders with what was given back, how often they buy, and what they are likely to buy next; "
+        "empty if they bought nothing.",
+    ),
 )
 MOST_TURNS: Final = 6
 MOST_TOKENS: Final = 24_000
 """Tokens a deep analysis may use in total."""
+NOT_LOOKED_UP: Final = "This cannot be looked up now."
 _LONGEST_SENTENCE: Final = 240
-_LONGEST_RESULT: Final = 4_000
+_LONGEST_RESULT: Final = 6_000
 _MOST_DISTANCE: Final = 20.0
 _HIGH_ENGAGEMENT: Final = 70.0
 _LOW_ENGAGEMENT: Final = 40.0
@@ -91,11 +98,16 @@ class Helping(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """All that is known of a user; nothing of videos where none was watched."""
+    """All that is known of a user; nothing of videos where none was watched, or of purchases where nothing was bought.
+
+    `is_buying_known`: whether it could be looked up what the user bought.
+    """
 
     struggle: Struggle
     watching: Watching | None
     helping: Helping
+    buying: Buying | None = None
+    is_buying_known: bool = True
 
 
 class Findings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +146,10 @@ def question(complexity: Complexity, known: Known, user_id: str) -> Question:
         "intervention": help_data(known.helping),
         "video": watching_data(known.watching, user_id),
     }
+    if not known.is_buying_known:
+        data["purchases"] = {"error": NOT_LOOKED_UP}
+    elif known.buying is not None:
+        data["purchases"] = buying.buying_data(known.buying, user_id)
     turn = Turn(is_model=False, text=screening.data_block(data))
     return Question(prompt.version, prompt.text, (turn,), prompt.most_tokens)
 
@@ -216,10 +232,13 @@ def template(known: Known) -> Findings:
     """What stands out, in fixed sentences: the same for the same knowledge."""
     struggle, level = known.struggle, LEVEL_NAMES[known.struggle.level]
     insights = [f"Exit risk is {struggle.score:.0f} of 100, which is {level}."]
-    insights += [_sentence(each.reason) for each in struggle.indicators[:3] if each.contribution > 0]
+    bought = _bought(known)
+    most = 2 if bought else 3
+    insights += [_sentence(each.reason) for each in struggle.indicators[:most] if each.contribution > 0]
     if known.helping.waiting_action:
         insights.append("Help waits for the user already.")
-    elif known.watching is not None and known.watching.preferred_content:
+    insights += bought
+    if not known.helping.waiting_action and known.watching is not None and known.watching.preferred_content:
         insights.append(f"Watches {known.watching.preferred_content} content best.")
     return Findings(
         exit_risk_score=round(struggle.score, 1),
@@ -253,7 +272,15 @@ def _actions(known: Known) -> tuple[str, ...]:
         actions.append(_BY_DIFFICULTY[kind])
     if known.watching is not None and known.watching.recommended:
         actions.append(f"Recommend {known.watching.recommended}.")
+    if known.buying is not None:
+        actions += [f"Offer {each.product} again." for each in buying.due_soon(known.buying)[:1]]
     return tuple(actions) or ("Leave the user in peace.",)
+
+
+def _bought(known: Known) -> list[str]:
+    if not known.is_buying_known:
+        return ["What the user bought cannot be looked up now."]
+    return buying.sentences(known.buying) if known.buying is not None else []
 
 
 def _sentence(reason: str) -> str:
@@ -263,4 +290,5 @@ def _sentence(reason: str) -> str:
 def _user_made(known: Known) -> list[str]:
     watching = known.watching
     made = [each.reason for each in known.struggle.indicators] + list(known.struggle.signals)
-    return made + ([watching.preferred_content, watching.recommended] if watching is not None else [])
+    made += [watching.preferred_content, watching.recommended] if watching is not None else []
+    return made + (buying.products(known.buying) if known.buying is not None else [])

@@ -17,6 +17,9 @@ sentences, most important first>]}
 Each sentence is plain English for a support lead, at most 160 characters, without links, addresses, markup, \
 per cent signs or numbers above 999."""
 
+_DEEDS: Final = """Say what they did and are likely to do. Guess nothing about who somebody is: no income, family, \
+health, faith or origin. Where something could not be looked up, say that it could not."""
+
 
 _SLOT: Final = "{data}"
 _WORDING: Final = 'Answer with JSON and nothing else: {"message": "<the wording>"}'
@@ -112,17 +115,19 @@ not mention that anybody is watched.""",
 
 
 QUICK: Final = Prompt(
-    version="quick-1",
+    version="quick-2",
     text=f"""You tell a support lead in a few words how likely a user of a product is to leave, and what to do.
 {_DATA}
+{_DEEDS}
 {_ANSWER}""",
     most_tokens=350,
 )
 
 STRATEGY: Final = Prompt(
-    version="strategy-1",
+    version="strategy-2",
     text=f"""You advise a support lead which help a user of a product should get, by which channel and when.
 {_DATA}
+{_DEEDS}
 Weigh what was tried already and what came of it; doing nothing is a choice. Each recommended action names the help, \
 the channel (chat, e-mail, push, ticket or in the product) and the time.
 {_ANSWER}""",
@@ -130,10 +135,12 @@ the channel (chat, e-mail, push, ticket or in the product) and the time.
 )
 
 DEEP: Final = Prompt(
-    version="deep-1",
+    version="deep-2",
     text=f"""You examine for a support lead why a user of a product may leave, and what would keep them.
-You have three tools, all about this one user: struggle, video, intervention. Look up what you need, then answer.
+You have four tools, all about this one user: struggle, video, intervention, purchases. Look up what you \
+need, then answer.
 {_DATA}
+{_DEEDS}
 Tell causes from symptoms, and say what each recommended action is to change.
 {_ANSWER}""",
     most_tokens=700,

@@ -11,12 +11,14 @@ from services.intervention.language.domain import analysis
 from services.intervention.language.domain.analysis import (
     MOST_TOKENS,
     MOST_TURNS,
+    NOT_LOOKED_UP,
     PROMPTS,
     TEMPLATE,
     Analysis,
     Findings,
     Known,
 )
+from services.intervention.language.domain.buying import Buying, buying_data
 from services.intervention.language.domain.conversation import (
     Answer,
     Complexity,
@@ -37,6 +39,8 @@ from services.intervention.language.usecases.models import Models, Origin
 _MARGIN_SECONDS: Final = 0.2
 _MOST_TOOL_USES: Final = 4
 """What a model may look up in one turn."""
+_PURCHASES_SECONDS: Final = 2.0
+"""How long purchases are waited for: an analysis goes on without them."""
 
 
 class _Talk:
@@ -95,10 +99,10 @@ class Analyses:
 
         Raises:
             NotFound: `USER_NOT_FOUND`, the user was never seen.
-            Unavailable: a service that knows the user is away.
+            Unavailable: scoring or video is away. Without customers it goes on, and says so.
         """
         ends_at = self._monotonic() + min(self._deadline_seconds, within_seconds - _MARGIN_SECONDS)
-        known = await self._known(user_id)
+        known = await self._known(user_id, ends_at)
         tenant = tenant_of(user_id)
         talk = _Talk(await self._models.affordable(depth, tenant), ends_at, tenant)
         try:
@@ -116,11 +120,22 @@ class Analyses:
             analyzed_us=self._clock(),
         )
 
-    async def _known(self, user_id: str) -> Known:
-        struggle, watching, helping = await asyncio.gather(
-            self._insights.struggle(user_id), self._insights.video(user_id), self._insights.intervention(user_id)
+    async def _known(self, user_id: str, ends_at: float) -> Known:
+        struggle, watching, helping, (buying, is_known) = await asyncio.gather(
+            self._insights.struggle(user_id),
+            self._insights.video(user_id),
+            self._insights.intervention(user_id),
+            self._bought(user_id, ends_at),
         )
-        return Known(struggle, watching, helping)
+        return Known(struggle, watching, helping, buying, is_buying_known=is_known)
+
+    async def _bought(self, user_id: str, ends_at: float) -> tuple[Buying | None, bool]:
+        """What the user bought, and whether that could be looked up."""
+        try:
+            async with asyncio.timeout(min(_PURCHASES_SECONDS, ends_at - self._monotonic())):
+                return await self._insights.purchases(user_id, self._clock()), True
+        except (MeshError, TimeoutError):
+            return None, False
 
     async def _find(self, talk: _Talk, user_id: str, known: Known) -> Findings:
         if talk.complexity is Complexity.DEEP:
@@ -170,9 +185,11 @@ class Analyses:
                         found = analysis.watching_data(await self._insights.video(user_id), user_id)
                     case "intervention":
                         found = analysis.help_data(await self._insights.intervention(user_id))
+                    case "purchases":
+                        found = buying_data(await self._insights.purchases(user_id, self._clock()), user_id)
                     case _:
                         talk.tool_calls[-1] = "unknown"
                         return ToolResult(use.id, "There is no such tool.", is_error=True)
         except (MeshError, TimeoutError):
-            return ToolResult(use.id, "This cannot be looked up now.", is_error=True)
+            return ToolResult(use.id, NOT_LOOKED_UP, is_error=True)
         return ToolResult(use.id, analysis.result_text(found))
