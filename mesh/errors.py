@@ -101,6 +101,13 @@ class VersionMismatch(Unavailable):
         super().__init__("VERSION_MISMATCH", detail)
 
 
+class Damaged(Unavailable):
+    """What is stored cannot be read by any version. Only itself is at fault, and waiting does not help."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("DEPENDENCY_UNAVAILABLE", f"{what} cannot be read: what is stored is damaged.")
+
+
 class Unreachable(Unavailable):
     """Nobody answered. Only decoded, never raised by our own code."""
 

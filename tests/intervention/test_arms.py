@@ -345,6 +345,21 @@ async def test_reports_of_a_newer_version_are_done_with_or_left_to_it(valkey: re
         await reports.of_users(["bob"])
 
 
+async def test_a_report_that_nobody_can_read_keeps_no_other_and_is_removed(valkey: redis.Client) -> None:
+    reports = RedisReports(valkey)
+    await valkey.zadd("jm:intervention:reports", {b"\x92\x01": 0})
+    await reports.add([Report("", "tone", "ada", "control")])
+    told: list[Any] = []
+
+    class Taking:
+        async def tell(self, reports: Any) -> None:
+            told.extend(reports)
+
+    assert await Telling(reports, Taking()).tell_some() == 1
+    assert [each.unit for each in told] == ["ada"]
+    assert not await valkey.exists("jm:intervention:reports")
+
+
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:
     (tmp_path / "eager.yaml").write_text(edited(trigger={"score": 50}))
     async with experiments() as mesh:
