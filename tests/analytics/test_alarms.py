@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -22,8 +22,9 @@ from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import alarms
 from services.analytics.domain.alarms import BudgetDay
 from services.analytics.domain.costs import LEAST_USD, MOST_USD, Budget, OwnBudget, used_usd
-from services.analytics.domain.manifest import EMPTY, Manifest
-from services.analytics.domain.question import DAY_US, DayOfUse, Price, Prices
+from services.analytics.domain.layout import EVENTS, Partition
+from services.analytics.domain.manifest import EMPTY, Manifest, Part
+from services.analytics.domain.question import DAY_US, HOUR_US, DayOfUse, Price, Prices
 from services.analytics.domain.watched import Watched
 from services.analytics.translation import budget_message
 from services.analytics.usecases import Costing
@@ -34,6 +35,7 @@ from tests.builders import NOW_US
 from tests.intervention.receiver import Answer, Receiver
 
 TODAY_US: Final = NOW_US // DAY_US * DAY_US
+Parts: TypeAlias = Mapping[tuple[str, Partition], Part]
 
 
 @dataclasses.dataclass
@@ -171,6 +173,33 @@ class Uncopied:
         pass
 
 
+class Copied(Uncopied):
+    """Copies that have something in them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._manifest = EMPTY._replace(parts=parts)
+
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+
+class Looked(dict[tuple[str, Partition], Part]):
+    """Counts how often all of it is read."""
+
+    whole_count = 0
+
+    def items(self) -> Any:
+        self.whole_count += 1
+        return super().items()
+
+
+class Free:
+    """Language models that cost nothing."""
+
+    async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
+        return {}
+
+
 async def test_yesterday_counts_by_the_budget_that_it_had() -> None:
     kept = MemoryBudgets()
     costing = Costing(Uncopied(), Spent(), Prices((), 4.0), kept, lambda: NOW_US)
@@ -181,6 +210,30 @@ async def test_yesterday_counts_by_the_budget_that_it_had() -> None:
     await costing.set_budget("acme", 2.0, "ada")
     assert await costing.budget_days("acme") == [BudgetDay(TODAY_US, 2.0, 2.0)]
     assert await Costing(Uncopied(), Spent(), Prices(), MemoryBudgets(), lambda: NOW_US).budget_days("acme") == ()
+
+
+async def test_the_first_events_of_a_day_do_not_use_all_that_a_day_costs() -> None:
+    prices = Prices((Price("machines", usd_per_day=96.0),), 5.0)
+    parts = {(EVENTS, Partition("acme", TODAY_US // DAY_US)): Part("p", 1)}
+    clock = [0]
+    costing = Costing(Copied(parts), Free(), prices, MemoryBudgets(), lambda: clock[0])
+    for hours, used in ((0.0, 0.0), (0.1, 0.0), (0.25, 1.0), (12.2, 48.0), (23.99, 95.0), (24.0, 96.0), (30.0, 96.0)):
+        clock[0] = TODAY_US + round(hours * HOUR_US)
+        days = {each.start_us: each.used_usd for each in await costing.budget_days("acme")}
+        assert days[TODAY_US] == pytest.approx(used)
+        assert TODAY_US - DAY_US not in days or days[TODAY_US - DAY_US] == 0.0
+
+
+async def test_a_look_at_all_budgets_reads_the_copies_once_and_not_once_for_each_tenant() -> None:
+    tenants, today = [f"t-{each}" for each in range(20)], TODAY_US // DAY_US
+    parts = Looked(
+        {(EVENTS, Partition(tenant, day)): Part("p", 1) for tenant in tenants for day in range(today - 30, today + 1)}
+    )
+    prices = Prices((Price("machines", usd_per_day=20.0),), 5.0)
+    costing = Costing(Copied(parts), Free(), prices, MemoryBudgets(), lambda: TODAY_US + DAY_US - 1)
+    for tenant in tenants:
+        assert [round(each.used_usd, 2) for each in await costing.budget_days(tenant)] == [1.0, 0.99]
+    assert parts.whole_count == 1
 
 
 usd = st.floats(0, MOST_USD)
