@@ -1,5 +1,6 @@
 """Budgets of days: each threshold is told once, to the tenant and to who operates the mesh, and to no other tenant."""
 
+import asyncio
 import dataclasses
 import datetime as dt
 import json
@@ -15,6 +16,7 @@ from journeymesh.analytics.v1 import insights_pb2 as wire
 
 from mesh import webhook
 from mesh.errors import Unavailable
+from mesh.process.lifecycle import cancel
 from mesh.webhook import Webhook
 from services.analytics.adapters.budgets import MemoryBudgets
 from services.analytics.adapters.messenger import WebhookMessenger
@@ -28,7 +30,7 @@ from services.analytics.domain.question import DAY_US, HOUR_US, DayOfUse, Price,
 from services.analytics.domain.watched import Watched
 from services.analytics.translation import budget_message
 from services.analytics.usecases import Costing
-from services.analytics.watching import Plan, Tellers, Watching
+from services.analytics.watching import Figures, Plan, Tellers, Watching
 from tests.analytics.test_telling import MINUTE_US, SECRET, Told
 from tests.analytics.test_watching import stub, told
 from tests.builders import NOW_US
@@ -77,7 +79,7 @@ async def test_each_threshold_is_posted_once_and_again_only_for_a_higher_budget(
         ):
             days.use(usd, daily_usd)
             for _ in range(2):
-                await its.judge()
+                await its.look_at_budgets()
                 clock.now_us += MINUTE_US
             assert len(receiver.received) == count, usd
         bodies = [json.loads(each.body)["journeymesh"] for each in receiver.received]
@@ -93,7 +95,7 @@ async def test_each_threshold_is_posted_once_and_again_only_for_a_higher_budget(
         assert (bodies[0]["kind"], bodies[0]["tenant"], bodies[0]["day"]) == ("budget.reached", "acme", "2026-01-02")
         # The next day is another one.
         days.use(5.0, start_us=TODAY_US + DAY_US)
-        await its.judge()
+        await its.look_at_budgets()
         assert len(receiver.received) == 5
         assert json.loads(receiver.received[-1].body)["text"] == "Budget of 2026-01-03: all is used, 5 of 5 USD"
 
@@ -106,7 +108,7 @@ async def test_an_alarm_that_was_not_taken_is_posted_again_with_the_same_key() -
         its = watching(days, clock, Tellers({}, None, posting))
         days.use(5.0)
         for _ in range(4):
-            await its.judge()
+            await its.look_at_budgets()
             clock.now_us += MINUTE_US
         assert len(receiver.received) == 2
         assert len({each.headers["webhook-id"] for each in receiver.received}) == 1
@@ -122,7 +124,7 @@ async def test_only_the_tenant_is_pushed_its_alarms_and_a_watch_that_is_away_kee
         assert (await seen()).alarms == ()
         days.of = {"acme": [BudgetDay(TODAY_US, 5.0, 4.5)]}
         with pytest.raises(Unavailable):  # of the default tenant
-            await its.judge()
+            await its.look_at_budgets()
         update = await seen()
         (alarm,) = update.alarms
         assert (alarm.percent, update.insights) == (80, ())
@@ -134,6 +136,22 @@ async def test_only_the_tenant_is_pushed_its_alarms_and_a_watch_that_is_away_kee
         assert not (await at.ListInsights(wire.ListInsightsRequest())).budget_alarms
         day = await at.GetInsightsDigest(wire.GetInsightsDigestRequest(tenant="acme", day="2026-01-02"))
         assert list(day.budget_alarms) == [message]
+
+
+async def test_incidents_do_not_wait_for_a_service_that_does_not_say_what_days_cost() -> None:
+    class Hanging:
+        async def budget_days(self, tenant: str) -> Sequence[BudgetDay]:
+            await asyncio.Event().wait()
+            return ()
+
+    clock, judged = Told(), asyncio.Queue[Figures]()
+    plan = Plan(period_seconds=0.01)
+    its = Watching(clock, MemoryWatches(), lambda: clock.now_us, plan, budgets=Hanging(), report=judged.put_nowait)
+    running = asyncio.create_task(its.run())
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            await judged.get()
+    await cancel(running)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 20), st.sampled_from([1.0, 5.0, 10.0])), max_size=20))
