@@ -142,14 +142,14 @@ def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
     return damaged
 
 
-def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
-    """The state after the last batch, decoded; unreadable bytes count as none.
+def readable(blob: bytes | None, decode: Callable[[bytes], _State], *, is_sealed: bool = True) -> _State:
+    """The state after the last batch, decoded, or one without an envelope; unreadable bytes count as none.
 
     Raises:
         VersionMismatch: a newer version wrote it.
     """
     try:
-        return decode(current(blob))
+        return decode(current(blob) if is_sealed else blob or b"")
     except UNREADABLE:
         return decode(b"")
 

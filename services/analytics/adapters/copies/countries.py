@@ -1,8 +1,8 @@
 """The country that an event declares, as SQL: by what was sent alone, never by an address.
 
-That is `country` of its properties, or else `countryCode`, if it is a code of two letters; else the country of its time zone
-as the zone database has it (`zone.tab` and its links), which says more than a language does; else the region of the
-`locale` of its properties, such as `de-AT`.
+That is `country` of its properties, or else `countryCode`, if it is a code of two letters; else the country of its time
+zone as the zone database has it (`zone.tab` and its links), which says more than a language does; else the region of
+the `locale` of its properties, such as `de-AT`.
 """
 
 import functools
