@@ -73,7 +73,7 @@ async def test_a_message_that_nobody_can_read_keeps_no_other(valkey: redis.Clien
     await outbox.add([message(1), message(2)], NOON_ISH)
     await valkey.set(_key("email", "i-3-1-0"), b"\x92\x01")
     assert names(await claim(outbox)) == ["i-3-2-0"]
-    assert (await outbox.backlog("email")).message_count == 1
+    assert (await outbox.backlog("email")).message_count == 2  # a newer version may know it
     await outbox.cancel(["i-3-1-0"], NOON_ISH, "withdrawn")
     assert await outbox.deliveries(["i-3-1-0"]) == [[]]
 

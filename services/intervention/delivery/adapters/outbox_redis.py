@@ -96,7 +96,7 @@ class RedisOutbox:
         with redis.translating_errors():
             blobs: Any = await self._client.mget([_key(channel, each.decode()) for each in members])
             entries = readable("A message", filter(None, blobs), delivery.decode_entry)
-            gone = [each for each, blob in zip(members, blobs, strict=True) if blob not in entries]
+            gone = [each for each, blob in zip(members, blobs, strict=True) if blob is None]
             if gone:
                 await self._client.zrem(_index(channel), *gone)
         return [Claimed(each, until_us) for each in entries.values()]
