@@ -102,10 +102,15 @@ class VersionMismatch(Unavailable):
 
 
 class Damaged(Unavailable):
-    """What is stored cannot be read by any version. Only itself is at fault, and waiting does not help."""
+    """What is stored cannot be read by any version: only itself is at fault.
+
+    The process that reads it goes on. Waiting does not help, so to callers it is `Internal`.
+    """
+
+    code = grpc.StatusCode.DATA_LOSS
 
     def __init__(self, what: str) -> None:
-        super().__init__("DEPENDENCY_UNAVAILABLE", f"{what} cannot be read: what is stored is damaged.")
+        super().__init__("INTERNAL", f"{what} cannot be read: what is stored is damaged.")
 
 
 class Unreachable(Unavailable):
