@@ -38,7 +38,7 @@ class RedisBudgets:
             blob = cast("bytes | None", await self._client.hget(_KEY, tenant))
         if blob is None:
             return None
-        with reading("The budget, which can be set again,"):
+        with reading("The budget"):
             if msgspec.msgpack.decode(blob, type=_Version).version > _VERSION:
                 raise VersionMismatch("A budget was stored by a newer version of the service.")
             return OwnBudget(*msgspec.structs.astuple(msgspec.msgpack.decode(blob, type=_Packed))[1:])
