@@ -174,6 +174,14 @@ def test_a_threshold_is_told_once_of_a_day_and_budget_whatever_is_used(
         assert all(its.percent > each.percent or its.daily_usd > each.daily_usd for its in higher)
 
 
+def test_an_alarm_is_kept_for_fourteen_days_also_if_none_comes_after_it() -> None:
+    one = alarms.raised(Watched(), [BudgetDay(TODAY_US, 5.0, 5.0)], TODAY_US + 1)
+    quiet = [BudgetDay(TODAY_US + 13 * DAY_US, 5.0, 0.0)]
+    assert alarms.raised(one, quiet, TODAY_US + 14 * DAY_US - 1) is one
+    after = alarms.raised(one, quiet, TODAY_US + 14 * DAY_US)
+    assert (after.alarms, after.sequence) == ((), one.sequence)
+
+
 class Spent:
     """Language models cost two dollars a day."""
 
