@@ -101,6 +101,18 @@ class VersionMismatch(Unavailable):
         super().__init__("VERSION_MISMATCH", detail)
 
 
+class Damaged(Unavailable):
+    """What is stored cannot be read by any version: only itself is at fault.
+
+    The process that reads it goes on. Waiting does not help, so to callers it is `Internal`.
+    """
+
+    code = grpc.StatusCode.DATA_LOSS
+
+    def __init__(self, what: str) -> None:
+        super().__init__("INTERNAL", f"{what} cannot be read: what is stored is damaged.")
+
+
 class Unreachable(Unavailable):
     """Nobody answered. Only decoded, never raised by our own code."""
 

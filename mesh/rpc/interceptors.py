@@ -24,7 +24,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
-from mesh.errors import InvalidArgument, MeshError, from_rpc_error, internal_status, to_status
+from mesh.errors import Damaged, InvalidArgument, MeshError, from_rpc_error, internal_status, to_status
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.telemetry import Telemetry
@@ -195,7 +195,7 @@ def _guarded_stream(
 async def _report(method: str, error: BaseException, context: ServerContext) -> None:
     if isinstance(error, (grpc.aio.AbortError, asyncio.CancelledError)):
         return
-    if not isinstance(error, MeshError):
+    if not isinstance(error, MeshError) or isinstance(error, Damaged):
         _log.error("%s failed", method, exc_info=error)
     status = rpc_status.to_status(to_status(error) if isinstance(error, MeshError) else internal_status())
     # Not `abort_with_status`: only `abort` is seen by the span.

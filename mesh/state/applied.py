@@ -21,13 +21,13 @@ No I/O but the log.
 import itertools
 import logging
 import re
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from mesh.errors import AlreadyApplied, FailedPrecondition, InvalidArgument, VersionMismatch
+from mesh.stored import UNREADABLE
 
 _State = TypeVar("_State")
 ASIDE: Final = "\0damaged:"
@@ -36,8 +36,6 @@ STATE_VERSION: Final = 1
 """The version of the states of all services. It rises with a change that the version before would misread or refuse, so
 that that version waits and does not take the state for damaged. New members at the end, with defaults, need no rise."""
 _NEVER: Final = "-1"
-# What decoders raise on damaged bytes.
-_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, struct.error)
 _log = logging.getLogger(__name__)
 # As Kinesis names them; a key contains nothing else beside a shard's name.
 _SHARD: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -131,7 +129,7 @@ def opened(blob: bytes | None, at: Batch, decode: Callable[[bytes], _State]) -> 
     try:
         resumed = resume(blob, at)
         return resumed, decode(resumed.state)
-    except _UNREADABLE:
+    except UNREADABLE:
         return Resumed(b"", _NEVER, blob or b""), decode(b"")
 
 
@@ -144,15 +142,15 @@ def kept_aside(resumed: Mapping[str, Resumed]) -> dict[str, bytes]:
     return damaged
 
 
-def readable(blob: bytes | None, decode: Callable[[bytes], _State]) -> _State:
-    """The state after the last batch, decoded; unreadable bytes count as none.
+def readable(blob: bytes | None, decode: Callable[[bytes], _State], *, is_sealed: bool = True) -> _State:
+    """The state after the last batch, decoded, or one without an envelope; unreadable bytes count as none.
 
     Raises:
         VersionMismatch: a newer version wrote it.
     """
     try:
-        return decode(current(blob))
-    except _UNREADABLE:
+        return decode(current(blob) if is_sealed else blob or b"")
+    except UNREADABLE:
         return decode(b"")
 
 

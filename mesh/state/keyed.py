@@ -91,7 +91,7 @@ class Changed(Generic[State]):
 
 
 class Seen(Generic[State]):
-    """States that are only read, by name, as of the last batch. A sealed one that cannot be read counts as none."""
+    """States that are only read, by name, as of the last batch. One that cannot be read counts as none."""
 
     def __init__(self, kind: StateKind[State], names: Iterable[str]) -> None:
         self.states: dict[str, State] = {}
@@ -112,8 +112,7 @@ class Seen(Generic[State]):
         return {}
 
     def _opened(self, blob: bytes | None) -> State:
-        decode = self._kind.decode
-        return applied.readable(blob, decode) if self._kind.is_sealed else decode(blob or b"")
+        return applied.readable(blob, self._kind.decode, is_sealed=self._kind.is_sealed)
 
 
 @contextlib.asynccontextmanager

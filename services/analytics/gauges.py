@@ -1,12 +1,13 @@
 """Asks about models and data from time to time, and reports the answers as metrics."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, cast
 
 from mesh.clock import Clock
-from mesh.errors import InvalidArgument, MeshError
+from mesh.errors import Damaged, InvalidArgument, MeshError
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from services.analytics import watching
@@ -31,11 +32,18 @@ async def follow(
     while True:
         await asyncio.sleep(period_seconds if is_seen else min(period_seconds, _SOON_SECONDS))
         is_seen = False
-        try:
+        with _telling("costs"):
             await look_at_costs(asking, costing, metrics)
+        with _telling("models and data"):
             is_seen = await look(asking, metrics, clock(), noticed)
-        except MeshError as error:
-            _log.info("gauges of models and data are not told now: %s", error.detail)
+
+
+@contextlib.contextmanager
+def _telling(what: str) -> Iterator[None]:
+    try:
+        yield
+    except MeshError as error:
+        _log.info("gauges of %s are not told now: %s", what, error.detail)
 
 
 async def look_at_costs(asking: Asking, costing: Costing, metrics: Metrics) -> None:
@@ -44,8 +52,14 @@ async def look_at_costs(asking: Asking, costing: Costing, metrics: Metrics) -> N
     Raises:
         MeshError: what was used cannot be read.
     """
-    shares = [await costing.used_share(tenant) for tenant in sorted(asking.known().tenants)]
-    known = [share for share in shares if share is not None]
+    known = list[float]()
+    for tenant in sorted(asking.known().tenants):
+        try:
+            share = await costing.used_share(tenant)
+        except Damaged as error:
+            _log.warning("gauges leave out a tenant: %s", error.detail)
+            continue
+        known += [] if share is None else [share]
     metrics.set_gauges(registry.COST_BUDGET_USED, {(): max(known)} if known else {})
 
 

@@ -196,18 +196,27 @@ class Running:
         """Runs a job of each tenant that has one waiting.
 
         Raises:
-            Unavailable: the store cannot be reached; what was held is begun again later.
+            Unavailable: the store cannot be reached; what was held is begun again later. Or the jobs of a tenant cannot
+                be read; those of the others were run.
         """
+        failed: Unavailable | None = None
         for tenant in await self.store.waiting():
-            holder = self.random_bytes(_ID_BYTES).hex()
-            now_us = self.clock()
-            take = functools.partial(_taken, kinds=self.installed, holder=holder, now_us=now_us)
-            jobs = await changed(self.store, tenant, take)
-            for job in jobs:
-                if domain.is_held(job, holder):
-                    await self._attempt(tenant, job)
-                elif job.state is State.FAILED and job.ended_us == now_us:
-                    self._count(job)  # it was begun as often as may be
+            try:
+                await self._run_one(tenant)
+            except Unavailable as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    async def _run_one(self, tenant: str) -> None:
+        holder = self.random_bytes(_ID_BYTES).hex()
+        now_us = self.clock()
+        take = functools.partial(_taken, kinds=self.installed, holder=holder, now_us=now_us)
+        for job in await changed(self.store, tenant, take):
+            if domain.is_held(job, holder):
+                await self._attempt(tenant, job)
+            elif job.state is State.FAILED and job.ended_us == now_us:
+                self._count(job)  # it was begun as often as may be
 
     async def _attempt(self, tenant: str, job: Job) -> None:
         about: dict[str, str | int] = {

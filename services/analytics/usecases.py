@@ -43,6 +43,8 @@ MOST_SEGMENTS: Final = 100
 _LONGEST_NAME: Final = 100
 _LONGEST_DESCRIPTION: Final = 500
 _MOST_BYTES: Final = 8_192
+# A quarter of an hour: so often an answer about today changes by itself.
+_STEP_US: Final = 900_000_000
 
 
 class Answered(NamedTuple):
@@ -177,6 +179,22 @@ class Asking:
         raise InvalidArgument("QUESTION_TOO_LARGE", text)
 
 
+@dataclasses.dataclass(slots=True)
+class _AllEvents:
+    """How many events all tenants had on each day, added up once for as long as the copies stay the same."""
+
+    parts: Mapping[tuple[str, Partition], Part] = dataclasses.field(default_factory=dict)
+    rows: Counter[int] = dataclasses.field(default_factory=Counter)
+
+    def of(self, parts: Mapping[tuple[str, Partition], Part]) -> Counter[int]:
+        """By day; 0 without any."""
+        if parts is not self.parts:
+            self.parts, self.rows = parts, Counter()
+            for (kind, its), part in parts.items():
+                self.rows[its.day] += part.row_count if kind == EVENTS else 0
+        return self.rows
+
+
 @dataclasses.dataclass(frozen=True)
 class Costing:
     """Looks up what questions about costs need: what was used, by the copies, and what language models cost."""
@@ -186,6 +204,8 @@ class Costing:
     prices: Prices
     budgets: BudgetStore
     clock: Clock
+    _archived: _AllEvents = dataclasses.field(default_factory=_AllEvents, init=False, compare=False)
+    _tail: _AllEvents = dataclasses.field(default_factory=_AllEvents, init=False, compare=False)
 
     async def looked_up(self, tenant: str, question: Question) -> Question:
         """A question about costs with what was used and the prices; any other question as it is.
@@ -198,7 +218,7 @@ class Costing:
         today = self.clock() // DAY_US
         first, end = question.window.start_us // DAY_US, min(question.window.end_us // DAY_US, today + 1)
         models_usd = await self.spending.usd_by_day(tenant, max(1, today + 1 - first))
-        used = _used(self.copies.manifest(), tenant, range(first, end), models_usd)
+        used = self._used(tenant, range(first, end), models_usd)
         budget_usd = costs.lower(await self.budgets.read(tenant), self.prices.budget_of(tenant))
         return dataclasses.replace(question, prices=self.prices.parts, budget_usd=budget_usd, days=tuple(used))
 
@@ -238,7 +258,7 @@ class Costing:
             return ()
         first = today if own is not None and own.set_us >= today * DAY_US else today - 1
         models_usd = await self.spending.usd_by_day(tenant, today + 1 - first)
-        days = _used(self.copies.manifest(), tenant, range(first, today + 1), models_usd)
+        days = self._used(tenant, range(first, today + 1), models_usd)
         return [BudgetDay(each.start_us, daily_usd, costs.used_usd(each, self.prices.parts)) for each in days]
 
     async def used_share(self, tenant: str) -> float | None:
@@ -255,8 +275,23 @@ class Costing:
     async def _budget(self, tenant: str, own: OwnBudget | None) -> Budget:
         today = self.clock() // DAY_US
         models_usd = await self.spending.usd_by_day(tenant, 1)
-        (day,) = _used(self.copies.manifest(), tenant, range(today, today + 1), models_usd)
+        (day,) = self._used(tenant, range(today, today + 1), models_usd)
         return Budget(own, self.prices.budget_of(tenant), costs.used_usd(day, self.prices.parts))
+
+    def _used(self, tenant: str, days: range, models_usd: Mapping[int, float]) -> Iterator[DayOfUse]:
+        manifest, now_us = self.copies.manifest(), self.clock()
+        kept = manifest.parts, manifest.tail.parts
+        every = self._archived.of(kept[0]), self._tail.of(kept[1])
+        for day in days:
+            own, decided = (
+                sum(part.row_count for parts in kept if (part := parts.get((kind, Partition(tenant, day)))))
+                for kind in (EVENTS, DECISIONS)
+            )
+            total, start_us = sum(rows[day] for rows in every), day * DAY_US
+            # What a day without any events cost is the default tenant's.
+            share = own / total if total else float(not tenant)
+            passed = min(max(now_us - start_us, 0) // _STEP_US * _STEP_US / DAY_US, 1.0)
+            yield DayOfUse(start_us, own, decided, share, models_usd.get(start_us, 0.0), passed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -426,18 +461,6 @@ class _Paths(NamedTuple):
     tail: dict[str, list[str]]
     row_count: int
     day_count: int
-
-
-def _used(manifest: Manifest, tenant: str, days: range, models_usd: Mapping[int, float]) -> Iterator[DayOfUse]:
-    rows: Counter[tuple[str, int, bool]] = Counter()
-    for parts in (manifest.parts, manifest.tail.parts):
-        for (kind, its), part in parts.items():
-            rows[kind, its.day, its.tenant == tenant] += part.row_count
-    for day in days:
-        own, others, start_us = rows[EVENTS, day, True], rows[EVENTS, day, False], day * DAY_US
-        # What a day without any events cost is the default tenant's.
-        share = own / (own + others) if own + others else float(not tenant)
-        yield DayOfUse(start_us, own, rows[DECISIONS, day, True], share, models_usd.get(start_us, 0.0))
 
 
 def _paths(manifest: Manifest, tenant: str, question: Question) -> _Paths:

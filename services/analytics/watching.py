@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -185,19 +185,26 @@ class Watching:
         self._noted: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Judges after each period, without end; what fails is tried with the next one."""
+        """Judges, and looks at budgets, after each period, without end; what fails is tried with the next one.
+
+        Neither waits for the other: a look asks another service about each tenant with a budget.
+        """
+        await asyncio.gather(
+            self._each_period(self.judge, "key figures"), self._each_period(self.look_at_budgets, "budgets")
+        )
+
+    async def _each_period(self, do: Callable[[], Awaitable[None]], what: str) -> None:
         while True:
             await asyncio.sleep(self._plan.period_seconds)
             try:
-                await self.judge()
+                await do()
             except MeshError as error:
-                _log.warning("key figures are not watched now: %s", error.detail)
+                _log.warning("%s are not watched now: %s", what, error.detail)
 
     async def judge(self) -> None:
         """Judges the complete hours of the last 14 days again: of the default tenant, and of those asked about.
 
-        The same data is not counted again within a quarter of an hour, as the answer is remembered. The budgets of all
-        tenants are looked at.
+        The same data is not counted again within a quarter of an hour, as the answer is remembered.
 
         Raises:
             MeshError: the figures of a tenant could not be counted or kept; the others' were.
@@ -214,12 +221,22 @@ class Watching:
                 await self._tell_day(tenant)
             except MeshError as error:
                 failed = error
-        for tenant in sorted(known.tenants | every):
+        self._report(_figures([*self._judged.values()], known.watermark_us))
+        if failed is not None:
+            raise failed
+
+    async def look_at_budgets(self) -> None:
+        """Looks at what the days of all tenants have cost, and tells those that have reached a threshold.
+
+        Raises:
+            MeshError: the budget of a tenant could not be looked at; the others' were.
+        """
+        failed: MeshError | None = None
+        for tenant in sorted(self._judge.known().tenants | {tenants.DEFAULT}):
             try:
                 await self._look_at_budget(tenant)
             except MeshError as error:
                 failed = error
-        self._report(_figures([*self._judged.values()], known.watermark_us))
         if failed is not None:
             raise failed
 

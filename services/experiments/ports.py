@@ -26,15 +26,18 @@ class Signer(Protocol):
 class ExperimentStore(Protocol):
     """Keeps experiments, what was counted, and what is known of each unit.
 
-    Every call raises `Unavailable` if the store cannot be reached, and `VersionMismatch` if only a newer build can read
-    what it holds.
+    Every call raises `Unavailable` if the store cannot be reached or nobody can read what it holds, and
+    `VersionMismatch` if only a newer build can.
     """
 
     async def changes(self) -> int:
         """How often any experiment was put."""
 
     async def all(self) -> Sequence[Experiment]:
-        """All experiments of all tenants, in no order."""
+        """All experiments of all tenants, in no order, but those that nobody can read."""
+
+    async def names(self) -> Sequence[tuple[str, str]]:
+        """Tenant and id of all experiments of all tenants, in no order."""
 
     async def get(self, tenant: str, experiment_id: str) -> Experiment | None:
         """An experiment; None if there is none."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from comparison.assignment import Assignment
 from mesh.clock import Clock
-from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.errors import AlreadyExists, Damaged, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.state import exporting
 from records.tenants import plain, qualified, tenant_of
 from services.experiments.domain.conclusion import Results, conclude
@@ -196,20 +196,31 @@ class Experiments:
         forgets its units.
 
         Raises:
-            Unavailable: the store cannot be reached.
+            Unavailable: the store cannot be reached; or what was counted of one cannot be read, and none was changed.
+                The others were kept up.
         """
-        now_us, moved = self.clock(), []
+        moved, failed = list[Experiment](), None
         for experiment in await self.store.all():
-            tenant, experiment_id = experiment.tenant, experiment.definition.id
-            if experiment.state == "running":
-                totals = (await self.store.evidence(tenant, experiment_id, ())).totals
-                found = conclude(experiment.definition, totals, experiment.days(now_us), mismatch(experiment))
-                after = progressed(experiment, found, now_us)
-                if after is not experiment and await self.store.put(after, experiment.revision):
-                    moved.append(after)
-            elif experiment.state in ENDED and now_us - experiment.history[-1].at_us > UNITS_KEPT_US:
-                await self.store.forget_units(tenant, experiment_id)
+            try:
+                after = await self._kept_up(experiment)
+                moved += [after] if after is not experiment else []
+            except Unavailable as error:
+                failed = error
+        if failed is not None and not moved:
+            raise failed
         return moved
+
+    async def _kept_up(self, experiment: Experiment) -> Experiment:
+        tenant, experiment_id, now_us = experiment.tenant, experiment.definition.id, self.clock()
+        if experiment.state == "running":
+            totals = (await self.store.evidence(tenant, experiment_id, ())).totals
+            found = conclude(experiment.definition, totals, experiment.days(now_us), mismatch(experiment))
+            after = progressed(experiment, found, now_us)
+            if after is not experiment and await self.store.put(after, experiment.revision):
+                return after
+        elif experiment.state in ENDED and now_us - experiment.history[-1].at_us > UNITS_KEPT_US:
+            await self.store.forget_units(tenant, experiment_id)
+        return experiment
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -227,8 +238,8 @@ class Persons:
 
     async def erase(self, user_ids: Sequence[str]) -> None:
         """Erases what is kept of a person with these ids. May be repeated."""
-        for experiment, units in await self._asked(user_ids):
-            await self.store.erase_units(experiment.tenant, experiment.definition.id, units)
+        for tenant, experiment_id, units in await self._asked(user_ids):
+            await self.store.erase_units(tenant, experiment_id, units)
 
     async def export(self, user_ids: Sequence[str]) -> list[exporting.Record]:
         """All that is kept of a person with these ids.
@@ -241,32 +252,31 @@ class Persons:
                 exporting.record(
                     _UNITS,
                     {
-                        "user_id": qualified(experiment.tenant, unit),
-                        "experiment_id": experiment.definition.id,
+                        "user_id": qualified(tenant, unit),
+                        "experiment_id": experiment_id,
                         "arm": state.arm,
                         "before": state.before,
                         "outcomes": {name: value._asdict() for name, value in state.values.items()},
                     },
                 )
-                for experiment, unit, state in await self._found(user_ids)
+                for tenant, experiment_id, unit, state in await self._found(user_ids)
             ]
         )
 
-    async def _found(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, str, UnitState]]:
+    async def _found(self, user_ids: Sequence[str]) -> Sequence[tuple[str, str, str, UnitState]]:
         return [
-            (experiment, unit, state)
-            for experiment, units in await self._asked(user_ids)
-            for unit, state in (
-                await self.store.evidence(experiment.tenant, experiment.definition.id, units)
-            ).units.items()
+            (tenant, experiment_id, unit, state)
+            for tenant, experiment_id, units in await self._asked(user_ids)
+            for unit, state in (await self.store.evidence(tenant, experiment_id, units)).units.items()
         ]
 
-    async def _asked(self, user_ids: Sequence[str]) -> Sequence[tuple[Experiment, Sequence[str]]]:
-        """Each experiment of the tenants of these ids, with the units that they are in it."""
+    async def _asked(self, user_ids: Sequence[str]) -> Sequence[tuple[str, str, Sequence[str]]]:
+        """Each experiment of the tenants of these ids, also one that cannot be read, with the units they are in it."""
         by_tenant: dict[str, list[str]] = {}
         for user_id in user_ids:
             by_tenant.setdefault(tenant_of(user_id), []).append(plain(user_id))
-        return [(each, by_tenant[each.tenant]) for each in await self.store.all() if each.tenant in by_tenant]
+        names = await self.store.names()
+        return [(tenant, named, by_tenant[tenant]) for tenant, named in names if tenant in by_tenant]
 
 
 class Told(NamedTuple):
@@ -478,7 +488,7 @@ class Assigning:
         """
         while self._owed:
             experiment, exposures = self._owed[0]
-            with contextlib.suppress(FailedPrecondition):  # it has ended meanwhile
+            with contextlib.suppress(FailedPrecondition, Damaged):  # it has ended meanwhile, or cannot be counted
                 await self._recording.exposures(experiment, exposures)
             del self._owed[0]  # what came meanwhile is behind it
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from mesh.errors import NotFound
 from mesh.state import keyed
 from mesh.state.port import Shards, StateStore
+from mesh.stored import reading
 from records.tenants import plain, tenant_of
 from services.intervention.decision import ids, ownership
 from services.intervention.decision.domain import ledger as pages
@@ -233,10 +234,15 @@ class Reading:
         return await self._find(trace_name(trace_id), limit, lambda block: pages.rows_of_trace(block, trace_id))
 
     async def blocks(self, references: Sequence[Reference]) -> list[tuple[Reference, Block]]:
-        """The blocks of records, in their order; records whose block has expired are left out."""
+        """The blocks of records, in their order; records whose block has expired are left out.
+
+        Raises:
+            Damaged: nobody can read one. It is not left out, or the archive would lack it without a word.
+        """
         blobs = await self._ledger.blocks(references)
         known = zip(references, blobs, strict=True)
-        return await in_turns((at, pages.decode(blob)) for at, blob in known if blob is not None)
+        with reading("What was decided on a record"):
+            return await in_turns((at, pages.decode(blob)) for at, blob in known if blob is not None)
 
     async def pages(self, references: Sequence[Reference]) -> list[tuple[Reference, Policy, Block]]:
         """The blocks of records as `blocks` returns them, each with the policy that decided."""

@@ -109,6 +109,7 @@ async def watch_for_a_while(
     watching = Watching(figures, store, lambda: figures.now_us, plan, tellers=tellers, budgets=Spent())
     for _ in range(PASSES):
         await watching.judge()
+        await watching.look_at_budgets()
         figures.now_us += 60_000_000
 
 

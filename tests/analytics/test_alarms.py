@@ -1,11 +1,12 @@
 """Budgets of days: each threshold is told once, to the tenant and to who operates the mesh, and to no other tenant."""
 
+import asyncio
 import dataclasses
 import datetime as dt
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -15,6 +16,7 @@ from journeymesh.analytics.v1 import insights_pb2 as wire
 
 from mesh import webhook
 from mesh.errors import Unavailable
+from mesh.process.lifecycle import cancel
 from mesh.webhook import Webhook
 from services.analytics.adapters.budgets import MemoryBudgets
 from services.analytics.adapters.messenger import WebhookMessenger
@@ -22,18 +24,20 @@ from services.analytics.adapters.watched import MemoryWatches
 from services.analytics.domain import alarms
 from services.analytics.domain.alarms import BudgetDay
 from services.analytics.domain.costs import LEAST_USD, MOST_USD, Budget, OwnBudget, used_usd
-from services.analytics.domain.manifest import EMPTY, Manifest
-from services.analytics.domain.question import DAY_US, DayOfUse, Price, Prices
+from services.analytics.domain.layout import EVENTS, Partition
+from services.analytics.domain.manifest import EMPTY, Manifest, Part
+from services.analytics.domain.question import DAY_US, HOUR_US, DayOfUse, Price, Prices
 from services.analytics.domain.watched import Watched
 from services.analytics.translation import budget_message
 from services.analytics.usecases import Costing
-from services.analytics.watching import Plan, Tellers, Watching
+from services.analytics.watching import Figures, Plan, Tellers, Watching
 from tests.analytics.test_telling import MINUTE_US, SECRET, Told
 from tests.analytics.test_watching import stub, told
 from tests.builders import NOW_US
 from tests.intervention.receiver import Answer, Receiver
 
 TODAY_US: Final = NOW_US // DAY_US * DAY_US
+Parts: TypeAlias = Mapping[tuple[str, Partition], Part]
 
 
 @dataclasses.dataclass
@@ -75,7 +79,7 @@ async def test_each_threshold_is_posted_once_and_again_only_for_a_higher_budget(
         ):
             days.use(usd, daily_usd)
             for _ in range(2):
-                await its.judge()
+                await its.look_at_budgets()
                 clock.now_us += MINUTE_US
             assert len(receiver.received) == count, usd
         bodies = [json.loads(each.body)["journeymesh"] for each in receiver.received]
@@ -91,7 +95,7 @@ async def test_each_threshold_is_posted_once_and_again_only_for_a_higher_budget(
         assert (bodies[0]["kind"], bodies[0]["tenant"], bodies[0]["day"]) == ("budget.reached", "acme", "2026-01-02")
         # The next day is another one.
         days.use(5.0, start_us=TODAY_US + DAY_US)
-        await its.judge()
+        await its.look_at_budgets()
         assert len(receiver.received) == 5
         assert json.loads(receiver.received[-1].body)["text"] == "Budget of 2026-01-03: all is used, 5 of 5 USD"
 
@@ -104,7 +108,7 @@ async def test_an_alarm_that_was_not_taken_is_posted_again_with_the_same_key() -
         its = watching(days, clock, Tellers({}, None, posting))
         days.use(5.0)
         for _ in range(4):
-            await its.judge()
+            await its.look_at_budgets()
             clock.now_us += MINUTE_US
         assert len(receiver.received) == 2
         assert len({each.headers["webhook-id"] for each in receiver.received}) == 1
@@ -120,7 +124,7 @@ async def test_only_the_tenant_is_pushed_its_alarms_and_a_watch_that_is_away_kee
         assert (await seen()).alarms == ()
         days.of = {"acme": [BudgetDay(TODAY_US, 5.0, 4.5)]}
         with pytest.raises(Unavailable):  # of the default tenant
-            await its.judge()
+            await its.look_at_budgets()
         update = await seen()
         (alarm,) = update.alarms
         assert (alarm.percent, update.insights) == (80, ())
@@ -132,6 +136,22 @@ async def test_only_the_tenant_is_pushed_its_alarms_and_a_watch_that_is_away_kee
         assert not (await at.ListInsights(wire.ListInsightsRequest())).budget_alarms
         day = await at.GetInsightsDigest(wire.GetInsightsDigestRequest(tenant="acme", day="2026-01-02"))
         assert list(day.budget_alarms) == [message]
+
+
+async def test_incidents_do_not_wait_for_a_service_that_does_not_say_what_days_cost() -> None:
+    class Hanging:
+        async def budget_days(self, tenant: str) -> Sequence[BudgetDay]:
+            await asyncio.Event().wait()
+            return ()
+
+    clock, judged = Told(), asyncio.Queue[Figures]()
+    plan = Plan(period_seconds=0.01)
+    its = Watching(clock, MemoryWatches(), lambda: clock.now_us, plan, budgets=Hanging(), report=judged.put_nowait)
+    running = asyncio.create_task(its.run())
+    async with asyncio.timeout(5):
+        for _ in range(2):
+            await judged.get()
+    await cancel(running)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 20), st.sampled_from([1.0, 5.0, 10.0])), max_size=20))
@@ -154,6 +174,14 @@ def test_a_threshold_is_told_once_of_a_day_and_budget_whatever_is_used(
         assert all(its.percent > each.percent or its.daily_usd > each.daily_usd for its in higher)
 
 
+def test_an_alarm_is_kept_for_fourteen_days_also_if_none_comes_after_it() -> None:
+    one = alarms.raised(Watched(), [BudgetDay(TODAY_US, 5.0, 5.0)], TODAY_US + 1)
+    quiet = [BudgetDay(TODAY_US + 13 * DAY_US, 5.0, 0.0)]
+    assert alarms.raised(one, quiet, TODAY_US + 14 * DAY_US - 1) is one
+    after = alarms.raised(one, quiet, TODAY_US + 14 * DAY_US)
+    assert (after.alarms, after.sequence) == ((), one.sequence)
+
+
 class Spent:
     """Language models cost two dollars a day."""
 
@@ -171,6 +199,33 @@ class Uncopied:
         pass
 
 
+class Copied(Uncopied):
+    """Copies that have something in them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._manifest = EMPTY._replace(parts=parts)
+
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+
+class Looked(dict[tuple[str, Partition], Part]):
+    """Counts how often all of it is read."""
+
+    whole_count = 0
+
+    def items(self) -> Any:
+        self.whole_count += 1
+        return super().items()
+
+
+class Free:
+    """Language models that cost nothing."""
+
+    async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
+        return {}
+
+
 async def test_yesterday_counts_by_the_budget_that_it_had() -> None:
     kept = MemoryBudgets()
     costing = Costing(Uncopied(), Spent(), Prices((), 4.0), kept, lambda: NOW_US)
@@ -181,6 +236,30 @@ async def test_yesterday_counts_by_the_budget_that_it_had() -> None:
     await costing.set_budget("acme", 2.0, "ada")
     assert await costing.budget_days("acme") == [BudgetDay(TODAY_US, 2.0, 2.0)]
     assert await Costing(Uncopied(), Spent(), Prices(), MemoryBudgets(), lambda: NOW_US).budget_days("acme") == ()
+
+
+async def test_the_first_events_of_a_day_do_not_use_all_that_a_day_costs() -> None:
+    prices = Prices((Price("machines", usd_per_day=96.0),), 5.0)
+    parts = {(EVENTS, Partition("acme", TODAY_US // DAY_US)): Part("p", 1)}
+    clock = [0]
+    costing = Costing(Copied(parts), Free(), prices, MemoryBudgets(), lambda: clock[0])
+    for hours, used in ((0.0, 0.0), (0.1, 0.0), (0.25, 1.0), (12.2, 48.0), (23.99, 95.0), (24.0, 96.0), (30.0, 96.0)):
+        clock[0] = TODAY_US + round(hours * HOUR_US)
+        days = {each.start_us: each.used_usd for each in await costing.budget_days("acme")}
+        assert days[TODAY_US] == pytest.approx(used)
+        assert TODAY_US - DAY_US not in days or days[TODAY_US - DAY_US] == 0.0
+
+
+async def test_a_look_at_all_budgets_reads_the_copies_once_and_not_once_for_each_tenant() -> None:
+    tenants, today = [f"t-{each}" for each in range(20)], TODAY_US // DAY_US
+    parts = Looked(
+        {(EVENTS, Partition(tenant, day)): Part("p", 1) for tenant in tenants for day in range(today - 30, today + 1)}
+    )
+    prices = Prices((Price("machines", usd_per_day=20.0),), 5.0)
+    costing = Costing(Copied(parts), Free(), prices, MemoryBudgets(), lambda: TODAY_US + DAY_US - 1)
+    for tenant in tenants:
+        assert [round(each.used_usd, 2) for each in await costing.budget_days(tenant)] == [1.0, 0.99]
+    assert parts.whole_count == 1
 
 
 usd = st.floats(0, MOST_USD)

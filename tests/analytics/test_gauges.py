@@ -11,7 +11,8 @@ from mesh.errors import InvalidArgument, Unavailable
 from mesh.observability import registry
 from mesh.observability.metrics import Metrics
 from mesh.observability.registry import Metric
-from services.analytics.adapters.budgets import MemoryBudgets
+from mesh.store import redis
+from services.analytics.adapters.budgets import MemoryBudgets, RedisBudgets
 from services.analytics.adapters.questions.calibrating import calibration
 from services.analytics.adapters.questions.counting import trend
 from services.analytics.adapters.questions.drifting import drift
@@ -232,6 +233,19 @@ class Spent:
     async def usd_by_day(self, tenant: str, day_count: int) -> Mapping[int, float]:
         assert day_count == 1
         return {NOW_US // DAY_US * DAY_US: 3.0 if tenant == "acme" else 1.0}
+
+
+async def test_a_budget_that_nobody_can_read_is_left_out_and_can_be_set_again(valkey: redis.Client) -> None:
+    metrics = Metrics()
+    its = world(acme=weeks(named=90, said=80.0, clicks=12), globex=weeks(named=90, said=80.0, clicks=12))
+    costing = Costing(its, Spent(), question.Prices(), RedisBudgets(valkey), lambda: NOW_US)
+    await costing.set_budget("globex", 4.0, "ada")
+    await valkey.hset("jm:{analytics}:budgets", "acme", b"\x94\x01")
+    await look_at_costs(Asking(its, its), costing, metrics)
+    assert seen(metrics, registry.COST_BUDGET_USED) == {(): 0.25}
+    await costing.set_budget("acme", 4.0, "ada")
+    await look_at_costs(Asking(its, its), costing, metrics)
+    assert seen(metrics, registry.COST_BUDGET_USED) == {(): 0.75}
 
 
 async def test_the_budget_of_the_tenant_that_has_used_most_is_reported() -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from journeymesh.analytics.v1 import jobs_pb2 as wire
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable, VersionMismatch
+from mesh.errors import (
+    AlreadyExists,
+    Damaged,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    VersionMismatch,
+)
 from mesh.observability import semconv, telemetry
 from mesh.observability.telemetry import Telemetry
 from mesh.store import redis
@@ -204,6 +212,16 @@ async def test_a_job_whose_process_always_dies_fails_at_last() -> None:
     failed = await queueing(store).get("", job.job_id)
     assert (failed.state, failed.reason) == (State.FAILED, "JOB_PROCESS_DIED")
     assert 'journeymesh_jobs_total{kind="customers_fit",state="failed"} 1.0' in traced.metrics.render().decode()
+
+
+async def test_what_one_tenant_has_lost_keeps_no_job_of_another_from_being_run(valkey: redis.Client) -> None:
+    store = RedisJobs(valkey)
+    for tenant in ("acme", "globex"):
+        await queueing(store).create(tenant, "customers_fit")
+    await valkey.hset("jm:{analytics}:jobs:acme", "jobs", b"\x92\x01")
+    with pytest.raises(Damaged):
+        await running(store, lambda _tenant, _job: Done(Outcome())).run_waiting()
+    assert [each.state for each in await queueing(store).listed("globex")] == [State.DONE]
 
 
 @pytest.mark.parametrize(("kind", "installed"), [("model_training", ("customers_fit",)), ("of_a_newer_build", KINDS)])

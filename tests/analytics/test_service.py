@@ -532,8 +532,9 @@ async def test_what_the_mesh_cost_is_told_by_day_and_tenant(tmp_path: Path) -> N
         assert own.daily_budget_usd.value == 40.0
         assert [day.event_count for day in own.days[-3:]] == [0, 1, 3]
         assert [day.event_count for day in other.days[-3:]] == [0, 0, 1]
-        # A day's fixed cost is split by events; a day without any is the default tenant's.
-        for of, shares in ((own, [1, 1, 0.75]), (other, [0, 0, 0.25])):
+        # A day's fixed cost is split by events; a day without any is the default tenant's. Of today ten hours have
+        # passed.
+        for of, shares in ((own, [1, 1, 0.75 * 10 / 24]), (other, [0, 0, 0.25 * 10 / 24])):
             for day, share in zip(of.days[-3:], shares, strict=True):
                 told = {part.name: part.usd for part in day.parts}
                 assert told == pytest.approx(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from journeymesh.analytics.v1 import insights_pb2 as wire
 from journeymesh.analytics.v1.insights_pb2_grpc import InsightsServiceStub, add_InsightsServiceServicer_to_server
 
-from mesh.errors import InvalidArgument, NotFound, ResourceExhausted, Unavailable, VersionMismatch
+from mesh.errors import Damaged, InvalidArgument, NotFound, ResourceExhausted, Unavailable, VersionMismatch
 from mesh.rpc.timestamps import timestamp
 from mesh.store import redis
 from services.analytics.adapters.watched import MemoryWatches, RedisWatches
@@ -111,6 +111,16 @@ async def test_what_replaces_is_read(store: WatchStore) -> None:
     assert not await store.replace("", Watched(), 0)
     assert await store.read("acme") == KeptWatch(0, Watched())
     assert (await store.change_count(""), await store.change_count("acme")) == (1, 0)
+
+
+async def test_what_one_tenant_has_lost_keeps_no_other_from_being_watched(valkey: redis.Client) -> None:
+    its = watching(RedisWatches(valkey), Figures("acme", "globex"), is_for_all=True)
+    await valkey.hset("jm:{analytics}:insights:acme", "watched", b"\x95\x01")
+    with pytest.raises(Damaged):
+        await its.judge()
+    assert (await its.listed("globex")).judged_us
+    with pytest.raises(Damaged):
+        await its.listed("acme")
 
 
 async def test_tenants_that_were_asked_about_long_ago_are_forgotten(store: WatchStore) -> None:

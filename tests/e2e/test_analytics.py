@@ -58,7 +58,7 @@ def figures(mesh: RunningMesh) -> dict[tuple[str, str], float | None]:
 
 def test_what_happened_is_counted_once_and_forgotten_when_it_is_erased(tmp_path: Path) -> None:
     prices = tmp_path / "prices.json"
-    prices.write_text('{"version":1,"parts":[{"name":"machines","usdPerDay":9}]}')
+    prices.write_text('{"version":1,"parts":[{"name":"machines","usdPerMillionEvents":500000}]}')
     watched = {"JOURNEYMESH_PRICES_FILE": str(prices), "JOURNEYMESH_INSIGHTS_PERIOD_SECONDS": "1"}
     with running_mesh(tmp_path, **QUICK, **watched) as mesh:
         events = []

@@ -14,12 +14,12 @@ from journeymesh.experiments.v1.experiments_pb2_grpc import (
 )
 
 from comparison import sums
-from mesh.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.errors import AlreadyExists, Damaged, FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from mesh.rpc.timestamps import timestamp
 from mesh.store import redis
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
-from services.experiments.adapters.redis import RedisExperiments
+from services.experiments.adapters.redis import RedisExperiments, _keys
 from services.experiments.bootstrap import UseCases
 from services.experiments.domain.evidence import UnitState
 from services.experiments.domain.experiment import DAY_US, HOUR_US, LONGEST_HISTORY, Experiment
@@ -269,6 +269,29 @@ async def test_a_ramp_goes_on_by_itself_and_harm_is_rolled_back(told: Told) -> N
     assert rolled_back.history[-1].actor == "experiments"
     assert rolled_back.history[-1].why == "new is worse in sold: -100.0%"
     assert await told.use_cases.experiments.tick() == []
+
+
+async def test_what_one_experiment_has_lost_leaves_the_others_as_they_are(valkey: redis.Client) -> None:
+    clock, store = [NOON_US], RedisExperiments(valkey)
+    use_cases = over(store, clock)
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as channel:
+        told = Told(ExperimentsServiceStub(channel), use_cases, Leaving(store), clock)
+        for experiment_id in ("lost", "uncounted", "whole"):
+            await told.create(experiment_id=experiment_id, ramp=[10.0, 100.0])
+            await told.change(START, experiment_id=experiment_id)
+        found = (await told.assign(users(100), is_exposure=True)).assignments
+        one = next(each.unit for each in found if each.takes_part and each.experiment_id == "lost")
+        await valkey.hset("jm:{experiments}:experiments", "/lost", b"\x92\x01")
+        uncounted, _ = _keys("", "uncounted")
+        await valkey.hset(uncounted, "totals", b"\x92\x01")
+        told.clock[0] += DAY_US
+        assert [each.definition.id for each in await use_cases.experiments.tick()] == ["whole"]
+        assert (await store.evidence("", "lost", [one])).units
+        with pytest.raises(Damaged):
+            await use_cases.experiments.get("", "lost")
+        await valkey.unlink(uncounted)
+        await told.stub.EraseUser(wire.EraseUserRequest(user_ids=[one]))
+        assert not (await store.evidence("", "lost", [one])).units
 
 
 async def test_an_incident_pauses_each_experiment_that_says_so_once(told: Told) -> None:

@@ -37,6 +37,7 @@ async def test_what_is_put_is_found(store: ExperimentStore) -> None:
     assert await store.put(other, 0)
     assert await store.get("", "sales") == DRAFT
     assert sorted(await store.all()) == [DRAFT, other]
+    assert sorted(await store.names()) == [("", "sales"), ("acme", "sales")]
     assert await store.changes() == 2
 
 

@@ -18,6 +18,7 @@ from journeymesh.video.v1 import video_pb2
 from comparison.assignment import Arm
 from mesh.leases.redis import RedisLeases
 from mesh.observability.metrics import Metrics
+from mesh.state import keyed
 from mesh.state.redis import RedisShards, RedisState
 from mesh.store import redis
 from mesh.stream.redis import RedisStream
@@ -467,9 +468,9 @@ async def read_intervention(of: At) -> dict[str, Any]:
     made = await service.GetIntervention(intervention_pb2.GetInterventionRequest(id="i-3-2-0"), NO_CONTEXT)
     policies = await service.ListPolicies(intervention_pb2.ListPoliciesRequest(), NO_CONTEXT)
     lift = await service.GetLift(intervention_pb2.GetLiftRequest(experiment="1"), NO_CONTEXT)
-    (undelivered, contact) = await RedisState(of.client, "intervention", LIFETIME).load(
-        [UNDELIVERED.key("ada"), CONTACTS.key("eve")]
-    )
+    state = RedisState(of.client, "intervention", LIFETIME)
+    undelivered = await keyed.read(state, UNDELIVERED, "ada")
+    contact = await keyed.read(state, CONTACTS, "eve")
     claims = {
         channel: [
             _as_in_0_1_0(each.entry) for each in await RedisOutbox(of.client, LIFETIME).claim(channel, 2**53, 10, 1)
@@ -481,8 +482,8 @@ async def read_intervention(of: At) -> dict[str, Any]:
         "segmented": told(segmented),
         "policies": sorted(each.version for each in policies.policies if not each.tenant)[:1],
         "policiesOfTenants": sorted(each.version for each in policies.policies if each.tenant),
-        "undelivered": str(UNDELIVERED.decode(undelivered or b"")),
-        "contact": str(CONTACTS.decode(contact or b"")),
+        "undelivered": str(undelivered),
+        "contact": str(contact),
         "outbox": claims,
         "spent": list((await RedisSpending(of.client, "default").spent(20_000))[0]),
     }

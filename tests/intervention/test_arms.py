@@ -27,6 +27,7 @@ from mesh.store import redis
 from records.tenants import qualified
 from services.experiments import bootstrap
 from services.experiments.adapters.memory import MemoryExperiments
+from services.experiments.adapters.redis import RedisExperiments
 from services.experiments.adapters.signing import KeySigner
 from services.experiments.bootstrap import UseCases
 from services.experiments.domain.definition import Definition, Metric
@@ -343,6 +344,38 @@ async def test_reports_of_a_newer_version_are_done_with_or_left_to_it(valkey: re
     assert await valkey.zrange("jm:intervention:reports", 0, -1) == [msgspec.msgpack.encode(newer)]
     with pytest.raises(VersionMismatch):
         await reports.of_users(["bob"])
+
+
+async def test_what_an_experiment_has_lost_keeps_no_report_to_another(valkey: redis.Client) -> None:
+    reports = MemoryReports()
+    await reports.add([Report("", each, "ada", "control") for each in ("lost", "tone")])
+    use_cases = bootstrap.over(RedisExperiments(valkey), system_clock, system_clock, 100)
+    for name in ("lost", "tone"):
+        arms = (Arm("control"), Arm("other", value="other"))
+        definition = Definition(name, "", name, arms, (Metric("accepted"),), ramp=(100.0,))
+        await use_cases.experiments.create("", definition, "ann", "")
+        await use_cases.experiments.change("", name, "start", "", "ann", "")
+    await valkey.hset("jm:{experiments}:experiments", "/lost", b"\x92\x01")
+    async with serving(lambda to: add_ExperimentsServiceServicer_to_server(use_cases.servicer, to)) as dialled:
+        assert await Telling(reports, ToldExperiments(dialled)).tell_some() == 2
+    _, totals, _ = await use_cases.experiments.results("", "tone")
+    assert totals.units == 1
+    assert not await reports.first(1)
+
+
+async def test_a_report_that_nobody_can_read_keeps_no_other_and_is_removed(valkey: redis.Client) -> None:
+    reports = RedisReports(valkey)
+    await valkey.zadd("jm:intervention:reports", {b"\x92\x01": 0})
+    await reports.add([Report("", "tone", "ada", "control")])
+    told: list[Any] = []
+
+    class Taking:
+        async def tell(self, reports: Any) -> None:
+            told.extend(reports)
+
+    assert await Telling(reports, Taking()).tell_some() == 1
+    assert [each.unit for each in told] == ["ada"]
+    assert not await valkey.exists("jm:intervention:reports")
 
 
 async def test_the_documents_follow_the_experiment(valkey: redis.Client, tmp_path: Path) -> None:

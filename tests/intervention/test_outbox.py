@@ -7,7 +7,7 @@ import pytest
 from mesh.errors import Unavailable
 from mesh.store import redis
 from services.intervention.delivery.adapters.outbox_memory import MemoryOutbox
-from services.intervention.delivery.adapters.outbox_redis import RedisOutbox
+from services.intervention.delivery.adapters.outbox_redis import RedisOutbox, _key
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.domain.delivery import DeliveryState
 from services.intervention.delivery.ports import Backlog, Claimed, Outbox
@@ -66,6 +66,16 @@ async def test_many_who_claim_at_once_share_what_is_due(outbox: Outbox) -> None:
     shares = await asyncio.gather(*(claim(outbox, limit=7) for _ in range(8)))
     found = [name for share in shares for name in names(share)]
     assert len(found) == len(set(found)) == 40
+
+
+async def test_a_message_that_nobody_can_read_keeps_no_other(valkey: redis.Client) -> None:
+    outbox = RedisOutbox(valkey, lifetime_seconds=3600)
+    await outbox.add([message(1), message(2)], NOON_ISH)
+    await valkey.set(_key("email", "i-3-1-0"), b"\x92\x01")
+    assert names(await claim(outbox)) == ["i-3-2-0"]
+    assert (await outbox.backlog("email")).message_count == 2  # a newer version may know it
+    await outbox.cancel(["i-3-1-0"], NOON_ISH, "withdrawn")
+    assert await outbox.deliveries(["i-3-1-0"]) == [[]]
 
 
 async def test_adding_again_changes_nothing_before_and_after_the_end(outbox: Outbox) -> None:

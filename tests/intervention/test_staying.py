@@ -1,6 +1,6 @@
 """Experiments of policies and of words are judged by who left, as a canary is: who is there is told by the mesh."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -61,7 +61,7 @@ async def told(world: World, *rows: Row) -> Sequence[Report]:
 
 
 async def test_who_is_there_is_told_once_an_hour_and_experiment() -> None:
-    words = RUNNING._replace(id="words", salt="words", outcomes=None)
+    words = RUNNING._replace(id="words", salt="words")
     world = World(by_stays={"": [RUNNING, words]})
     others = (Row(user_id="bot", is_bot=True), Row(user_id="shop", is_system=True), Row(user_id="ada", is_copy=True))
     assert await told(world, *others) == []
@@ -107,6 +107,17 @@ async def test_which_experiments_are_told_is_known_from_their_configuration(valk
         await use_cases.experiments.change("", "tone", "pause", "", "ann", "")
         await judges.ask()
         assert judges.by_stays == {}
+
+
+async def test_an_older_experiments_service_is_not_told_of_people_whom_it_would_count_as_unmatched() -> None:
+    class Older:
+        async def read(self) -> Mapping[str, Sequence[Configured]]:
+            return {"": [each._replace(outcomes=None) for each in (RUNNING, RUNNING._replace(id="canary"))]}
+
+    judges = Judges(Older(), "canary")
+    await judges.ask()
+    assert judges.by_stays == {}
+    assert judges.by_tenant[""].is_by_stays  # those whom its models assess have met an arm
 
 
 async def test_policies_and_words_are_judged_by_who_left() -> None:

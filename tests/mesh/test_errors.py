@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from mesh import errors
-from mesh.errors import AlreadyApplied, FailedPrecondition, TooLarge, Unavailable
+from mesh.errors import AlreadyApplied, Damaged, FailedPrecondition, TooLarge, Unavailable
 
 
 def over_the_wire(error: errors.MeshError) -> errors.MeshError:
@@ -25,6 +25,14 @@ def test_how_far_a_shard_was_applied_comes_back(through: int) -> None:
 def test_a_refusal_without_a_position_keeps_its_type() -> None:
     decoded = over_the_wire(FailedPrecondition("POSITION_STALE", "Lost."))
     assert type(decoded) is FailedPrecondition
+
+
+def test_to_callers_what_is_damaged_is_nothing_that_passes() -> None:
+    damaged = Damaged("The list")
+    assert isinstance(damaged, Unavailable)  # to loops of the process that reads it
+    decoded = over_the_wire(damaged)
+    assert not isinstance(decoded, Unavailable)
+    assert (decoded.reason, decoded.detail) == ("INTERNAL", "The list cannot be read: what is stored is damaged.")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import reading
 from services.analytics.domain.costs import OwnBudget
 
 _KEY: Final = "jm:{analytics}:budgets"
@@ -37,9 +38,10 @@ class RedisBudgets:
             blob = cast("bytes | None", await self._client.hget(_KEY, tenant))
         if blob is None:
             return None
-        if msgspec.msgpack.decode(blob, type=_Version).version > _VERSION:
-            raise VersionMismatch("A budget was stored by a newer version of the service.")
-        return OwnBudget(*msgspec.structs.astuple(msgspec.msgpack.decode(blob, type=_Packed))[1:])
+        with reading("The budget"):
+            if msgspec.msgpack.decode(blob, type=_Version).version > _VERSION:
+                raise VersionMismatch("A budget was stored by a newer version of the service.")
+            return OwnBudget(*msgspec.structs.astuple(msgspec.msgpack.decode(blob, type=_Packed))[1:])
 
     async def replace(self, tenant: str, budget: OwnBudget | None) -> None:
         """See `ports.BudgetStore`."""

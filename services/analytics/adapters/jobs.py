@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import reading
 from services.analytics.adapters import changes
 from services.analytics.domain.job import By, Gate, Interval, Job, Jobs, Model, State, is_open
 from services.analytics.ports import KeptJobs
@@ -81,7 +82,8 @@ class RedisJobs:
     async def read(self, tenant: str) -> KeptJobs:
         """See `ports.JobStore`."""
         count, blob = await changes.read(self._client, _KEY + tenant, _MEMBER)
-        return KeptJobs(count, _decode(blob) if blob else ())
+        with reading("The list of jobs"):
+            return KeptJobs(count, _decode(blob) if blob else ())
 
     async def replace(self, tenant: str, jobs: Jobs, seen: int) -> bool:
         """See `ports.JobStore`."""

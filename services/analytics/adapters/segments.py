@@ -6,6 +6,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import reading
 from services.analytics.adapters import changes
 from services.analytics.domain.question import UserFilter
 from services.analytics.domain.segment import Segment, Segments
@@ -48,7 +49,8 @@ class RedisSegments:
     async def read(self, tenant: str) -> Saved:
         """See `ports.SegmentStore`."""
         count, blob = await changes.read(self._client, _KEY + tenant, _MEMBER)
-        return Saved(count, _decode(blob) if blob else ())
+        with reading("The list of segments"):
+            return Saved(count, _decode(blob) if blob else ())
 
     async def replace(self, tenant: str, segments: Segments, seen: int) -> bool:
         """See `ports.SegmentStore`."""

@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import reading
 from services.analytics.adapters import changes
 from services.analytics.domain.answer import InsightPart, InsightSlice, Money
 from services.analytics.domain.changes import Change
@@ -130,7 +131,8 @@ class RedisWatches:
     async def read(self, tenant: str) -> KeptWatch:
         """See `ports.WatchStore`."""
         count, blob = await changes.read(self._client, _KEY + tenant, _MEMBER)
-        return KeptWatch(count, _decode(blob) if blob else Watched())
+        with reading("What is watched"):
+            return KeptWatch(count, _decode(blob) if blob else Watched())
 
     async def replace(self, tenant: str, watched: Watched, seen: int) -> bool:
         """See `ports.WatchStore`."""

@@ -33,7 +33,7 @@ class DueAlarm(NamedTuple):
 
 
 def raised(before: Watched, days: Sequence[BudgetDay], now_us: int) -> Watched:
-    """The same with an alarm for each day that has reached a threshold since it was looked at last.
+    """The same with an alarm for each day that has reached a threshold since it was looked at last, without old ones.
 
     Of a day each threshold is told once, and none below one that was told; again only if the budget is higher since.
     """
@@ -45,10 +45,10 @@ def raised(before: Watched, days: Sequence[BudgetDay], now_us: int) -> Watched:
         its = dt.datetime.fromtimestamp(day.start_us // 1_000_000, dt.UTC)
         alarm_id = f"{its:%Y%m%d}-{percent}-of-{day.daily_usd!r}"
         alarms = (BudgetAlarm(alarm_id, day.start_us, percent, day.daily_usd, day.used_usd, now_us, sequence), *alarms)
+    kept = tuple(each for each in alarms if each.day_us > now_us - _KEPT_DAYS * DAY_US)[:_MOST_KEPT]
     if alarms == before.alarms:
-        return before
-    kept = tuple(each for each in alarms if each.day_us > now_us - _KEPT_DAYS * DAY_US)
-    return before._replace(alarms=kept[:_MOST_KEPT], sequence=sequence)
+        return before if kept == alarms else before._replace(alarms=kept)
+    return before._replace(alarms=kept, sequence=sequence)
 
 
 def due(watched: Watched, now_us: int) -> DueAlarm | None:

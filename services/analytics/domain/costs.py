@@ -92,7 +92,8 @@ def _day(day: DayOfUse, prices: Sequence[Price]) -> CostDay:
 
 def _of(price: Price, day: DayOfUse) -> float:
     used = price.usd_per_million_events * day.event_count + price.usd_per_million_decisions * day.decision_count
-    return used / _MILLION + price.usd_per_day * day.share
+    # Early on a day its first events alone would say whose all of it is.
+    return used / _MILLION + price.usd_per_day * day.share * day.passed
 
 
 def _exactly(what: str, count: float, usd: float) -> CostPer:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 EVENTS: Final = "events"
 DECISIONS: Final = "decisions"
 KINDS: Final = (EVENTS, DECISIONS)
-VERSION: Final = "v4"
+VERSION: Final = "v5"
 """Of the columns of the copies; grows when one comes, goes or changes its meaning: then all copies are made again."""
 SUMMARIES: Final = "summaries/v1"
 """The folder of the summaries; its version grows when one of them changes, and they are all made again then."""

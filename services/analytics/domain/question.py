@@ -411,6 +411,8 @@ class DayOfUse(NamedTuple):
     share: float
     models_usd: float
     """What its language models cost."""
+    passed: float = 1.0
+    """How much of the day has passed, 0 to 1: of today whole quarters of an hour."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import msgspec
 
 from mesh.errors import NotFound, ResourceExhausted, VersionMismatch
 from mesh.store import redis
+from mesh.stored import readable
 from records import tenants
 from services.customers.domain.fit import Fit
 from services.customers.domain.publishing import Published
@@ -149,7 +150,9 @@ class RedisFits:
             if known and known[0] == revision:
                 return known[1]
             found, blob = cast("list[bytes]", await self._client.hmget(_fit(tenant), ["revision", "fit"]))
-        learnt = decode(blob)
+        learnt = readable("What was learnt of customers, which can be learnt again,", [blob], decode).get(blob)
+        if learnt is None:
+            return None
         self._cached.pop(tenant, None)
         self._cached = dict(itertools.islice(self._cached.items(), max(len(self._cached) - _CACHED + 1, 0), None))
         self._cached[tenant] = found, learnt
@@ -231,7 +234,8 @@ class RedisFits:
             return ()
         with redis.translating_errors():
             found = cast("list[bytes | None]", await self._client.hmget(_published(tenant), [*user_ids]))
-        return [None if blob is None else _decode_published(blob) for blob in found]
+        known = readable("What was published of a customer", filter(None, found), _decode_published)
+        return [None if blob is None else known.get(blob) for blob in found]
 
     async def publish(self, tenant: str, segment: str, published: Mapping[str, Published]) -> None:
         """See `ports.FitStore`."""
@@ -336,12 +340,14 @@ class RedisFits:
 
 def _about(blob: bytes | None, job_id: str) -> _About | None:
     """What a file is about; None if it is not that of the job."""
-    if blob is None:
-        return None
+    about = None if blob is None else readable("A file of all customers", [blob], _decode_about).get(blob)
+    return about if about is not None and about.job_id == job_id else None
+
+
+def _decode_about(blob: bytes) -> _About:
     if _DECODE_VERSION(blob).version > _VERSION:
         raise VersionMismatch("The file of all customers was stored by a newer version.")
-    about = _DECODE_ABOUT(blob)
-    return about if about.job_id == job_id else None
+    return _DECODE_ABOUT(blob)
 
 
 def encode(fit: Fit) -> bytes:

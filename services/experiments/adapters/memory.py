@@ -26,6 +26,10 @@ class MemoryExperiments:
         """See `services.experiments.ports.ExperimentStore`."""
         return list(self._experiments.values())
 
+    async def names(self) -> Sequence[tuple[str, str]]:
+        """See `services.experiments.ports.ExperimentStore`."""
+        return list(self._experiments)
+
     async def get(self, tenant: str, experiment_id: str) -> Experiment | None:
         """See `services.experiments.ports.ExperimentStore`."""
         return self._experiments.get((tenant, experiment_id))

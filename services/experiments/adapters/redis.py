@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, cast
 
 from mesh.store import redis
+from mesh.stored import readable, reading
 from services.experiments.adapters import packing
 from services.experiments.domain.evidence import NONE_YET, Totals, UnitState
 from services.experiments.domain.experiment import Experiment
@@ -63,13 +64,22 @@ class RedisExperiments:
         """See `services.experiments.ports.ExperimentStore`."""
         with redis.translating_errors():
             found = cast("list[bytes]", await self._client.hvals(_EXPERIMENTS))
-        return [packing.experiment_of(each) for each in found]
+        return [*readable("An experiment", found, packing.experiment_of).values()]
+
+    async def names(self) -> Sequence[tuple[str, str]]:
+        """See `services.experiments.ports.ExperimentStore`."""
+        with redis.translating_errors():
+            found = cast("list[bytes]", await self._client.hkeys(_EXPERIMENTS))
+        return [
+            (tenant, experiment_id) for tenant, _, experiment_id in (each.decode().partition("/") for each in found)
+        ]
 
     async def get(self, tenant: str, experiment_id: str) -> Experiment | None:
         """See `services.experiments.ports.ExperimentStore`."""
         with redis.translating_errors():
             found = cast("bytes | None", await self._client.hget(_EXPERIMENTS, _name(tenant, experiment_id)))
-        return packing.experiment_of(found) if found else None
+        with reading("The experiment"):
+            return packing.experiment_of(found) if found else None
 
     async def put(self, experiment: Experiment, seen_revision: int) -> bool:
         """See `services.experiments.ports.ExperimentStore`."""
@@ -82,8 +92,9 @@ class RedisExperiments:
         """See `services.experiments.ports.ExperimentStore`."""
         keys, digests = _keys(tenant, experiment_id), [_digest(tenant, experiment_id, unit) for unit in units]
         ((written, totals, *found),) = await _EVIDENCE.run(self._client, redis.Call(keys, digests))
-        known = {unit: packing.unit_of(blob) for unit, blob in zip(units, found, strict=True) if blob}
-        return Evidence(int(written or 0), packing.totals_of(totals) if totals else NONE_YET, known)
+        with reading("What was counted of the experiment"):
+            known = {unit: packing.unit_of(blob) for unit, blob in zip(units, found, strict=True) if blob}
+            return Evidence(int(written or 0), packing.totals_of(totals) if totals else NONE_YET, known)
 
     async def count(
         self, tenant: str, experiment_id: str, seen: Evidence, totals: Totals, units: Mapping[str, UnitState]

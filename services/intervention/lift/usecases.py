@@ -101,8 +101,11 @@ class Judges:
         of_scoring = {tenant: one for tenant, some in told.items() for one in some if one.id == self._of_scoring}
         found = {tenant: judged_by(each) for tenant, each in of_scoring.items()}
         self.by_tenant = {tenant: each for tenant, each in found.items() if each is not None}
+        # An experiments service that does not say which outcomes it takes would count those who met no arm.
         others = {
-            tenant: [one for one in some if one.id != self._of_scoring and is_by_stays(one)]
+            tenant: [
+                one for one in some if one.id != self._of_scoring and one.outcomes is not None and is_by_stays(one)
+            ]
             for tenant, some in told.items()
         }
         self.by_stays = {tenant: some for tenant, some in others.items() if some}

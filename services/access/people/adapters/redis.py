@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import readable
 from services.access.people.domain.session import Session
 
 _LIVE: Final = "jm:{people}:live"
@@ -66,7 +67,7 @@ class RedisSessions:
         """See `services.access.people.ports.SessionStore`."""
         with redis.translating_errors():
             found = cast("list[bytes]", await self._client.zrangebyscore(_LIVE, f"({now_us}", "+inf"))
-        return [_decode(each) for each in found]
+        return [*readable("A session", found, _decode).values()]
 
     async def end(self, sessions: Sequence[Session], now_us: int) -> None:
         """See `services.access.people.ports.SessionStore`."""

@@ -1,7 +1,7 @@
 """The copies: made from the archive's files, one file for each kind, tenant and day, sorted by user and time.
 
-    <root>/events/v4/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
-    <root>/decisions/v4/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/events/v5/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
+    <root>/decisions/v5/tenant=<tenant>/day=<YYYY-MM-DD>/part-<hash>.parquet
     <root>/summaries/…          of each of these files (`summaries`)
     <root>/manifest.json
 

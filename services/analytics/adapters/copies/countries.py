@@ -1,8 +1,8 @@
 """The country that an event declares, as SQL: by what was sent alone, never by an address.
 
-That is `country` or `countryCode` of its properties if it is a code of two letters; else the country of its time zone
-as the zone database has it (`zone.tab` and its links), which says more than a language does; else the region of the
-`locale` of its properties, such as `de-AT`.
+That is `country` of its properties, or else `countryCode`, if it is a code of two letters; else the country of its time
+zone as the zone database has it (`zone.tab` and its links), which says more than a language does; else the region of
+the `locale` of its properties, such as `de-AT`.
 """
 
 import functools
@@ -18,8 +18,9 @@ _REGION: Final = r"^[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?[-_]([A-Za-z]{2})(?:[-_.@].
 # What is no JSON, as a caller of ingest may send it, declares nothing.
 _SAID: Final = "TRY(json_extract_string(some_properties, '$.{}'))"
 _MACRO: Final = f"""CREATE TEMP MACRO country_of(some_properties, some_zone) AS coalesce(
-    CASE WHEN contains(some_properties, '"country') THEN nullif(regexp_extract(upper(coalesce(
-        {_SAID.format("country")}, {_SAID.format("countryCode")})), '{_COUNTRY}'), '') END,
+    CASE WHEN contains(some_properties, '"country') THEN coalesce(
+        nullif(regexp_extract(upper({_SAID.format("country")}), '{_COUNTRY}'), ''),
+        nullif(regexp_extract(upper({_SAID.format("countryCode")}), '{_COUNTRY}'), '')) END,
     (SELECT country FROM zones WHERE zone = some_zone),
     CASE WHEN contains(some_properties, '"locale"') THEN nullif(upper(regexp_extract(
         {_SAID.format("locale")}, '{_REGION}', 1)), '') END)"""

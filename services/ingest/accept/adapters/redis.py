@@ -12,6 +12,7 @@ import msgspec
 
 from mesh.state.redis import RedisState
 from mesh.store import redis
+from mesh.stored import readable
 from services.ingest.accept.domain import skew
 from services.ingest.accept.domain.skew import Skew
 from services.ingest.events.domain.days import KEPT_SECONDS, day_of
@@ -59,7 +60,8 @@ class RedisSkews:
     async def find(self, devices: Sequence[str]) -> dict[str, Skew]:
         """See `ports.Skews`."""
         found = await self._state.load(devices)
-        return {device: _decode_skew(blob) for device, blob in zip(devices, found, strict=True) if blob}
+        known = readable("The clock of a device, which is learnt again,", filter(None, found), _decode_skew)
+        return {device: known[blob] for device, blob in zip(devices, found, strict=True) if blob in known}
 
     async def of_users(self, user_ids: Collection[str]) -> list[str]:
         """See `ports.Skews`."""

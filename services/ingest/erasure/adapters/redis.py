@@ -9,6 +9,7 @@ jm:erasures:turn:<work>  string: who has the turn
 from typing import Any, Final
 
 from mesh.store import redis
+from mesh.stored import readable, reading
 from services.ingest.erasure.domain import erasure as erasures
 from services.ingest.erasure.domain.erasure import Archived, Erasure, Step
 
@@ -44,21 +45,23 @@ class RedisErasures:
         """See `services.ingest.erasure.ports.Erasures`."""
         with redis.translating_errors():
             stored: Any = await self._client.hget(_KEPT, erasure_id)
-        return None if stored is None else erasures.decode(stored)
+        with reading("The erasure"):
+            return None if stored is None else erasures.decode(stored)
 
     async def unfinished(self) -> list[Erasure]:
         """See `services.ingest.erasure.ports.Erasures`."""
         with redis.translating_errors():
             ids: Any = await self._client.smembers(_OPEN)
             stored: Any = await self._client.hmget(_KEPT, [*ids]) if ids else []
-        kept = [erasures.decode(each) for each in stored if each]
+        kept = readable("An erasure that is not done", filter(None, stored), erasures.decode).values()
         return sorted((each for each in kept if each.step is not Step.DONE), key=lambda each: each.requested_us)
 
     async def archived(self, erasure_id: str) -> Archived:
         """See `services.ingest.erasure.ports.Erasures`."""
         with redis.translating_errors():
             stored: Any = await self._client.hget(_ARCHIVED, erasure_id)
-        return Archived() if stored is None else erasures.decode_archived(stored)
+        with reading("What an erasure has changed in the archive"):
+            return Archived() if stored is None else erasures.decode_archived(stored)
 
     async def save_archived(self, erasure_id: str, archived: Archived) -> None:
         """See `services.ingest.erasure.ports.Erasures`."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mesh.store import redis
+from mesh.stored import readable, reading
 from services.ingest.export.domain import export as exports
 from services.ingest.export.domain.export import KEPT_SECONDS, Export, Part
 
@@ -52,20 +53,20 @@ class RedisExports:
         """See `services.ingest.export.ports.Exports`."""
         with redis.translating_errors():
             stored: Any = await self._client.hget(_EXPORT + export_id, _STATE)
-        return None if stored is None else exports.decode(stored)
+        with reading("The export"):
+            return None if stored is None else exports.decode(stored)
 
     async def all(self) -> list[Export]:
         """See `services.ingest.export.ports.Exports`."""
         with redis.translating_errors():
             ids: Any = await self._client.smembers(_IDS)
-        found = {each: await self.find(each.decode()) for each in ids}
-        expired = [each for each, export in found.items() if export is None]
+            stored: Any = {each: await self._client.hget(_EXPORT + each.decode(), _STATE) for each in ids}
+        expired = [each for each, blob in stored.items() if blob is None]
         if expired:
             with redis.translating_errors():
                 await self._client.srem(_IDS, *expired)
-        return sorted(
-            (each for each in found.values() if each is not None), key=lambda each: (each.requested_us, each.id)
-        )
+        found = readable("An export", filter(None, stored.values()), exports.decode).values()
+        return sorted(found, key=lambda each: (each.requested_us, each.id))
 
     async def parts(self, export_id: str) -> list[bytes]:
         """See `services.ingest.export.ports.Exports`."""

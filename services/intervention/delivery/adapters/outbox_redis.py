@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mesh.clock import SECOND_US
 from mesh.store import redis
+from mesh.stored import readable
 from services.intervention.delivery.domain import delivery
 from services.intervention.delivery.domain.delivery import Delivery, OutboxEntry, OutboxMessage
 from services.intervention.delivery.ports import Backlog, Claimed
@@ -76,8 +77,7 @@ class RedisOutbox:
         """See `services.intervention.delivery.ports.Outbox`."""
         calls: dict[str, tuple[list[str], list[str | bytes | int]]] = {}
         for blobs in await self._load(intervention_ids):
-            for blob in filter(None, blobs):
-                entry = delivery.decode_entry(blob)
+            for blob, entry in readable("A message", filter(None, blobs), delivery.decode_entry).items():
                 if entry.is_waiting and not entry.is_doubtful:
                     keys, arguments = calls.setdefault(
                         entry.message.channel, ([_index(entry.message.channel)], [now_us])
@@ -95,10 +95,11 @@ class RedisOutbox:
             return []
         with redis.translating_errors():
             blobs: Any = await self._client.mget([_key(channel, each.decode()) for each in members])
+            entries = readable("A message", filter(None, blobs), delivery.decode_entry)
             gone = [each for each, blob in zip(members, blobs, strict=True) if blob is None]
             if gone:
                 await self._client.zrem(_index(channel), *gone)
-        return [Claimed(delivery.decode_entry(blob), until_us) for blob in blobs if blob is not None]
+        return [Claimed(each, until_us) for each in entries.values()]
 
     async def update(self, claimed: Claimed, entry: OutboxEntry, due_us: int | None) -> bool:
         """See `services.intervention.delivery.ports.Outbox`."""
@@ -132,7 +133,10 @@ class RedisOutbox:
     async def deliveries(self, intervention_ids: Sequence[str]) -> list[list[Delivery]]:
         """See `services.intervention.delivery.ports.Outbox`."""
         loaded = await self._load(intervention_ids)
-        return [[delivery.decode_entry(blob).delivery for blob in blobs if blob] for blobs in loaded]
+        return [
+            [each.delivery for each in readable("A message", filter(None, blobs), delivery.decode_entry).values()]
+            for blobs in loaded
+        ]
 
     async def _load(self, intervention_ids: Sequence[str]) -> list[tuple[bytes | None, ...]]:
         """For each intervention its entries, in the order of the channels."""

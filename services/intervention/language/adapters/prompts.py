@@ -8,6 +8,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import readable, reading
 from services.intervention.language.domain.prompt import Prompt, PromptError
 from services.intervention.language.ports import KeptPrompt
 from services.intervention.policy.adapters.yaml import NamedFiles, parse
@@ -92,13 +93,16 @@ class RedisPrompts:
         with redis.translating_errors():
             await self._client.hsetnx(_KEY, used.prompt.version, blob)
             kept = cast("bytes", await self._client.hget(_KEY, used.prompt.version))
-        if _DECODE_VERSION(kept).version > _VERSION:
-            raise VersionMismatch("A prompt was stored by a newer version of the service.")
-        return _DECODE(kept).prompt
+        with reading("A prompt"):
+            if _DECODE_VERSION(kept).version > _VERSION:
+                raise VersionMismatch("A prompt was stored by a newer version of the service.")
+            return _DECODE(kept).prompt
 
     async def all(self) -> Sequence[KeptPrompt]:
         """See `services.intervention.language.ports.PromptStore`."""
         with redis.translating_errors():
             blobs = cast("list[bytes]", await self._client.hvals(_KEY))
-        packed = [_DECODE(blob) for blob in blobs if _DECODE_VERSION(blob).version <= _VERSION]
+        versions = readable("A prompt", blobs, _DECODE_VERSION)
+        known = [blob for blob, each in versions.items() if each.version <= _VERSION]
+        packed = readable("A prompt", known, _DECODE).values()
         return sorted(KeptPrompt(each.first_us, each.prompt) for each in packed)

@@ -7,6 +7,7 @@ import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import readable
 from records.tenants import qualified
 from services.intervention.lift.domain.report import Report, apart, kind
 from services.intervention.lift.ports import Waiting
@@ -113,7 +114,7 @@ class RedisReports:
 
     async def first(self, count: int) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        return {blob: _DECODE(blob).report for blob in await self._blobs(count) if _is_known(blob)}
+        return {blob: each for blob, each in (await self._read(count)).items() if each is not None}
 
     async def remove(self, names: Collection[bytes]) -> None:
         """See `services.intervention.lift.ports.Reports`."""
@@ -123,15 +124,21 @@ class RedisReports:
 
     async def of_users(self, user_ids: Sequence[str]) -> Waiting:
         """See `services.intervention.lift.ports.Reports`."""
-        blobs = await self._blobs(self._most)
-        if not all(map(_is_known, blobs)):
+        found = await self._read(self._most)
+        if None in found.values():
             raise VersionMismatch("A report to experiments was stored by a newer version of the service.")
-        reports = {blob: _DECODE(blob).report for blob in blobs}
-        return {blob: each for blob, each in reports.items() if _user_id(each) in user_ids}
+        return {blob: each for blob, each in found.items() if each is not None and _user_id(each) in user_ids}
 
-    async def _blobs(self, count: int) -> list[bytes]:
+    async def _read(self, count: int) -> dict[bytes, Report | None]:
+        """The first reports; None is one that only a newer version can read. Those that nobody can read are removed.
+
+        Nobody could say any more whose they are, nor erase them.
+        """
         with redis.translating_errors():
-            return cast("list[bytes]", await self._client.zrange(_KEY, 0, count - 1))
+            blobs = cast("list[bytes]", await self._client.zrange(_KEY, 0, count - 1))
+        found = readable("A report to experiments", blobs, _decoded)
+        await self.remove([each for each in blobs if each not in found])
+        return found
 
 
 def _by_room(reports: Sequence[Report], most: int) -> list[tuple[int, list[Report]]]:
@@ -144,8 +151,8 @@ def _encoded(report: Report) -> bytes:
     return _ENCODE(_Packed(_VERSION, report))
 
 
-def _is_known(blob: bytes) -> bool:
-    return _DECODE_VERSION(blob).version <= _VERSION
+def _decoded(blob: bytes) -> Report | None:
+    return _DECODE(blob).report if _DECODE_VERSION(blob).version <= _VERSION else None
 
 
 def _rank(report: Report) -> int:

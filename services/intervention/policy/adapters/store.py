@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from mesh.store import redis
+from mesh.stored import reading
 from services.intervention.policy.domain import timeline
 from services.intervention.policy.domain.timeline import DatedPolicy
 
@@ -50,7 +51,8 @@ class RedisPolicies:
         """See `services.intervention.policy.ports.PolicyStore`."""
         with redis.translating_errors():
             blobs = cast("list[bytes]", await self._client.lrange(self._key, 0, -1))
-        return [timeline.decode(blob) for blob in blobs]
+        with reading("A policy"):
+            return [timeline.decode(blob) for blob in blobs]
 
     async def count(self) -> int:
         """See `services.intervention.policy.ports.PolicyStore`."""
