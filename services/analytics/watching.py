@@ -189,9 +189,9 @@ class Watching:
 
         Neither waits for the other: a look asks another service about each tenant with a budget.
         """
-        await asyncio.gather(
-            self._each_period(self.judge, "key figures"), self._each_period(self.look_at_budgets, "budgets")
-        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._each_period(self.judge, "key figures"))
+            group.create_task(self._each_period(self.look_at_budgets, "budgets"))
 
     async def _each_period(self, do: Callable[[], Awaitable[None]], what: str) -> None:
         while True:

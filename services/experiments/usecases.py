@@ -10,7 +10,15 @@ from typing import Final, NamedTuple
 
 from comparison.assignment import Assignment
 from mesh.clock import Clock
-from mesh.errors import AlreadyExists, Damaged, FailedPrecondition, InvalidArgument, NotFound, Unavailable
+from mesh.errors import (
+    AlreadyExists,
+    Damaged,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    VersionMismatch,
+)
 from mesh.state import exporting
 from records.tenants import plain, qualified, tenant_of
 from services.experiments.domain.conclusion import Results, conclude
@@ -204,7 +212,7 @@ class Experiments:
             try:
                 after = await self._kept_up(experiment)
                 moved += [after] if after is not experiment else []
-            except Unavailable as error:
+            except (Damaged, VersionMismatch) as error:
                 failed = error
         if failed is not None and not moved:
             raise failed
