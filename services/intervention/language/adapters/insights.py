@@ -81,11 +81,9 @@ class MeshInsights:
     async def purchases(self, user_id: str, now_us: int) -> Buying | None:
         """See `services.intervention.language.ports.Insights`."""
         try:
-            customer, listed, foretold = await asyncio.gather(
-                self._customers.GetCustomer(customers_pb2.GetCustomerRequest(user_id=user_id)),
-                self._customers.ListPurchases(customers_pb2.ListPurchasesRequest(user_id=user_id, limit=MOST_ORDERS)),
-                self._foretold(user_id),
-            )
+            customer = await self._customers.GetCustomer(customers_pb2.GetCustomerRequest(user_id=user_id))
+            asked = customers_pb2.ListPurchasesRequest(user_id=user_id, limit=MOST_ORDERS)
+            listed, foretold = await asyncio.gather(self._customers.ListPurchases(asked), self._foretold(user_id))
         except NotFound:
             return None
         return Buying(

@@ -71,7 +71,8 @@ def buying_data(of: Buying | None, user_id: str) -> dict[str, object]:
     if of is None:
         return {}
     due, orders = of.due[:_MOST_DUE], of.orders[:MOST_ORDERS]
-    named = _named([*((each.product,) for each in due), *(each.products[:_MOST_PRODUCTS] for each in orders)], user_id)
+    told = [*((each.product,) for each in due), *(each.products[:_MOST_PRODUCTS] for each in orders)]
+    named = [*_named(told, user_id)]
     return {
         "order_count": of.order_count,
         "days_since_last_order": _rounded(of.days_since),
@@ -85,7 +86,7 @@ def buying_data(of: Buying | None, user_id: str) -> dict[str, object]:
                 "days_left": round(each.days_left),
                 f"probability_in_{DUE_DAYS}_days": round(each.probability, 2),
             }
-            for each, names in zip(due, named, strict=False)
+            for each, names in zip(due, named[: len(due)], strict=True)
             for name in names
         ],
         "last_orders": [
@@ -96,7 +97,7 @@ def buying_data(of: Buying | None, user_id: str) -> dict[str, object]:
                 "given_back": each.is_refund,
                 "products": names,
             }
-            for each, names in zip(orders, named, strict=True)
+            for each, names in zip(orders, named[len(due) :], strict=True)
         ],
     }
 
