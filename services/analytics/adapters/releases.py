@@ -1,12 +1,12 @@
 """What is known of releases, in Redis, and in memory for tests."""
 
-import logging
 from typing import Final
 
 import msgspec
 
 from mesh.errors import VersionMismatch
 from mesh.store import redis
+from mesh.stored import readable
 from services.analytics.adapters import changes
 from services.analytics.domain.changes import Change
 from services.analytics.domain.releases import Releases, Start
@@ -15,8 +15,6 @@ from services.analytics.ports import KeptReleases
 _KEY: Final = "jm:{analytics}:releases"
 _MEMBER: Final = "releases"
 _VERSION: Final = 1
-
-_log = logging.getLogger(__name__)
 
 
 class _Start(msgspec.Struct, array_like=True):
@@ -51,11 +49,8 @@ class RedisReleases:
     async def read(self) -> KeptReleases:
         """See `ports.ReleaseStore`."""
         count, blob = await changes.read(self._client, _KEY, _MEMBER)
-        try:
-            return KeptReleases(count, _decode(blob) if blob else Releases())
-        except msgspec.DecodeError:
-            _log.warning("what is known of releases cannot be read; it begins anew")
-            return KeptReleases(count, Releases())
+        found = readable("What is known of releases", [blob] if blob else [], _decode)
+        return KeptReleases(count, next(iter(found.values()), Releases()))
 
     async def replace(self, releases: Releases, seen: int) -> bool:
         """See `ports.ReleaseStore`."""
